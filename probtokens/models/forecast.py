@@ -1,0 +1,83 @@
+"""Free-running rollouts of token models: differentiable for training, streamed for forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from probtokens.data.normalize import Normalizer
+from probtokens.fields import FieldSpec, Grid
+from probtokens.models.state_space import Belief, Weights, initial_posterior
+from probtokens.nn.autoencoder import TokenAutoencoder
+
+
+def draw(normal: Normal, generator: torch.Generator | None, shape: torch.Size | None = None) -> Tensor:
+    """Reparametrised sample, optionally broadcast to ``shape``."""
+    size = normal.mean.shape if shape is None else shape
+    noise = torch.randn(size, generator=generator, device=normal.mean.device, dtype=normal.mean.dtype)
+    return normal.mean + normal.stddev * noise
+
+
+def free_running(
+    autoencoder: TokenAutoencoder,
+    dynamics: nn.Module,
+    first: Tensor,
+    context: Tensor,
+    weights: Weights,
+    *,
+    n_draws: int,
+    trajectory_dim: int,
+    generator: torch.Generator | None = None,
+) -> Iterator[Normal]:
+    """Decoder distributions at lead 1, 2, … without end; every draw keeps its u and its weights.
+
+    Parameters
+    ----------
+    first
+        Normalised first frames (simulation, field, y, x).
+    context
+        Context vector (simulation, feature).
+    weights
+        Weight draws with leading dimensions that broadcast against (draw, simulation).
+
+    Yields
+    ------
+    Normal
+        Over normalised frames (draw, simulation, field, y, x).
+    """
+    start = initial_posterior(autoencoder, first)
+    z = draw(start, generator, torch.Size((n_draws, *start.mean.shape)))
+    belief = Belief.of(z, start)
+    u = torch.randn(n_draws, len(first), trajectory_dim, generator=generator, device=first.device)
+    while True:
+        transition = dynamics(belief, u, context, weights)
+        belief = Belief.of(draw(transition, generator), transition)
+        yield autoencoder.decode(belief.z)
+
+
+def check_forecast_inputs(
+    initial: Tensor, context: Tensor, grid: Grid, *, fields: tuple[FieldSpec, ...], n_context: int, trained_on: Grid
+) -> None:
+    """Raise ``ValueError`` if a forecast is asked for something that the model was not made for."""
+    expected = (len(context), len(fields), *grid.shape)
+    if initial.shape != expected:
+        raise ValueError(f"initial: expected shape (simulation, field, y, x) = {expected}, got {tuple(initial.shape)}")
+    if context.ndim != 2 or context.shape[1] != n_context:
+        raise ValueError(f"context: expected shape (simulation, {n_context}), got {tuple(context.shape)}")
+    if not grid.compatible_with(trained_on):
+        raise ValueError(
+            f"grid: expected spacing {trained_on.spacing} µm and time step {trained_on.time_step} ns as in training, "
+            f"got {grid.spacing} µm and {grid.time_step} ns"
+        )
+
+
+def to_physical(frames: Tensor, normalizer: Normalizer, fields: tuple[FieldSpec, ...]) -> Tensor:
+    """Physical units (..., field, y, x), each field kept within its physical bounds."""
+    physical = normalizer.denormalize(frames)
+    for number, spec in enumerate(fields):
+        if spec.lower is not None or spec.upper is not None:
+            physical[..., number, :, :].clamp_(spec.lower, spec.upper)
+    return physical

@@ -1,0 +1,125 @@
+"""Meso tokens: frozen micro tokens, corrected by a hierarchical coupling learned from few simulations."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from probtokens.config import MesoConfig, StageConfig, TokenConfig
+from probtokens.models.checkpoint import load_checkpoint, restore_data_description, save_checkpoint
+from probtokens.models.micro import MicroTokens
+from probtokens.models.priors import CouplingPosterior, CouplingPrior
+from probtokens.models.state_space import Belief, Scales, Weights, local_parameters
+from probtokens.models.tokens import TokenForecaster
+from probtokens.nn.coupling import NEIGHBOURS, LowRankAdapters, NeighbourCoupling
+from probtokens.nn.lattice import merge_leading
+from probtokens.nn.transition import TokenTransition
+
+
+class CoupledDynamics(nn.Module):
+    """z_t ~ Normal(z_t−1 + f_θ+ΔW(z_t−1, u, c) + g_ψ(z_t−1, m_t−1), σ): f frozen, ΔW, g and a factor on σ learned."""
+
+    def __init__(self, transition: TokenTransition, channels: list[int], config: MesoConfig) -> None:
+        super().__init__()
+        self.transition = transition
+        self.channels = channels
+        self.adapters = LowRankAdapters(transition.adapter_widths, config.adapter_rank)
+        self.coupling = NeighbourCoupling(channels, config.coupling_width)
+        self.noise_log_factor = nn.Parameter(torch.zeros(len(channels)))
+
+    def forward(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Normal:
+        """Distribution of the next tokens (..., channel, y, x) under the given weights."""
+        leading, z, vectors = merge_leading(belief.z, u, context, weights["strengths"], weights["coupling"])
+        u_flat, c_flat, strengths, directions = vectors
+        condition = torch.cat([u_flat, c_flat], dim=1)
+        drift, scale = self.transition.drift_and_scale(z, condition, self.adapters.bind(strengths))
+        mean, log_scale = (part.expand_as(belief.z).reshape(z.shape) for part in (belief.mean, belief.log_scale))
+        drift = drift + self.coupling(z, mean, log_scale, directions.unflatten(1, (len(self.channels), -1)))
+        factor = torch.repeat_interleave(self.noise_log_factor.exp(), torch.tensor(self.channels, device=z.device))
+        shape = (*leading, *z.shape[1:])
+        return Normal((z + drift).reshape(shape), (scale * factor[:, None, None]).reshape(shape), validate_args=False)
+
+
+class MesoTokens(TokenForecaster):
+    """Micro tokens on a larger lattice with learned coupling between neighbours.
+
+    Encoder, decoder and transition stay as the micro scale left them. Learned are: low-rank
+    adapters (A, B, point estimates), their horseshoe strengths and the partially pooled directional
+    coupling (joint low-rank Gaussian posterior), the message networks, the amortized effect of each
+    simulation, and one factor on each noise scale.
+
+    Parameters
+    ----------
+    micro
+        Trained micro tokens; copied and frozen.
+    config
+        Coupling, priors and schedule.
+    n_simulations
+        Meso simulations trained on.
+    n_times
+        Frames of each; with ``n_simulations`` it weighs the data against the priors of the weights.
+    """
+
+    def __init__(self, micro: MicroTokens, config: MesoConfig, n_simulations: int, n_times: int) -> None:
+        super().__init__(micro.tokens, copy.deepcopy(micro.normalizer), micro.grid)
+        self.config = config
+        self.population = (n_simulations, n_times)
+        channels = [group.channels for group in self.tokens.groups]
+        self.autoencoder = _frozen(micro.autoencoder)
+        self.dynamics = CoupledDynamics(_frozen(micro.transition), channels, config)
+        self.trajectory_encoder = copy.deepcopy(micro.trajectory_encoder).requires_grad_(True)
+        n_strengths = self.dynamics.adapters.n_strengths
+        with local_parameters():
+            self.prior = CouplingPrior(n_strengths, len(channels), len(NEIGHBOURS), config.global_scale, config.slab_scale)
+            self.posterior = CouplingPosterior(self.prior, config.guide_rank)
+        self._pair(self.prior, self.posterior)
+        self.sample_weights(1)  # the posterior makes its parameters at its first call
+
+    def begin_stage(self, stage: StageConfig) -> None:
+        """The weight posterior learns from the ELBO alone: a score would shrink or stretch it to taste."""
+        super().begin_stage(stage)
+        is_elbo = stage.objective == "elbo"
+        self.posterior.requires_grad_(is_elbo)
+        self.trajectory_encoder.requires_grad_(is_elbo)
+        self.autoencoder.pixel_log_scale.requires_grad_(True)
+        n_simulations, n_times = self.population
+        self.scales = Scales(
+            pixels=self.scales.pixels,
+            simulations=max(n_simulations, 1) / stage.batch_size,
+            frames=n_times / (stage.horizon + 1),
+        )
+
+    def sample_weights(self, n_draws: int) -> Weights:
+        """Draws of strengths and coupling weights from their posterior, leading dimensions (draw, 1)."""
+        with local_parameters():
+            draws = [self.posterior() for _ in range(n_draws)]
+        return {name: torch.stack([draw[name] for draw in draws])[:, None] for name in draws[0]}
+
+    def save(self, path: Path) -> None:
+        """Write everything, the frozen micro networks included, to one file, whole or not at all."""
+        extra = {"meso": self.config.model_dump(mode="json"), "population": list(self.population)}
+        save_checkpoint(path, "meso", self, extra)
+
+    @classmethod
+    def load(cls, path: Path) -> MesoTokens:
+        """Read a model written by :meth:`save`.
+
+        Raises
+        ------
+        ValueError
+            If the file is missing, damaged or holds another kind of model.
+        """
+        content = load_checkpoint(path, "meso")
+        normalizer, grid = restore_data_description(content)
+        micro = MicroTokens(TokenConfig.model_validate(content["tokens"]), normalizer, grid)
+        model = cls(micro, MesoConfig.model_validate(content["meso"]), *content["population"])
+        model.load_state_dict(content["state"])
+        return model.eval()
+
+
+def _frozen(module: nn.Module) -> nn.Module:
+    return copy.deepcopy(module).requires_grad_(False)

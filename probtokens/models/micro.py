@@ -1,0 +1,87 @@
+"""Micro tokens: a reusable probabilistic building block learned from many cheap simulations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from probtokens.config import TokenConfig
+from probtokens.data.normalize import Normalizer
+from probtokens.fields import Grid, field_index
+from probtokens.models.checkpoint import load_checkpoint, restore_data_description, save_checkpoint
+from probtokens.models.state_space import Belief, Weights
+from probtokens.models.tokens import TokenForecaster
+from probtokens.nn.autoencoder import TokenAutoencoder
+from probtokens.nn.transition import TokenTransition, TrajectoryEncoder
+
+
+class MicroDynamics(nn.Module):
+    """The micro transition as a step of the chain: neither beliefs nor weights matter."""
+
+    def __init__(self, transition: TokenTransition) -> None:
+        super().__init__()
+        self.transition = transition
+
+    def forward(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Normal:
+        """Distribution of the next tokens (..., channel, y, x)."""
+        return self.transition(belief.z, u, context)
+
+
+class MicroTokens(TokenForecaster):
+    """Token lattice with an amortized posterior and a local stochastic transition.
+
+    Parameters
+    ----------
+    config
+        Token lattice and network sizes.
+    normalizer
+        Fitted on the training trajectories; kept with the model.
+    grid
+        Grid of the training trajectories; forecasts need the same spacing and step, any extent.
+
+    Raises
+    ------
+    ValueError
+        If the field groups are not exactly the normaliser's fields.
+    """
+
+    def __init__(self, config: TokenConfig, normalizer: Normalizer, grid: Grid) -> None:
+        super().__init__(config, normalizer, grid)
+        groups = [[field_index(self.fields, name) for name in group.fields] for group in config.groups]
+        if sorted(index for group in groups for index in group) != list(range(len(self.fields))):
+            raise ValueError(f"groups: expected every field of {[f.name for f in self.fields]} once, got {config.groups}")
+        channels = [group.channels for group in config.groups]
+        self.autoencoder = TokenAutoencoder(
+            groups, channels, config.patch, config.group_width, config.encoder_blocks, config.decoder_blocks
+        )
+        condition_dim = config.trajectory_dim + self.context_dim
+        transition = TokenTransition(channels, condition_dim, config.width, config.transition_blocks, config.coupled)
+        self.dynamics = MicroDynamics(transition)
+        self.trajectory_encoder = TrajectoryEncoder(sum(channels), self.context_dim, config.width, config.trajectory_dim)
+        self._pair()
+
+    @property
+    def transition(self) -> TokenTransition:
+        """The micro transition network."""
+        return self.dynamics.transition
+
+    def save(self, path: Path) -> None:
+        """Write weights, configuration, normalisation and grid to one file, whole or not at all."""
+        save_checkpoint(path, "micro", self)
+
+    @classmethod
+    def load(cls, path: Path) -> MicroTokens:
+        """Read a model written by :meth:`save`.
+
+        Raises
+        ------
+        ValueError
+            If the file is missing, damaged or holds another kind of model.
+        """
+        content = load_checkpoint(path, "micro")
+        normalizer, grid = restore_data_description(content)
+        model = cls(TokenConfig.model_validate(content["tokens"]), normalizer, grid)
+        model.load_state_dict(content["state"])
+        return model.eval()

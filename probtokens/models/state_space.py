@@ -1,0 +1,240 @@
+"""The Pyro model and guide of a chain of token lattices, shared by both scales.
+
+Generative story of one trajectory with context c, tokens z and normalised frames x::
+
+    w ~ prior()                                      coupling weights (meso scale only)
+    u ~ Normal(0, I)                                 trajectory effect, constant in time
+    z_0 ~ Normal(0, I)
+    z_t ~ Normal(z_t−1 + f(z_t−1, u, c, w), σ)       dynamics
+    x_t ~ Normal(d(z_t), σ_x(z_t))                   decoder
+
+The guide multiplies the model's own transition with an encoder's Gaussian data factor, weighted by
+precision. The prior of z_0 times the factor of x_0 is where every forecast starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro import poutine
+from pyro.nn import PyroModule
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from probtokens.nn.autoencoder import TokenAutoencoder
+from probtokens.nn.transition import TrajectoryEncoder
+
+Weights = dict[str, Tensor]
+
+
+def local_parameters() -> AbstractContextManager[None]:
+    """Pyro setting under which modules own their parameters; needed where they are made and where they are run."""
+    return pyro.settings.context(module_local_params=True)
+
+
+@dataclass(frozen=True)
+class Belief:
+    """Sampled tokens with the Gaussian that they came from, each (..., channel, y, x)."""
+
+    z: Tensor
+    mean: Tensor
+    log_scale: Tensor
+
+    @classmethod
+    def of(cls, z: Tensor, source: Normal) -> Belief:
+        """Belief of a sample ``z`` of ``source``."""
+        return cls(z, source.mean.expand_as(z), source.stddev.log().expand_as(z))
+
+
+class Dynamics(Protocol):
+    """One step of the token chain."""
+
+    def __call__(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Normal:
+        """Distribution of the next tokens (..., channel, y, x)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Factors on the log-probabilities of a window's sites.
+
+    ``pixels`` makes neighbouring pixels count as fewer than their number; ``simulations`` and
+    ``frames`` blow a batch of windows up to the whole training set, so that weights shared by all
+    trajectories meet their prior once.
+    """
+
+    pixels: float = 1.0
+    simulations: float = 1.0
+    frames: float = 1.0
+
+
+def product(first: Normal, second: Normal) -> Normal:
+    """Normalised product of two Gaussians: precisions add, means are weighted by precision."""
+    precision_1, precision_2 = first.stddev**-2, second.stddev**-2
+    precision = precision_1 + precision_2
+    mean = (precision_1 * first.mean + precision_2 * second.mean) / precision
+    return Normal(mean, precision.rsqrt(), validate_args=False)
+
+
+def standard_normal_like(other: Normal) -> Normal:
+    """Standard normal with the shape of ``other``."""
+    return Normal(torch.zeros_like(other.mean), torch.ones_like(other.mean), validate_args=False)
+
+
+class GuideNotes:
+    """What the guide worked out for the very tensors that it sampled.
+
+    Pyro replays those tensors through the model, which may then look up beliefs and transitions
+    rather than compute them a second time. Other tensors are simply not found.
+    """
+
+    def __init__(self) -> None:
+        self._beliefs: dict[int, Belief] = {}
+        self._transitions: dict[int, Normal] = {}
+
+    def clear(self) -> None:
+        """Forget everything, and with it the autograd graph."""
+        self._beliefs.clear()
+        self._transitions.clear()
+
+    def record(self, belief: Belief, transition: Normal | None = None) -> None:
+        """Keep the belief of ``belief.z`` and, once known, the transition that leaves it."""
+        self._beliefs[id(belief.z)] = belief
+        if transition is not None:
+            self._transitions[id(belief.z)] = transition
+
+    def belief(self, z: Tensor) -> Belief | None:
+        """Belief recorded for this tensor."""
+        found = self._beliefs.get(id(z))
+        return found if found is not None and found.z is z else None
+
+    def transition(self, z: Tensor) -> Normal | None:
+        """Transition recorded for this tensor."""
+        return self._transitions.get(id(z)) if self.belief(z) is not None else None
+
+
+class TokenModel(PyroModule):
+    """Generative model; sites ``u``, ``z_0`` … ``z_T``, ``x`` and those of ``prior``."""
+
+    def __init__(
+        self,
+        autoencoder: TokenAutoencoder,
+        dynamics: nn.Module,
+        trajectory_dim: int,
+        notes: GuideNotes,
+        prior: Callable[[], Weights] | None = None,
+    ) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.dynamics = dynamics
+        self.trajectory_dim = trajectory_dim
+        self.notes = notes
+        self.prior = prior
+
+    def forward(self, frames: Tensor, context: Tensor, n_steps: int | None = None, scales: Scales = Scales()) -> Tensor:  # noqa: B008
+        """Sample or score a window.
+
+        Parameters
+        ----------
+        frames
+            Normalised frames (simulation, time, field, y, x). All are observed, unless ``n_steps``
+            asks for more than they hold: then only the first conditions, through the guide.
+        context
+            Context vector (simulation, feature).
+        n_steps
+            Steps after the first frame; by default as many as ``frames`` has.
+        scales
+            Factors on the sites' log-probabilities.
+
+        Returns
+        -------
+        Tensor
+            Frames (..., simulation, time, field, y, x).
+        """
+        horizon = frames.shape[1] - 1 if n_steps is None else n_steps
+        weights = self.prior() if self.prior is not None else {}
+        start = initial_posterior(self.autoencoder, frames[:, 0])
+        with pyro.plate("simulation", frames.shape[0], dim=-1), poutine.scale(scale=scales.simulations):
+            u = pyro.sample("u", dist.Normal(frames.new_zeros(self.trajectory_dim), 1.0).to_event(1))
+            with poutine.scale(scale=scales.frames):
+                chain = self._chain(u, context, weights, start, horizon)
+                pixels = self.autoencoder.decode(torch.stack(chain, dim=-4))
+                observed = frames if horizon < frames.shape[1] else None
+                with poutine.scale(scale=scales.pixels):
+                    return pyro.sample("x", dist.Normal(pixels.mean, pixels.stddev).to_event(4), obs=observed)
+
+    def _chain(self, u: Tensor, context: Tensor, weights: Weights, start: Normal, horizon: int) -> list[Tensor]:
+        z = pyro.sample("z_0", _over_lattice(standard_normal_like(start)))
+        belief = self.notes.belief(z) or Belief.of(z, start)
+        chain = [z]
+        for step in range(1, horizon + 1):
+            known = self.notes.transition(belief.z)
+            transition = known if known is not None else self.dynamics(belief, u, context, weights)
+            z = pyro.sample(f"z_{step}", _over_lattice(transition))
+            belief = self.notes.belief(z) or Belief.of(z, transition)
+            chain.append(z)
+        return chain
+
+
+class TokenGuide(PyroModule):
+    """Amortized posterior: model transition times the encoder's factor at every frame."""
+
+    def __init__(
+        self,
+        autoencoder: TokenAutoencoder,
+        dynamics: nn.Module,
+        trajectory_encoder: TrajectoryEncoder,
+        notes: GuideNotes,
+        posterior: Callable[[], Weights] | None = None,
+    ) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.dynamics = dynamics
+        self.trajectory_encoder = trajectory_encoder
+        self.notes = notes
+        self.posterior = posterior
+
+    def forward(self, frames: Tensor, context: Tensor, n_steps: int | None = None, scales: Scales = Scales()) -> None:  # noqa: B008
+        """Sample u and the tokens of all observed frames; same signature as the model."""
+        self.notes.clear()
+        weights = self.posterior() if self.posterior is not None else {}
+        observed = frames if n_steps is None else frames[:, :1]
+        factors = self.autoencoder.encode(observed)
+        effect = self.trajectory_encoder(factors.mean, context)
+        with pyro.plate("simulation", frames.shape[0], dim=-1), poutine.scale(scale=scales.simulations):
+            u = pyro.sample("u", dist.Normal(effect.mean, effect.stddev).to_event(1))
+            with poutine.scale(scale=scales.frames):
+                self._chain(u, context, weights, factors)
+
+    def _chain(self, u: Tensor, context: Tensor, weights: Weights, factors: Normal) -> None:
+        n_times = factors.mean.shape[1]
+        source = product(standard_normal_like(_at(factors, 0)), _at(factors, 0))
+        for step in range(n_times):
+            z = pyro.sample(f"z_{step}", _over_lattice(source))
+            belief = Belief.of(z, source)
+            if step + 1 == n_times:
+                self.notes.record(belief)
+                return
+            transition = self.dynamics(belief, u, context, weights)
+            self.notes.record(belief, transition)
+            source = product(transition, _at(factors, step + 1))
+
+
+def initial_posterior(autoencoder: TokenAutoencoder, frame: Tensor) -> Normal:
+    """Posterior of z_0 (..., channel, y, x) given the first normalised frame (..., field, y, x)."""
+    factor = autoencoder.encode(frame)
+    return product(standard_normal_like(factor), factor)
+
+
+def _at(factors: Normal, step: int) -> Normal:
+    return Normal(factors.mean[:, step], factors.stddev[:, step], validate_args=False)
+
+
+def _over_lattice(normal: Normal) -> dist.Distribution:
+    return dist.Normal(normal.mean, normal.stddev).to_event(3)

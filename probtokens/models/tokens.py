@@ -1,0 +1,144 @@
+"""What token models of both scales share: context, the Pyro pair, losses, forecasts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from probtokens.config import StageConfig, TokenConfig
+from probtokens.data.dataset import Batch
+from probtokens.data.normalize import Normalizer
+from probtokens.fields import FieldSpec, Grid
+from probtokens.models.forecast import check_forecast_inputs, draw, free_running, to_physical
+from probtokens.models.objectives import negative_elbo, rollout_score
+from probtokens.models.state_space import GuideNotes, Scales, TokenGuide, TokenModel, Weights, initial_posterior, local_parameters
+from probtokens.nn.autoencoder import TokenAutoencoder
+from probtokens.nn.transition import TrajectoryEncoder
+
+
+class TokenForecaster(nn.Module):
+    """A Pyro model and guide over token lattices that can be trained and asked for forecasts.
+
+    Subclasses register their networks, then call :meth:`_pair`.
+    """
+
+    name = "tokens"
+    autoencoder: TokenAutoencoder
+    trajectory_encoder: TrajectoryEncoder
+    dynamics: nn.Module
+
+    def __init__(self, tokens: TokenConfig, normalizer: Normalizer, grid: Grid) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.normalizer = normalizer
+        self.fields: tuple[FieldSpec, ...] = normalizer.fields
+        self.grid = grid
+        self.scales = Scales(pixels=tokens.effective_pixels / tokens.patch**2)
+
+    @property
+    def context_dim(self) -> int:
+        """Length of the context vector: the known scalars and the relative frame step."""
+        return len(self.normalizer.context_names) + 1
+
+    def context_vector(self, standardised: Tensor) -> Tensor:
+        """Context (simulation, feature) of standardised scalars: appends log(dt·c0 / (p·dx)).
+
+        The last entry tells a network how far a sound wave travels, in tokens, between two frames.
+        """
+        relative = self.grid.time_step * self.tokens.reference_speed / (self.tokens.patch * self.grid.spacing)
+        return torch.cat([standardised, standardised.new_full((len(standardised), 1), math.log(relative))], dim=1)
+
+    def begin_stage(self, stage: StageConfig) -> None:
+        """Every parameter that belongs to this model takes gradients in every stage."""
+        if stage.objective == "mse":
+            raise ValueError(f"stage {stage.name!r}: expected objective 'elbo' or 'score' for a token model, got 'mse'")
+
+    def loss(self, batch: Batch, stage: StageConfig) -> Mapping[str, Tensor]:
+        """Named parts of the stage's objective; ``"loss"`` is what training minimises.
+
+        ``elbo`` is in nats per token and frame; ``score`` in units of the normalised fields.
+        """
+        context = self.context_vector(batch.context)
+        if stage.objective == "score":
+            return self._score(batch.frames, context, stage.members)
+        loss = negative_elbo(self.model, self.guide, batch.frames, context, self.scales)
+        n_tokens = math.prod(batch.frames.shape[-2:]) / self.tokens.patch**2
+        return {"loss": loss / (self._frames_per_batch(batch) * n_tokens)}
+
+    def initial_tokens(self, frames: Tensor) -> Normal:
+        """Token posterior (..., channel, token_y, token_x) of frames (..., field, y, x) in physical units."""
+        return initial_posterior(self.autoencoder, self.normalizer.normalize(frames))
+
+    def sample_weights(self, n_draws: int) -> Weights:
+        """Weight draws with leading dimensions (draw, 1); none at the micro scale."""
+        return {}
+
+    @torch.inference_mode()
+    def forecast(self, initial: Tensor, context: Tensor, *, grid: Grid, n_steps: int, n_draws: int, seed: int) -> Iterator[Tensor]:
+        """Posterior predictive frames lead by lead; see :class:`probtokens.models.base.Forecaster`.
+
+        Every draw keeps its trajectory effect and its weights over the whole trajectory.
+        """
+        n_context = len(self.normalizer.context_names)
+        check_forecast_inputs(initial, context, grid, fields=self.fields, n_context=n_context, trained_on=self.grid)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            weights = self.sample_weights(n_draws)
+        generator = torch.Generator(device=initial.device).manual_seed(seed)
+        rollout = self._rollout(
+            self.normalizer.normalize(initial),
+            self.context_vector(self.normalizer.normalize_context(context)),
+            weights,
+            n_draws,
+            generator,
+        )
+        for _, pixels in zip(range(n_steps), rollout, strict=False):
+            yield to_physical(draw(pixels, generator), self.normalizer, self.fields)
+
+    def _rollout(
+        self, first: Tensor, context: Tensor, weights: Weights, n_draws: int, generator: torch.Generator | None = None
+    ) -> Iterator[Normal]:
+        return free_running(
+            self.autoencoder,
+            self.dynamics,
+            first,
+            context,
+            weights,
+            n_draws=n_draws,
+            trajectory_dim=self.tokens.trajectory_dim,
+            generator=generator,
+        )
+
+    def _score(self, frames: Tensor, context: Tensor, members: int) -> dict[str, Tensor]:
+        horizon = frames.shape[1] - 1
+        rollout = self._rollout(frames[:, 0], context, self.sample_weights(members), members)
+        leads = [
+            rollout_score(draw(pixels, None), frames[:, lead], self.tokens.patch)
+            for lead, pixels in zip(range(1, horizon + 1), rollout, strict=False)
+        ]
+        return {key: torch.stack([lead[key] for lead in leads]).mean() for key in leads[0]}
+
+    def _frames_per_batch(self, batch: Batch) -> float:
+        return len(batch) * batch.frames.shape[1] * self.scales.simulations * self.scales.frames
+
+    def _pair(self, prior: nn.Module | None = None, posterior: nn.Module | None = None) -> None:
+        notes = GuideNotes()
+        with local_parameters():
+            model = TokenModel(self.autoencoder, self.dynamics, self.tokens.trajectory_dim, notes, prior)
+            guide = TokenGuide(self.autoencoder, self.dynamics, self.trajectory_encoder, notes, posterior)
+        # In a tuple, so that the networks they share with this module are not registered again.
+        self._model_and_guide = (model, guide)
+
+    @property
+    def model(self) -> TokenModel:
+        """The Pyro model; arguments (frames, context, n_steps, scales), all normalised."""
+        return self._model_and_guide[0]
+
+    @property
+    def guide(self) -> TokenGuide:
+        """The Pyro guide; same arguments as the model."""
+        return self._model_and_guide[1]

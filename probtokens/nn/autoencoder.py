@@ -1,0 +1,119 @@
+"""Patches to tokens and back, one field group at a time, so that a field's tokens can be reused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from probtokens.nn.blocks import ResidualBlock, bounded_scale
+from probtokens.nn.lattice import merge_leading
+
+#: Bounds of the encoder's and the decoder's standard deviations, in units of the normalised latent and field.
+FACTOR_SCALE = (0.01, 3.0)
+PIXEL_SCALE = (0.01, 3.0)
+
+
+class GroupEncoder(nn.Module):
+    """Frames of one field group to a Gaussian factor over the group's token channels."""
+
+    def __init__(self, n_fields: int, channels: int, patch: int, width: int, blocks: int) -> None:
+        super().__init__()
+        self.patch = patch
+        self.embed = nn.Conv2d(n_fields * patch**2, width, 1)
+        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
+        self.head = nn.Conv2d(width, 2 * channels, 1)
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and raw scale, each (batch, channel, token_y, token_x), of (batch, field, y, x)."""
+        h = self.embed(nn.functional.pixel_unshuffle(frames, self.patch))
+        for block in self.blocks:
+            h = block(h)
+        mean, raw = self.head(h).chunk(2, dim=1)
+        return mean, raw
+
+
+class GroupDecoder(nn.Module):
+    """Token channels of one field group to a Gaussian over its pixels."""
+
+    def __init__(self, n_fields: int, channels: int, patch: int, width: int, blocks: int) -> None:
+        super().__init__()
+        self.patch = patch
+        self.embed = nn.Conv2d(channels, width, 3, padding=1)
+        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
+        self.head = nn.Conv2d(width, 2 * n_fields * patch**2, 1)
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and raw scale, each (batch, field, y, x), of (batch, channel, token_y, token_x)."""
+        h = self.embed(z)
+        for block in self.blocks:
+            h = block(h)
+        mean, raw = nn.functional.pixel_shuffle(self.head(nn.functional.silu(h)), self.patch).chunk(2, dim=1)
+        return mean, raw
+
+
+class TokenAutoencoder(nn.Module):
+    """Encoder and decoder of all field groups.
+
+    Parameters
+    ----------
+    field_groups
+        For every group the positions of its fields along the field axis.
+    channels
+        Token channels of every group.
+    patch
+        Cells along each edge of a patch.
+    width, encoder_blocks, decoder_blocks
+        Size of each group's networks.
+    """
+
+    def __init__(
+        self,
+        field_groups: Sequence[Sequence[int]],
+        channels: Sequence[int],
+        patch: int,
+        width: int,
+        encoder_blocks: int,
+        decoder_blocks: int,
+    ) -> None:
+        super().__init__()
+        self.field_groups = [list(group) for group in field_groups]
+        self.channels = list(channels)
+        self.patch = patch
+        order = [index for group in self.field_groups for index in group]
+        self.register_buffer("field_order", torch.argsort(torch.tensor(order)), persistent=False)
+        sizes = list(zip((len(g) for g in self.field_groups), self.channels, strict=True))
+        self.encoders = nn.ModuleList(GroupEncoder(n, k, patch, width, encoder_blocks) for n, k in sizes)
+        self.decoders = nn.ModuleList(GroupDecoder(n, k, patch, width, decoder_blocks) for n, k in sizes)
+        self.pixel_log_scale = nn.Parameter(torch.zeros(len(order)))
+
+    def encode(self, frames: Tensor) -> Normal:
+        """Gaussian data factor over tokens, (..., channel, token_y, token_x), of frames (..., field, y, x)."""
+        self._check_frames(frames)
+        leading, flat, _ = merge_leading(frames)
+        parts = [net(flat[:, group]) for net, group in zip(self.encoders, self.field_groups, strict=True)]
+        mean = torch.cat([part[0] for part in parts], dim=1)
+        scale = bounded_scale(torch.cat([part[1] for part in parts], dim=1), *FACTOR_SCALE)
+        shape = (*leading, *mean.shape[1:])
+        return Normal(mean.reshape(shape), scale.reshape(shape), validate_args=False)
+
+    def decode(self, z: Tensor) -> Normal:
+        """Gaussian over normalised frames (..., field, y, x) of tokens (..., channel, token_y, token_x)."""
+        leading, flat, _ = merge_leading(z)
+        pieces = zip(self.decoders, flat.split(self.channels, dim=1), strict=True)
+        parts = [net(piece) for net, piece in pieces]
+        mean = torch.cat([part[0] for part in parts], dim=1)[:, self.field_order]
+        raw = torch.cat([part[1] for part in parts], dim=1)[:, self.field_order]
+        scale = bounded_scale(raw, *PIXEL_SCALE) * self.pixel_log_scale.exp()[:, None, None]
+        shape = (*leading, *mean.shape[1:])
+        return Normal(mean.reshape(shape), scale.reshape(shape), validate_args=False)
+
+    def _check_frames(self, frames: Tensor) -> None:
+        n_fields = len(self.pixel_log_scale)
+        if frames.shape[-3] != n_fields:
+            raise ValueError(f"frames: expected {n_fields} fields on axis -3, got shape {tuple(frames.shape)}")
+        for axis, size in zip(("y", "x"), frames.shape[-2:], strict=True):
+            if size % self.patch:
+                raise ValueError(f"frames: expected a multiple of the patch size {self.patch} along {axis}, got {size} cells")

@@ -1,0 +1,65 @@
+"""Building blocks of all token networks: local in space, conditioned by a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalisation over channels at every position.
+
+    Statistics never mix positions, so a network keeps its meaning on a lattice of any extent.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Normalise ``h`` of shape (batch, channel, y, x)."""
+        last = h.permute(0, 2, 3, 1)
+        return nn.functional.layer_norm(last, last.shape[-1:], self.weight, self.bias).permute(0, 3, 1, 2)
+
+
+class ResidualBlock(nn.Module):
+    """Pre-normalised residual pair of 3×3 convolutions with optional feature-wise conditioning.
+
+    ``condition_dim`` > 0 adds a scale and a shift of the normalised features computed from a
+    conditioning vector (FiLM, Perez et al., AAAI 2018). The second convolution starts at zero, so a
+    fresh block is the identity.
+    """
+
+    def __init__(self, width: int, condition_dim: int = 0) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(width)
+        self.film = nn.Linear(condition_dim, 2 * width) if condition_dim else None
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+        if self.film is not None:
+            nn.init.zeros_(self.film.weight)
+            nn.init.zeros_(self.film.bias)
+
+    def forward(
+        self, h: Tensor, condition: Tensor | None = None, adapter: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """Map (batch, width, y, x) to the same shape; ``adapter`` adds to the first convolution."""
+        inner = self.norm(h)
+        if self.film is not None:
+            scale, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
+            inner = inner * (1 + scale) + shift
+        hidden = self.first(inner)
+        if adapter is not None:
+            hidden = hidden + adapter(inner)
+        return h + self.second(nn.functional.silu(hidden))
+
+
+def bounded_scale(raw: Tensor, low: float, high: float) -> Tensor:
+    """Standard deviation in (low, high): log-linear sigmoid of ``raw``, smooth at both ends."""
+    low_log, high_log = torch.log(torch.tensor([low, high])).tolist()
+    return torch.exp(low_log + (high_log - low_log) * torch.sigmoid(raw))

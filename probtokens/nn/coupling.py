@@ -1,0 +1,85 @@
+"""The meso correction of a frozen micro transition: low-rank adapters and neighbour messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+#: Offsets (dy, dx) of the eight neighbours, in the order of the direction axis of the weights.
+NEIGHBOURS: tuple[tuple[int, int], ...] = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+
+
+class LowRankAdapters(nn.Module):
+    """ΔW = B diag(s) A beside every adaptable convolution; the strengths s come from outside.
+
+    ``A`` is a 3×3 convolution to ``rank`` channels and ``B`` a 1×1 back, so that ΔW is a 3×3 kernel
+    of rank ``rank``. Strengths may differ between batch entries, which is what lets every
+    ensemble member hold its own weights.
+    """
+
+    def __init__(self, widths: Sequence[int], rank: int) -> None:
+        super().__init__()
+        self.rank = rank
+        self.down = nn.ModuleList(nn.Conv2d(width, rank, 3, padding=1, bias=False) for width in widths)
+        self.up = nn.ModuleList(nn.Conv2d(rank, width, 1, bias=False) for width in widths)
+
+    @property
+    def n_strengths(self) -> int:
+        """Number of strengths over all adapters."""
+        return self.rank * len(self.down)
+
+    def bind(self, strengths: Tensor) -> list[_BoundAdapter]:
+        """Adapters with fixed strengths of shape (batch, n_strengths)."""
+        parts = strengths[:, :, None, None].split(self.rank, dim=1)
+        return [_BoundAdapter(down, up, s) for down, up, s in zip(self.down, self.up, parts, strict=True)]
+
+
+class _BoundAdapter:
+    """One adapter with its strengths, callable on features (batch, width, y, x)."""
+
+    def __init__(self, down: nn.Module, up: nn.Module, strengths: Tensor) -> None:
+        self.down, self.up, self.strengths = down, up, strengths
+
+    def __call__(self, h: Tensor) -> Tensor:
+        return self.up(self.strengths * self.down(h))
+
+
+class NeighbourCoupling(nn.Module):
+    """Drift g(z_i, m_i) with messages m_i = Σ_d β_gd h_g(mean_i+d, log sd_i+d) from eight neighbours.
+
+    Messages carry the neighbours' posterior, mean and log standard deviation, not a point. The last
+    layer starts at zero: untrained coupling changes nothing. Neighbours outside the domain send nothing.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.channels = list(channels)
+        self.width = width
+        self.message = nn.ModuleList(nn.Sequential(nn.Conv2d(2 * k, width, 1), nn.SiLU(), nn.Conv2d(width, width, 1)) for k in self.channels)
+        total = sum(self.channels)
+        self.read = nn.Conv2d(total + width * len(self.channels), 2 * width, 1)
+        self.write = nn.Conv2d(2 * width, total, 1)
+        nn.init.zeros_(self.write.weight)
+        nn.init.zeros_(self.write.bias)
+
+    def messages(self, mean: Tensor, log_scale: Tensor, weights: Tensor) -> Tensor:
+        """Messages (batch, group·width, y, x) given weights (batch, group, direction)."""
+        sent = []
+        parts = zip(mean.split(self.channels, 1), log_scale.split(self.channels, 1), self.message, strict=True)
+        for m, s, net in parts:
+            sent.append(net(torch.cat([m, s], dim=1)))
+        h = torch.stack(sent, dim=1)
+        ny, nx = h.shape[-2:]
+        padded = nn.functional.pad(h, (1, 1, 1, 1))
+        total = torch.zeros_like(h)
+        for number, (dy, dx) in enumerate(NEIGHBOURS):
+            neighbour = padded[..., 1 + dy : 1 + dy + ny, 1 + dx : 1 + dx + nx]
+            total = total + weights[:, :, number, None, None, None] * neighbour
+        return total.flatten(1, 2)
+
+    def forward(self, z: Tensor, mean: Tensor, log_scale: Tensor, weights: Tensor) -> Tensor:
+        """Coupling drift (batch, channel, y, x) of flat tokens with their beliefs."""
+        received = self.messages(mean, log_scale, weights)
+        return self.write(nn.functional.silu(self.read(torch.cat([z, received], dim=1))))

@@ -1,0 +1,102 @@
+"""The local transition of tokens from one frame to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from probtokens.nn.blocks import ResidualBlock, bounded_scale
+from probtokens.nn.lattice import merge_leading
+
+#: Bounds of the process noise's standard deviation, in latent units.
+PROCESS_SCALE = (0.005, 1.5)
+
+Adapter = Callable[[Tensor], Tensor]
+
+
+class TransitionNetwork(nn.Module):
+    """Residual network with a stencil of 3×3 convolutions: drift and raw noise scale of some channels."""
+
+    def __init__(self, channels: int, condition_dim: int, width: int, blocks: int) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(channels, width, 3, padding=1)
+        self.blocks = nn.ModuleList(ResidualBlock(width, condition_dim) for _ in range(blocks))
+        self.head = nn.Conv2d(width, 2 * channels, 1)
+        nn.init.zeros_(self.head.bias)
+        with torch.no_grad():
+            self.head.weight.mul_(0.1)
+
+    def forward(self, z: Tensor, condition: Tensor, adapters: Sequence[Adapter] | None = None) -> tuple[Tensor, Tensor]:
+        """Drift and raw scale, each (batch, channel, y, x)."""
+        h = self.embed(z)
+        for number, block in enumerate(self.blocks):
+            h = block(h, condition, adapters[number] if adapters is not None else None)
+        drift, raw = self.head(nn.functional.silu(h)).chunk(2, dim=1)
+        return drift, raw
+
+
+class TokenTransition(nn.Module):
+    """p(z_t | z_t−1, u, c) = Normal(z_t−1 + f(z_t−1, u, c), σ(z_t−1, u, c)).
+
+    With ``coupled`` one network sees all channels; without, every field group has its own and
+    evolves alone (the "decoupled" variant of arXiv 2506.12996).
+    """
+
+    def __init__(self, channels: Sequence[int], condition_dim: int, width: int, blocks: int, coupled: bool) -> None:
+        super().__init__()
+        self.channels = [sum(channels)] if coupled else list(channels)
+        self.networks = nn.ModuleList(TransitionNetwork(k, condition_dim, width, blocks) for k in self.channels)
+
+    @property
+    def adapter_widths(self) -> list[int]:
+        """Width of every adaptable convolution, network by network."""
+        return [block.first.in_channels for network in self.networks for block in network.blocks]
+
+    def drift_and_scale(
+        self, z: Tensor, condition: Tensor, adapters: Sequence[Adapter] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Drift and standard deviation of flat tokens (batch, channel, y, x), condition (batch, feature)."""
+        drifts, raws, start = [], [], 0
+        for network, part in zip(self.networks, z.split(self.channels, dim=1), strict=True):
+            count = len(network.blocks)
+            own = adapters[start : start + count] if adapters is not None else None
+            drift, raw = network(part, condition, own)
+            drifts.append(drift)
+            raws.append(raw)
+            start += count
+        return torch.cat(drifts, dim=1), bounded_scale(torch.cat(raws, dim=1), *PROCESS_SCALE)
+
+    def forward(self, z: Tensor, u: Tensor, context: Tensor) -> Normal:
+        """Distribution of the next tokens (..., channel, y, x) given u (..., D) and context (..., c)."""
+        leading, flat, (u_flat, c_flat) = merge_leading(z, u, context)
+        drift, scale = self.drift_and_scale(flat, torch.cat([u_flat, c_flat], dim=1))
+        shape = (*leading, *flat.shape[1:])
+        return Normal((flat + drift).reshape(shape), scale.reshape(shape), validate_args=False)
+
+
+class TrajectoryEncoder(nn.Module):
+    """Amortized q(u | x_0:T): a permutation-free summary of a window's tokens."""
+
+    def __init__(self, channels: int, context_dim: int, width: int, trajectory_dim: int) -> None:
+        super().__init__()
+        self.local = nn.Sequential(nn.Conv2d(2 * channels, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 1), nn.SiLU())
+        self.head = nn.Linear(width + context_dim, 2 * trajectory_dim)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, tokens: Tensor, context: Tensor) -> Normal:
+        """Distribution of u (batch, D) given token means (batch, time, channel, y, x) and context (batch, c).
+
+        A single frame says nothing about the effect on its future: the answer is then the prior.
+        """
+        batch, n_times = tokens.shape[:2]
+        if n_times < 2:
+            zeros = tokens.new_zeros(batch, self.head.out_features // 2)
+            return Normal(zeros, torch.ones_like(zeros), validate_args=False)
+        pairs = torch.cat([tokens[:, :-1], tokens[:, 1:] - tokens[:, :-1]], dim=2)
+        features = self.local(pairs.flatten(0, 1)).mean((2, 3)).reshape(batch, n_times - 1, -1).mean(1)
+        mean, raw = self.head(torch.cat([features, context], dim=1)).chunk(2, dim=1)
+        return Normal(mean, nn.functional.softplus(raw + 0.5413), validate_args=False)

@@ -1,0 +1,147 @@
+"""The one training loop: stages in order, each resumable, for tokens and baselines alike."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+
+from probtokens.config import StageConfig
+from probtokens.data.atomic import replacing
+from probtokens.data.dataset import TrajectorySet, WindowDataset
+from probtokens.data.normalize import Normalizer
+from probtokens.train.module import StageModule
+from probtokens.train.reflection import Reflection
+
+#: Steps between two checkpoints, and of one Lightning epoch.
+CHUNK = 25
+
+#: Called with (stage name, steps done, steps in all, loss).
+Progress = Callable[[str, int, int, float], None]
+
+
+def fit(
+    model: nn.Module,
+    trajectories: TrajectorySet,
+    normalizer: Normalizer,
+    stages: Sequence[StageConfig],
+    *,
+    weight_decay: float,
+    seed: int,
+    out_dir: Path,
+    reflect: bool = True,
+    progress: Progress | None = None,
+) -> None:
+    """Train ``model`` in place through all stages.
+
+    ``out_dir`` keeps ``NN_STAGE.pt`` for every finished stage and ``NN_STAGE.ckpt`` for one under way.
+    Called again with the same arguments after an interruption, it goes on from the last of them
+    and ends with the same weights.
+
+    Parameters
+    ----------
+    model
+        A :class:`~probtokens.models.base.Trainable`.
+    trajectories
+        Training simulations.
+    normalizer
+        What turns their frames into the model's.
+    stages
+        Schedule.
+    weight_decay
+        Of AdamW.
+    seed
+        Seeds batches and all draws; stage ``n`` uses (seed, n).
+    out_dir
+        Folder of this training's checkpoints.
+    reflect
+        Whether to train on mirror images along y as well.
+    progress
+        Told about every chunk of steps.
+
+    Raises
+    ------
+    ValueError
+        If a stage's horizon does not fit the trajectories.
+    RuntimeError
+        If the loss is not finite.
+    """
+    for number, stage in enumerate(stages):
+        finished = out_dir / f"{number:02d}_{stage.name}.pt"
+        if finished.is_file():
+            model.load_state_dict(torch.load(finished, weights_only=True))
+            continue
+        module = StageModule(
+            model,
+            WindowDataset(trajectories, normalizer, stage.horizon),
+            stage,
+            weight_decay=weight_decay,
+            seed=seed * 1000 + number,
+            chunk=CHUNK,
+            reflection=Reflection(normalizer) if reflect else None,
+        )
+        _run_stage(module, finished.with_suffix(".ckpt"), progress)
+        with replacing(finished) as temporary:
+            torch.save(model.state_dict(), temporary)
+        finished.with_suffix(".ckpt").unlink(missing_ok=True)
+
+
+def _run_stage(module: StageModule, checkpoint: Path, progress: Progress | None) -> None:
+    module.model.train()
+    module.model.begin_stage(module.stage)
+    with _quiet_lightning():
+        trainer = lightning.Trainer(
+            max_steps=module.stage.steps,
+            accelerator="auto",
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            reload_dataloaders_every_n_epochs=1,
+            gradient_clip_val=1.0,
+            use_distributed_sampler=False,
+            callbacks=[_ChunkEnd(checkpoint, progress)],
+        )
+        trainer.fit(module, ckpt_path=checkpoint if checkpoint.is_file() else None, weights_only=True)
+    module.model.eval()
+
+
+class _ChunkEnd(Callback):
+    """After every chunk: a checkpoint, a progress report, and a stop if the loss is not finite."""
+
+    def __init__(self, checkpoint: Path, progress: Progress | None) -> None:
+        self.checkpoint = checkpoint
+        self.progress = progress
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        loss = float(trainer.callback_metrics["loss"])
+        stage, step = pl_module.stage, trainer.global_step
+        if loss != loss or abs(loss) == float("inf"):
+            raise RuntimeError(f"stage {stage.name!r}: expected a finite loss, got {loss} at step {step}")
+        with replacing(self.checkpoint) as temporary:
+            trainer.save_checkpoint(temporary)
+        if self.progress is not None:
+            self.progress(stage.name, step, stage.steps, loss)
+
+
+class _quiet_lightning(warnings.catch_warnings):
+    """No banners, tips or worker-count advice from Lightning while a stage runs."""
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
+        self._logger = logging.getLogger("lightning.pytorch")
+        self._level = self._logger.level
+        self._logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self._logger.setLevel(self._level)
+        super().__exit__(*exc_info)

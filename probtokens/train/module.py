@@ -1,0 +1,69 @@
+"""The Lightning module that trains any :class:`~probtokens.models.base.Trainable` for one stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from probtokens.config import StageConfig
+from probtokens.data.dataset import Batch, StepSampler, WindowDataset
+from probtokens.train.reflection import Reflection
+from probtokens.train.schedules import warmup_cosine
+
+
+class StageModule(lightning.LightningModule):
+    """One stage of training.
+
+    Everything random is a function of (seed, step): the windows of a batch, their reflection and all
+    draws inside the loss. So a stage that resumes at any step goes on exactly as if it had never stopped.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        windows: WindowDataset,
+        stage: StageConfig,
+        *,
+        weight_decay: float,
+        seed: int,
+        chunk: int,
+        reflection: Reflection | None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.windows = windows
+        self.stage = stage
+        self.weight_decay = weight_decay
+        self.seed = seed
+        self.chunk = chunk
+        self.reflection = reflection
+
+    def train_dataloader(self) -> DataLoader:
+        """Batches of the current chunk of steps (one Lightning epoch)."""
+        start = self.current_epoch * self.chunk
+        stop = min(start + self.chunk, self.stage.steps)
+        sampler = StepSampler(len(self.windows), self.stage.batch_size, stop, self.seed, start_step=start)
+        return DataLoader(self.windows, batch_sampler=sampler, collate_fn=self.windows.collate)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of one batch; its parts are logged."""
+        step = self.current_epoch * self.chunk + batch_idx
+        seed = int(np.random.SeedSequence([self.seed, self.global_rank, step]).generate_state(1)[0])
+        torch.manual_seed(seed)
+        if self.reflection is not None:
+            batch = self.reflection(batch)
+        parts = self.model.loss(batch, self.stage)
+        self.log_dict({name: value.detach() for name, value in parts.items()}, prog_bar=False, batch_size=len(batch))
+        return parts["loss"]
+
+    def configure_optimizers(self) -> Any:
+        """AdamW on the parameters that take gradients, with a warm-up and a cosine."""
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(parameters, lr=self.stage.learning_rate, weight_decay=self.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, self.stage.steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
