@@ -1,0 +1,58 @@
+# Everything runs in .venv; the stamps make a second call start at once.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-dev
+READY_DOCS := $(VENV)/.ready-docs
+RUN := runs/quick
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-all lint docs bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | column -t -s '|'
+
+venv: $(READY)  ## create .venv with everything the other targets need
+
+demo: $(READY)  ## simulate, train, predict, score and report on a small problem
+	$(BIN)/probtokens run examples/quick.yaml --out $(RUN)
+
+test: $(READY)  ## run the tests that take seconds
+	$(BIN)/pytest
+
+test-all: $(READY)  ## run every test, the slow ones too
+	$(BIN)/pytest -m ''
+
+lint: $(READY)  ## check style, imports, docstrings and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(READY_DOCS)  ## build the documentation in build/docs and run its examples
+	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/pytest tests/test_docs.py
+
+bench: $(READY)  ## run the quick benchmarks
+	$(BIN)/python -m benchmarks --quick
+
+clean:  ## remove .venv, caches and build outputs; runs/ stays
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+# PYTHON=/path/to/python overrides the search for the first Python >= 3.11 that can make an environment.
+$(BIN)/pip:
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	    if $$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        echo "$$python -m venv $(VENV)"; exec $$python -m venv $(VENV); \
+	    fi; \
+	done; \
+	echo "make: expected a Python >= 3.11 with the venv module on PATH, found none; name one with make PYTHON=..." >&2; exit 1
+
+# torch goes first: with it installed, no other requirement can pull a different build.
+$(READY): pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(READY_DOCS): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@touch $@

@@ -1,0 +1,305 @@
+"""Strict configuration models: the only home of defaults.
+
+A recipe is a YAML file with any subset of these keys. ``load_config`` reads it, applies
+``--set a.b=c`` overrides and returns a validated, frozen :class:`Config`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+PoreKind = Literal["ellipse", "v", "crack", "cluster"]
+
+
+class Strict(BaseModel):
+    """Base of all sections: unknown keys are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Interval(Strict):
+    """Closed range ``low..high`` of a uniformly drawn quantity."""
+
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Interval:
+        if self.low > self.high:
+            raise ValueError(f"expected low <= high, got {self.low} > {self.high}")
+        return self
+
+
+class MicrostructureConfig(Strict):
+    """Random pores. Lengths in µm."""
+
+    kinds: tuple[PoreKind, ...] = ("ellipse", "v", "crack", "cluster")
+    diameter: Interval = Interval(low=0.3, high=0.8)
+    n_pores: tuple[Count, Count] = (1, 1)
+    margin: NonNegative = 0.25
+    gap: NonNegative = 0.15
+
+
+class CampaignConfig(Strict):
+    """A set of simulations with one grid. Lengths in µm, times in ns, pressures in GPa."""
+
+    ny: Count = 48
+    nx: Count = 72
+    spacing: Positive = 0.04
+    time_step: Positive = 0.125
+    n_times: Count = 25
+    shock_pressure: Interval = Interval(low=13.0, high=18.0)
+    microstructure: MicrostructureConfig = MicrostructureConfig()
+    n_train: Count = 48
+    n_valid: Count = 4
+    n_test: Count = 4
+    shard_size: Count = 16
+
+
+class PhysicsConfig(Strict):
+    """Reactive-flow model shared by all campaigns."""
+
+    eos: Literal["menikoff_sewell", "lasl"] = "menikoff_sewell"
+    kinetics: Literal["tarver", "none"] = "tarver"
+    viscosity: NonNegative = 0.2
+    frame: Literal["piston", "laboratory"] = "piston"
+    kapila: bool = True
+    cfl: Annotated[float, Field(gt=0, le=0.9)] = 0.4
+    dtype: Literal["float32", "float64"] = "float32"
+    compile: bool = True
+
+
+class SimulateConfig(Strict):
+    """Stage ``simulate``."""
+
+    physics: PhysicsConfig = PhysicsConfig()
+    micro: CampaignConfig = CampaignConfig()
+    meso: CampaignConfig = CampaignConfig(
+        ny=96,
+        nx=144,
+        n_train=6,
+        n_valid=3,
+        n_test=6,
+        shard_size=3,
+        microstructure=MicrostructureConfig(n_pores=(8, 12)),
+    )
+
+
+class DataConfig(Strict):
+    """Where the trajectories are and which fields the models see.
+
+    ``micro`` and ``meso`` name folders with ``train/``, ``valid/`` and ``test/`` sub-folders of HDF5
+    files in The Well's layout. Left empty, the run's own ``simulate`` stage makes them.
+    """
+
+    micro: Path | None = None
+    meso: Path | None = None
+    fields: tuple[str, ...] = ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y")
+    context: tuple[str, ...] = ("shock_pressure",)
+
+
+class StageConfig(Strict):
+    """One stage of a training schedule.
+
+    ``objective`` names what is minimised: ``elbo`` (negative ELBO of a window of ``horizon`` + 1
+    frames), ``score`` (fair CRPS + 0.1 energy score of free-running decoded rollouts) or ``mse``
+    (deterministic rollouts).
+    """
+
+    name: str
+    objective: Literal["elbo", "score", "mse"]
+    steps: Count
+    horizon: Annotated[int, Field(ge=0)]
+    batch_size: Count = 16
+    learning_rate: Positive = 1e-3
+    members: Count = 3
+
+
+class FieldGroupConfig(Strict):
+    """Fields that share ``channels`` numbers of each token."""
+
+    fields: tuple[str, ...]
+    channels: Count
+
+
+class TokenConfig(Strict):
+    """Token lattice and the networks on it.
+
+    ``effective_pixels`` is how many independent pixels a patch counts for in the likelihood;
+    ``reference_speed`` [km/s] turns frame step and patch size into one dimensionless number.
+    """
+
+    patch: Count = 8
+    groups: tuple[FieldGroupConfig, ...] = (
+        FieldGroupConfig(fields=("temperature",), channels=10),
+        FieldGroupConfig(fields=("pressure",), channels=5),
+        FieldGroupConfig(fields=("solid_fraction",), channels=5),
+        FieldGroupConfig(fields=("velocity_x", "velocity_y"), channels=6),
+    )
+    coupled: bool = True
+    width: Count = 96
+    group_width: Count = 48
+    encoder_blocks: Count = 2
+    decoder_blocks: Count = 2
+    transition_blocks: Count = 4
+    trajectory_dim: Count = 8
+    effective_pixels: Positive = 16.0
+    reference_speed: Positive = 2.901
+
+    @model_validator(mode="after")
+    def _fields_once(self) -> TokenConfig:
+        names = [name for group in self.groups for name in group.fields]
+        if len(set(names)) != len(names):
+            raise ValueError(f"groups: expected every field once, got {names}")
+        return self
+
+
+class MicroConfig(Strict):
+    """Stage ``train micro``."""
+
+    tokens: TokenConfig = TokenConfig()
+    stages: tuple[StageConfig, ...] = (
+        StageConfig(name="reconstruction", objective="elbo", steps=300, horizon=0, batch_size=64),
+        StageConfig(name="transition", objective="elbo", steps=600, horizon=4, batch_size=16),
+        StageConfig(name="rollout", objective="score", steps=150, horizon=8, batch_size=8, learning_rate=3e-4),
+    )
+    weight_decay: NonNegative = 1e-4
+
+
+class MesoConfig(Strict):
+    """Stage ``train meso``."""
+
+    n_simulations: Annotated[int, Field(ge=0)] | None = None
+    adapter_rank: Count = 4
+    global_scale: Positive = 0.1
+    slab_scale: Positive = 1.0
+    coupling_width: Count = 64
+    guide_rank: Count = 8
+    stages: tuple[StageConfig, ...] = (
+        StageConfig(name="coupling", objective="elbo", steps=200, horizon=4, batch_size=4),
+        StageConfig(name="rollout", objective="score", steps=80, horizon=6, batch_size=2, learning_rate=3e-4),
+    )
+    weight_decay: NonNegative = 0.0
+
+
+class ParcConfig(Strict):
+    """Stage ``train parc``."""
+
+    width: Count = 32
+    levels: Count = 3
+    integrator: Literal["euler", "heun", "rk4"] = "heun"
+    stages: tuple[StageConfig, ...] = (
+        StageConfig(name="one_step", objective="mse", steps=300, horizon=1, batch_size=4),
+        StageConfig(name="rollout", objective="mse", steps=100, horizon=4, batch_size=2, learning_rate=3e-4),
+    )
+    weight_decay: NonNegative = 0.0
+
+
+class RolloutConfig(Strict):
+    """Stage ``rollout``."""
+
+    members: Annotated[int, Field(ge=2)] = 50
+    models: tuple[Literal["tokens", "tokens_zero_coupling", "parc", "persistence"], ...] = (
+        "tokens",
+        "tokens_zero_coupling",
+        "parc",
+        "persistence",
+    )
+
+
+class EvaluateConfig(Strict):
+    """Stage ``evaluate``."""
+
+    hotspot_threshold: Positive = 875.0
+    coverage: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.8, 0.9)
+    recalibrate: bool = True
+
+
+class ReportConfig(Strict):
+    """Stage ``report``."""
+
+    simulation: Annotated[int, Field(ge=0)] = 0
+    animation: bool = True
+
+
+class Config(Strict):
+    """Everything that determines a run. Written resolved to ``config.yaml`` in the run folder."""
+
+    name: str = "quick"
+    seed: Annotated[int, Field(ge=0)] = 0
+    simulate: SimulateConfig = SimulateConfig()
+    data: DataConfig = DataConfig()
+    micro: MicroConfig = MicroConfig()
+    meso: MesoConfig = MesoConfig()
+    parc: ParcConfig = ParcConfig()
+    rollout: RolloutConfig = RolloutConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    report: ReportConfig = ReportConfig()
+
+    @model_validator(mode="after")
+    def _token_fields_are_loaded(self) -> Config:
+        known = set(self.data.fields)
+        used = {name for group in self.micro.tokens.groups for name in group.fields}
+        if used != known:
+            raise ValueError(f"micro.tokens.groups: expected exactly the fields of data.fields {sorted(known)}, got {sorted(used)}")
+        return self
+
+
+def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Read a recipe, apply ``a.b=c`` overrides (values parsed as YAML) and validate.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing or not a mapping, an override has no ``=``, a key is unknown or a
+        value does not fit; the message names the file, the key, what was expected and what came.
+    """
+    source = str(path) if path is not None else "defaults"
+    raw = _read_yaml(path) if path is not None else {}
+    for override in overrides:
+        _apply_override(raw, override)
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        lines = (f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']} (got {e['input']!r})" for e in error.errors())
+        raise ValueError(f"{source}: " + "; ".join(lines)) from None
+
+
+def dump_config(config: Config) -> str:
+    """Resolved configuration as YAML that ``load_config`` reads back unchanged."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a recipe file, found none")
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: expected YAML, got {str(error).splitlines()[0]}") from None
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise ValueError(f"{path}: expected a mapping at top level, got {type(raw).__name__}")
+    return raw
+
+
+def _apply_override(raw: dict[str, Any], override: str) -> None:
+    key, separator, value = override.partition("=")
+    if not separator or not key:
+        raise ValueError(f"override {override!r}: expected KEY.SUBKEY=VALUE")
+    *parents, leaf = key.split(".")
+    node = raw
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise ValueError(f"override {override!r}: {parent!r} is not a section")
+    node[leaf] = yaml.safe_load(value)

@@ -1,0 +1,151 @@
+"""From trajectories to normalised batches of windows in a reproducible order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from probtokens.data.normalize import Normalizer
+from probtokens.data.trajectories import TrajectorySet
+
+__all__ = ["Batch", "StepSampler", "TrajectorySet", "WindowDataset"]
+
+Window = tuple[np.ndarray, np.ndarray, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Windows of consecutive frames with what is known about their simulations.
+
+    Attributes
+    ----------
+    frames
+        Normalised, shape (batch, time, field, y, x).
+    context
+        Standardised, shape (batch, context).
+    index
+        Number of each window's simulation in its set, shape (batch,), int64.
+    """
+
+    frames: Tensor
+    context: Tensor
+    index: Tensor
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return self.frames.shape[0]
+
+    @property
+    def horizon(self) -> int:
+        """Number of frames after the first."""
+        return self.frames.shape[1] - 1
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Copy on ``device``."""
+        return Batch(self.frames.to(device), self.context.to(device), self.index.to(device))
+
+
+class WindowDataset(Dataset[Window]):
+    """All windows of ``horizon`` + 1 consecutive frames of every trajectory.
+
+    Item ``k`` is the window that starts at frame ``k % n_starts`` of trajectory ``k // n_starts``: normalised
+    frames of shape (time, field, y, x), standardised context of shape (context,), and the number of the
+    simulation. Pass :meth:`collate` to a ``DataLoader`` to get a :class:`Batch`.
+
+    Raises
+    ------
+    ValueError
+        If the trajectories are shorter than ``horizon`` + 1 frames or the fields or context of the
+        normaliser are not theirs.
+    """
+
+    def __init__(self, trajectories: TrajectorySet, normalizer: Normalizer, horizon: int) -> None:
+        n_times = trajectories.grid.n_times
+        if not 0 <= horizon < n_times:
+            raise ValueError(f"horizon: expected 0..{n_times - 1} for trajectories of {n_times} frames, got {horizon}")
+        expected = (trajectories.fields, trajectories.context_names)
+        if (normalizer.fields, normalizer.context_names) != expected:
+            raise ValueError(f"normalizer: expected fields and context {expected}, got {(normalizer.fields, normalizer.context_names)}")
+        self.trajectories = trajectories
+        self.horizon = horizon
+        self.n_starts = n_times - horizon
+        # In numpy, on the CPU: the normaliser may move to an accelerator with its model, and torch's threads
+        # cost more than they give on arrays as small as a window.
+        self._mean = normalizer.field_mean.cpu().numpy().copy()[:, None, None]
+        self._scale = normalizer.field_scale.cpu().numpy().copy()[:, None, None]
+        mean, scale = normalizer.context_mean.cpu().numpy(), normalizer.context_scale.cpu().numpy()
+        self._context = (trajectories.context - mean) / scale
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return len(self.trajectories) * self.n_starts
+
+    def __getitem__(self, k: int) -> Window:
+        """Window number ``k``."""
+        if not 0 <= k < len(self):
+            raise IndexError(f"window: expected 0..{len(self) - 1}, got {k}")
+        simulation, start = divmod(k, self.n_starts)
+        frames = self.trajectories.frames(simulation, start, start + self.horizon + 1)
+        return (frames - self._mean) / self._scale, self._context[simulation], simulation
+
+    @staticmethod
+    def collate(items: Sequence[Window]) -> Batch:
+        """Stack windows into a batch."""
+        frames, context, index = zip(*items, strict=True)
+        return Batch(torch.from_numpy(np.stack(frames)), torch.from_numpy(np.stack(context)), torch.tensor(index, dtype=torch.int64))
+
+
+class StepSampler(Sampler[list[int]]):
+    """Batches of window numbers for training steps ``start_step`` … ``n_steps`` - 1.
+
+    The windows form one endless sequence of passes, each a fresh permutation drawn from
+    (``seed``, pass); step k takes entries ``k * batch_size`` … ``(k + 1) * batch_size`` - 1 of it. So
+    the batch of a step depends on the seed and the step alone, and training that resumes at step k with
+    ``start_step=k`` sees exactly what it would have seen; every pass has every window once, and a batch may
+    span two passes.
+
+    Raises
+    ------
+    ValueError
+        If a count is not positive or ``start_step`` is not in ``0..n_steps``.
+    """
+
+    def __init__(self, n_windows: int, batch_size: int, n_steps: int, seed: int, start_step: int = 0) -> None:
+        for name, value in (("n_windows", n_windows), ("batch_size", batch_size)):
+            if value < 1:
+                raise ValueError(f"{name}: expected >= 1, got {value}")
+        if not 0 <= start_step <= n_steps:
+            raise ValueError(f"start_step: expected 0..{n_steps}, got {start_step}")
+        self.n_windows = n_windows
+        self.batch_size = batch_size
+        self.n_steps = n_steps
+        self.seed = seed
+        self.start_step = start_step
+        self._pass: tuple[int, np.ndarray] = (0, self._permutation(0))
+
+    def __len__(self) -> int:
+        """Number of steps left."""
+        return self.n_steps - self.start_step
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Batches in the order of steps."""
+        return (self.batch(step) for step in range(self.start_step, self.n_steps))
+
+    def batch(self, step: int) -> list[int]:
+        """Window numbers of one training step."""
+        first = step * self.batch_size
+        return [self._window(position) for position in range(first, first + self.batch_size)]
+
+    def _window(self, position: int) -> int:
+        number, offset = divmod(position, self.n_windows)
+        if self._pass[0] != number:
+            self._pass = (number, self._permutation(number))
+        return int(self._pass[1][offset])
+
+    def _permutation(self, number: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, number]).permutation(self.n_windows)

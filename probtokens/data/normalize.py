@@ -1,0 +1,114 @@
+"""Standardised fields and context, fitted on training trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from probtokens.data.moments import Moments
+from probtokens.data.trajectories import TrajectorySet
+from probtokens.fields import FieldSpec, field_index
+
+#: Spread below this part of the mean is round-off of single precision: the quantity is constant.
+_CONSTANT_RTOL = 1e-6
+
+
+class Normalizer(nn.Module):
+    """Shift and scale of every field and context scalar; buffers, so that they travel with a model.
+
+    Untouched it is the identity. By convention it is fitted on the training split only.
+
+    Attributes
+    ----------
+    field_mean, field_scale
+        Physical units, shape (field,).
+    context_mean, context_scale
+        Physical units, shape (context,).
+    """
+
+    field_mean: Tensor
+    field_scale: Tensor
+    context_mean: Tensor
+    context_scale: Tensor
+
+    def __init__(self, fields: tuple[FieldSpec, ...], context_names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.fields = tuple(fields)
+        self.context_names = tuple(context_names)
+        self.register_buffer("field_mean", torch.zeros(len(self.fields)))
+        self.register_buffer("field_scale", torch.ones(len(self.fields)))
+        self.register_buffer("context_mean", torch.zeros(len(self.context_names)))
+        self.register_buffer("context_scale", torch.ones(len(self.context_names)))
+
+    @classmethod
+    def fit(cls, trajectories: TrajectorySet) -> Normalizer:
+        """Mean and standard deviation over all simulations, times and cells, in one pass.
+
+        A field or scalar that is constant up to single-precision round-off gets scale 1.
+
+        Raises
+        ------
+        ValueError
+            If there is no trajectory.
+        """
+        if len(trajectories) == 0:
+            raise ValueError("normalizer: expected at least one trajectory, got none")
+        moments = Moments(len(trajectories.fields))
+        for i in range(len(trajectories)):
+            moments.update(trajectories.frames(i))
+        context = trajectories.context.astype(np.float64)
+        normalizer = cls(trajectories.fields, trajectories.context_names)
+        normalizer.field_mean.copy_(torch.from_numpy(moments.mean))
+        normalizer.field_scale.copy_(_scale(moments.mean, moments.std))
+        normalizer.context_mean.copy_(torch.from_numpy(context.mean(axis=0)))
+        normalizer.context_scale.copy_(_scale(context.mean(axis=0), context.std(axis=0)))
+        return normalizer
+
+    def normalize(self, frames: Tensor) -> Tensor:
+        """Physical to standardised frames, shape (…, field, y, x).
+
+        Raises
+        ------
+        ValueError
+            If the field axis, third from the right, has not one entry per field.
+        """
+        self._check(frames, -3, [spec.name for spec in self.fields])
+        return (frames - self.field_mean[:, None, None]) / self.field_scale[:, None, None]
+
+    def denormalize(self, frames: Tensor) -> Tensor:
+        """Inverse of :meth:`normalize`."""
+        self._check(frames, -3, [spec.name for spec in self.fields])
+        return frames * self.field_scale[:, None, None] + self.field_mean[:, None, None]
+
+    def normalize_context(self, context: Tensor) -> Tensor:
+        """Physical to standardised context, shape (…, context).
+
+        Raises
+        ------
+        ValueError
+            If the last axis has not one entry per scalar.
+        """
+        self._check(context, -1, self.context_names)
+        return (context - self.context_mean) / self.context_scale
+
+    def scale_of(self, name: str) -> float:
+        """Scale of a field in its unit: what one standardised unit is worth.
+
+        Raises
+        ------
+        ValueError
+            If there is no such field.
+        """
+        return float(self.field_scale[field_index(self.fields, name)])
+
+    @staticmethod
+    def _check(values: Tensor, axis: int, names: Sequence[str]) -> None:
+        if values.ndim < -axis or values.shape[axis] != len(names):
+            raise ValueError(f"normalizer: expected {list(names)} along axis {axis}, got shape {tuple(values.shape)}")
+
+
+def _scale(mean: np.ndarray, std: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.where(std > _CONSTANT_RTOL * np.abs(mean), std, 1.0))

@@ -1,0 +1,61 @@
+"""Names that the reader and the writer of The Well's HDF5 layout share, and the check of values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from probtokens.fields import FieldSpec
+
+#: Groups that every file has, even if empty.
+GROUPS = ("dimensions", "boundary_conditions", "scalars", "t0_fields", "t1_fields", "t2_fields")
+
+#: Tensor order of the fields in each field group.
+FIELD_GROUPS = {"t0_fields": 0, "t1_fields": 1, "t2_fields": 2}
+
+#: Order of the spatial axes, and of vector components, in files.
+FILE_DIMS = ("x", "y")
+
+#: Unit of each coordinate axis.
+AXIS_UNITS = {"time": "ns", "x": "µm", "y": "µm"}
+
+#: Side of the domain -> (axis, position of its cells on that axis).
+SIDES = {"left": ("x", 0), "right": ("x", -1), "bottom": ("y", 0), "top": ("y", -1)}
+
+#: Kinds of boundary that the layout knows.
+BOUNDARY_TYPES = ("WALL", "OPEN", "PERIODIC")
+
+#: How far a field bounded on both sides may leave its range, as a part of the range.
+BOUND_TOLERANCE = 1e-3
+
+
+def check_values(values: np.ndarray, spec: FieldSpec, *, path: Path, simulation: int, first_frame: int = 0) -> None:
+    """Refuse values that are not finite or lie outside the field's physical bounds.
+
+    Parameters
+    ----------
+    values
+        Frames of one simulation, shape (time, y, x), in the unit of ``spec``.
+    spec
+        The field; a range bounded on both sides may be left by ``BOUND_TOLERANCE`` of its width.
+    path, simulation, first_frame
+        Where the values are, for the message.
+
+    Raises
+    ------
+    ValueError
+        Naming file, field, simulation and the first bad frame.
+    """
+    slack = BOUND_TOLERANCE * (spec.upper - spec.lower) if spec.lower is not None and spec.upper is not None else 0.0
+    low = -np.inf if spec.lower is None else spec.lower - slack
+    high = np.inf if spec.upper is None else spec.upper + slack
+    smallest, largest = float(values.min()), float(values.max())
+    if np.isfinite(smallest) and np.isfinite(largest) and low <= smallest and largest <= high:
+        return
+    bad = ~(np.isfinite(values) & (values >= low) & (values <= high))
+    frame, y, x = (int(i) for i in np.argwhere(bad)[0])
+    raise ValueError(
+        f"{path}: field {spec.name!r}, simulation {simulation}, frame {first_frame + frame}: "
+        f"expected finite values in [{low:g}, {high:g}] {spec.unit}, got {values[frame, y, x]} at (y, x) = ({y}, {x})"
+    )

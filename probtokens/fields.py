@@ -1,0 +1,127 @@
+"""Physical fields and the grid they live on: names, units and transforms, never channel numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: Spatial dimensions of every array in the package, slowest first.
+SPATIAL_DIMS = ("y", "x")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """One physical field.
+
+    Attributes
+    ----------
+    name
+        Identifier used in files, arrays and scores, e.g. ``"temperature"``.
+    unit
+        Unit string written to files and axis labels, e.g. ``"K"``.
+    label
+        Human-readable name for figures.
+    lower, upper
+        Physical bounds, ``None`` where there is none. Values outside are a data error.
+    """
+
+    name: str
+    unit: str
+    label: str
+    lower: float | None = None
+    upper: float | None = None
+
+    @property
+    def axis_label(self) -> str:
+        """Label with its unit, e.g. ``"temperature [K]"``."""
+        return f"{self.label} [{self.unit}]"
+
+
+#: Fields that the built-in simulator writes. Other data sets bring their own.
+KNOWN_FIELDS: dict[str, FieldSpec] = {
+    spec.name: spec
+    for spec in (
+        FieldSpec("temperature", "K", "temperature", lower=0.0),
+        FieldSpec("pressure", "GPa", "pressure"),
+        FieldSpec("solid_fraction", "1", "solid volume fraction", lower=0.0, upper=1.0),
+        FieldSpec("reacted_fraction", "1", "reacted mass fraction", lower=0.0, upper=1.0),
+        FieldSpec("velocity_x", "km/s", "velocity along x"),
+        FieldSpec("velocity_y", "km/s", "velocity along y"),
+    )
+}
+
+
+def field_spec(name: str, unit: str | None = None) -> FieldSpec:
+    """Return the known spec called ``name``, or a plain one with the given unit.
+
+    Raises
+    ------
+    ValueError
+        If ``unit`` contradicts the unit of a known field.
+    """
+    known = KNOWN_FIELDS.get(name)
+    if known is None:
+        return FieldSpec(name, unit or "1", name.replace("_", " "))
+    if unit is not None and unit != known.unit:
+        raise ValueError(f"field {name!r}: expected unit {known.unit!r}, got {unit!r}")
+    return known
+
+
+def field_index(fields: Sequence[FieldSpec], name: str) -> int:
+    """Position of the field called ``name``.
+
+    Raises
+    ------
+    ValueError
+        If no field has that name.
+    """
+    names = [spec.name for spec in fields]
+    if name not in names:
+        raise ValueError(f"field {name!r}: expected one of {names}")
+    return names.index(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Uniform Cartesian grid in space and time.
+
+    Attributes
+    ----------
+    ny, nx
+        Number of cells along y and x.
+    spacing
+        Cell edge [µm], the same along both axes.
+    time_step
+        Time between stored frames [ns].
+    n_times
+        Number of stored frames, the initial one included.
+    """
+
+    ny: int
+    nx: int
+    spacing: float
+    time_step: float
+    n_times: int
+
+    def __post_init__(self) -> None:
+        for name in ("ny", "nx", "spacing", "time_step", "n_times"):
+            value = getattr(self, name)
+            if not value > 0:
+                raise ValueError(f"grid {name}: expected > 0, got {value}")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells along (y, x)."""
+        return (self.ny, self.nx)
+
+    @property
+    def cell_area(self) -> float:
+        """Area of one cell [µm²]."""
+        return self.spacing**2
+
+    def compatible_with(self, other: Grid, rtol: float = 1e-5) -> bool:
+        """Whether cell size and frame step agree, whatever the extent."""
+        return (
+            abs(self.spacing - other.spacing) <= rtol * self.spacing
+            and abs(self.time_step - other.time_step) <= rtol * self.time_step
+        )

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader
+
+from probtokens.data.dataset import Batch, StepSampler, WindowDataset
+from probtokens.data.normalize import Normalizer
+from probtokens.data.trajectories import TrajectorySet
+from probtokens.fields import field_spec
+
+FIELDS = ("temperature", "pressure")
+
+
+@pytest.fixture
+def trajectories(campaign: Path) -> TrajectorySet:
+    return TrajectorySet.open(campaign / "train", FIELDS, ["shock_pressure"])
+
+
+def test_every_window_of_every_trajectory(trajectories: TrajectorySet) -> None:
+    normalizer = Normalizer.fit(trajectories)
+    windows = WindowDataset(trajectories, normalizer, horizon=2)
+    assert len(windows) == 5 * 3
+    context = normalizer.normalize_context(torch.from_numpy(trajectories.context))
+    for k in range(len(windows)):
+        batch = WindowDataset.collate([windows[k]])
+        expected = normalizer.normalize(torch.tensor(trajectories.frames(k // 3, k % 3, k % 3 + 3)))
+        assert torch.equal(batch.frames, expected[None])
+        assert torch.equal(batch.context, context[k // 3 : k // 3 + 1])
+        assert batch.index.tolist() == [k // 3]
+
+
+@pytest.mark.parametrize("n_workers", [0, 2])
+def test_batches(trajectories: TrajectorySet, n_workers: int) -> None:
+    windows = WindowDataset(trajectories, Normalizer.fit(trajectories), horizon=1)
+    sampler = StepSampler(len(windows), batch_size=3, n_steps=4, seed=0)
+    loader = DataLoader(windows, batch_sampler=sampler, collate_fn=WindowDataset.collate, num_workers=n_workers)
+    batches = list(loader)
+    assert len(batches) == 4
+    for numbers, batch in zip(sampler, batches, strict=True):
+        assert isinstance(batch, Batch)
+        assert batch.frames.shape == (3, 2, 2, 6, 8)
+        assert (len(batch), batch.horizon) == (3, 1)
+        assert batch.context.shape == (3, 1)
+        assert batch.index.tolist() == [k // windows.n_starts for k in numbers]
+        assert batch.index.dtype == torch.int64
+
+
+def test_to_moves_everything() -> None:
+    batch = Batch(torch.zeros(1, 2, 1, 3, 3), torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64)).to("meta")
+    assert {batch.frames.device.type, batch.context.device.type, batch.index.device.type} == {"meta"}
+
+
+def test_whole_trajectory_is_the_longest_window(trajectories: TrajectorySet) -> None:
+    normalizer = Normalizer.fit(trajectories)
+    assert len(WindowDataset(trajectories, normalizer, horizon=4)) == 5
+    assert len(WindowDataset(trajectories, normalizer, horizon=0)) == 25
+    for horizon in (5, -1):
+        with pytest.raises(ValueError, match=rf"horizon: expected 0..4 for trajectories of 5 frames, got {horizon}"):
+            WindowDataset(trajectories, normalizer, horizon)
+
+
+def test_foreign_normalizer_is_refused(trajectories: TrajectorySet) -> None:
+    swapped = Normalizer(tuple(map(field_spec, reversed(FIELDS))), ("shock_pressure",))
+    with pytest.raises(ValueError, match="normalizer: expected fields and context"):
+        WindowDataset(trajectories, swapped, 1)
+
+
+def test_moving_the_normalizer_does_not_move_the_windows(trajectories: TrajectorySet) -> None:
+    normalizer = Normalizer.fit(trajectories)
+    windows = WindowDataset(trajectories, normalizer, 1)
+    normalizer.to("meta")
+    assert WindowDataset.collate([windows[0]]).frames.device.type == "cpu"
+
+
+def test_window_out_of_range(trajectories: TrajectorySet) -> None:
+    windows = WindowDataset(trajectories, Normalizer.fit(trajectories), 1)
+    with pytest.raises(IndexError):
+        windows[len(windows)]
+
+
+sizes = st.integers(1, 12)
+
+
+@given(n_windows=sizes, batch_size=sizes, n_steps=sizes, seed=st.integers(0, 2**32), data=st.data())
+def test_resumed_steps_are_the_steps_of_an_uninterrupted_run(
+    n_windows: int, batch_size: int, n_steps: int, seed: int, data: st.DataObject
+) -> None:
+    start = data.draw(st.integers(0, n_steps))
+    full = list(StepSampler(n_windows, batch_size, n_steps, seed))
+    resumed = StepSampler(n_windows, batch_size, n_steps, seed, start_step=start)
+    assert len(full) == n_steps
+    assert len(resumed) == n_steps - start
+    assert list(resumed) == full[start:]
+    assert list(resumed) == full[start:], "a second iteration gives the same"
+    assert resumed.batch(0) == full[0]
+
+
+@given(n_windows=sizes, batch_size=sizes, seed=st.integers(0, 99))
+def test_every_pass_has_every_window_once(n_windows: int, batch_size: int, seed: int) -> None:
+    n_steps = -(-3 * n_windows // batch_size)
+    stream = np.concatenate(list(StepSampler(n_windows, batch_size, n_steps, seed)))
+    for number in range(3):
+        assert sorted(stream[number * n_windows : (number + 1) * n_windows]) == list(range(n_windows))
+
+
+def test_passes_and_seeds_differ() -> None:
+    first, second = StepSampler(50, 50, 2, seed=0)
+    assert first != second
+    assert first != next(iter(StepSampler(50, 50, 1, seed=1)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((0, 1, 1, 0), "n_windows"), ((1, 0, 1, 0), "batch_size"), ((1, 1, 3, 0, 4), r"start_step: expected 0..3, got 4")],
+)
+def test_bad_sampler(arguments: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        StepSampler(*arguments)
