@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from probtokens.data.normalize import Normalizer
-from probtokens.fields import FieldSpec, Grid
+from probtokens.fields import FieldSpec
 from probtokens.models.state_space import Belief, Weights, initial_posterior
 from probtokens.nn.autoencoder import TokenAutoencoder
 
@@ -56,22 +56,6 @@ def free_running(
         transition = dynamics(belief, u, context, weights)
         belief = Belief.of(draw(transition, generator), transition)
         yield autoencoder.decode(belief.z)
-
-
-def check_forecast_inputs(
-    initial: Tensor, context: Tensor, grid: Grid, *, fields: tuple[FieldSpec, ...], n_context: int, trained_on: Grid
-) -> None:
-    """Raise ``ValueError`` if a forecast is asked for something that the model was not made for."""
-    expected = (len(context), len(fields), *grid.shape)
-    if initial.shape != expected:
-        raise ValueError(f"initial: expected shape (simulation, field, y, x) = {expected}, got {tuple(initial.shape)}")
-    if context.ndim != 2 or context.shape[1] != n_context:
-        raise ValueError(f"context: expected shape (simulation, {n_context}), got {tuple(context.shape)}")
-    if not grid.compatible_with(trained_on):
-        raise ValueError(
-            f"grid: expected spacing {trained_on.spacing} µm and time step {trained_on.time_step} ns as in training, "
-            f"got {grid.spacing} µm and {grid.time_step} ns"
-        )
 
 
 def to_physical(frames: Tensor, normalizer: Normalizer, fields: tuple[FieldSpec, ...]) -> Tensor:

@@ -70,6 +70,7 @@ class MesoTokens(TokenForecaster):
         self.population = (n_simulations, n_times)
         channels = [group.channels for group in self.tokens.groups]
         self.autoencoder = _frozen(micro.autoencoder)
+        self.autoencoder.pixel_log_scale.requires_grad_(True)
         self.dynamics = CoupledDynamics(_frozen(micro.transition), channels, config)
         self.trajectory_encoder = copy.deepcopy(micro.trajectory_encoder).requires_grad_(True)
         n_strengths = self.dynamics.adapters.n_strengths
@@ -85,7 +86,6 @@ class MesoTokens(TokenForecaster):
         is_elbo = stage.objective == "elbo"
         self.posterior.requires_grad_(is_elbo)
         self.trajectory_encoder.requires_grad_(is_elbo)
-        self.autoencoder.pixel_log_scale.requires_grad_(True)
         n_simulations, n_times = self.population
         self.scales = Scales(
             pixels=self.scales.pixels,

@@ -13,8 +13,9 @@ from probtokens.config import StageConfig, TokenConfig
 from probtokens.data.dataset import Batch
 from probtokens.data.normalize import Normalizer
 from probtokens.fields import FieldSpec, Grid
-from probtokens.models.forecast import check_forecast_inputs, draw, free_running, to_physical
+from probtokens.models.forecast import draw, free_running, to_physical
 from probtokens.models.objectives import negative_elbo, rollout_score
+from probtokens.models.requests import check_request
 from probtokens.models.state_space import GuideNotes, Scales, TokenGuide, TokenModel, Weights, initial_posterior, local_parameters
 from probtokens.nn.autoencoder import TokenAutoencoder
 from probtokens.nn.transition import TrajectoryEncoder
@@ -77,25 +78,32 @@ class TokenForecaster(nn.Module):
         """Weight draws with leading dimensions (draw, 1); none at the micro scale."""
         return {}
 
-    @torch.inference_mode()
     def forecast(self, initial: Tensor, context: Tensor, *, grid: Grid, n_steps: int, n_draws: int, seed: int) -> Iterator[Tensor]:
         """Posterior predictive frames lead by lead; see :class:`probtokens.models.base.Forecaster`.
 
         Every draw keeps its trajectory effect and its weights over the whole trajectory.
         """
-        n_context = len(self.normalizer.context_names)
-        check_forecast_inputs(initial, context, grid, fields=self.fields, n_context=n_context, trained_on=self.grid)
+        check_request(
+            initial,
+            context,
+            fields=self.fields,
+            n_context=len(self.normalizer.context_names),
+            trained_on=self.grid,
+            grid=grid,
+            n_steps=n_steps,
+            n_draws=n_draws,
+        )
+        return self._stream(initial, context, n_steps, n_draws, seed)
+
+    @torch.inference_mode()
+    def _stream(self, initial: Tensor, context: Tensor, n_steps: int, n_draws: int, seed: int) -> Iterator[Tensor]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             weights = self.sample_weights(n_draws)
         generator = torch.Generator(device=initial.device).manual_seed(seed)
-        rollout = self._rollout(
-            self.normalizer.normalize(initial),
-            self.context_vector(self.normalizer.normalize_context(context)),
-            weights,
-            n_draws,
-            generator,
-        )
+        first = self.normalizer.normalize(initial)
+        vector = self.context_vector(self.normalizer.normalize_context(context))
+        rollout = self._rollout(first, vector, weights, n_draws, generator)
         for _, pixels in zip(range(n_steps), rollout, strict=False):
             yield to_physical(draw(pixels, generator), self.normalizer, self.fields)
 

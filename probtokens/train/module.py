@@ -45,15 +45,14 @@ class StageModule(lightning.LightningModule):
 
     def train_dataloader(self) -> DataLoader:
         """Batches of the current chunk of steps (one Lightning epoch)."""
-        start = self.current_epoch * self.chunk
+        start = self.global_step
         stop = min(start + self.chunk, self.stage.steps)
         sampler = StepSampler(len(self.windows), self.stage.batch_size, stop, self.seed, start_step=start)
         return DataLoader(self.windows, batch_sampler=sampler, collate_fn=self.windows.collate)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one batch; its parts are logged."""
-        step = self.current_epoch * self.chunk + batch_idx
-        seed = int(np.random.SeedSequence([self.seed, self.global_rank, step]).generate_state(1)[0])
+        seed = int(np.random.SeedSequence([self.seed, self.global_rank, self.global_step]).generate_state(1)[0])
         torch.manual_seed(seed)
         if self.reflection is not None:
             batch = self.reflection(batch)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from probtokens.config import StageConfig
+from probtokens.models.meso import MesoTokens
+from probtokens.models.micro import MicroTokens
+from probtokens.models.state_space import Belief
+from tests.models.builders import GRID, MESO, meso_tokens, micro_tokens, window
+
+
+def lattice(n: int = 2, seed: int = 0) -> Belief:
+    generator = torch.Generator().manual_seed(seed)
+    z, mean, log_scale = torch.randn(3, n, 7, 4, 5, generator=generator)
+    return Belief(z, mean, log_scale)
+
+
+def weights(model: MesoTokens, n: int = 2, strength: float = 0.0, coupling: float = 0.0) -> dict[str, torch.Tensor]:
+    return {
+        "strengths": torch.full((n, model.dynamics.adapters.n_strengths), strength),
+        "coupling": torch.full((n, 3 * 8), coupling),
+    }
+
+
+def test_untrained_coupling_without_strengths_is_the_micro_transition() -> None:
+    micro = micro_tokens()
+    model = MesoTokens(micro, MESO, 3, GRID.n_times)
+    belief, u, c = lattice(), torch.randn(2, 3), torch.randn(2, 2)
+    ours, theirs = model.dynamics(belief, u, c, weights(model, coupling=1.0)), micro.dynamics(belief, u, c, {})
+    torch.testing.assert_close(ours.mean, theirs.mean)
+    torch.testing.assert_close(ours.stddev, theirs.stddev)
+
+
+def test_every_batch_entry_has_its_own_weights() -> None:
+    model = meso_tokens()
+    belief, u, c = lattice(), torch.randn(2, 3), torch.randn(2, 2)
+    mixed = weights(model)
+    mixed["strengths"][1] = 0.5
+    mixed["coupling"][1] = 1.0
+    both = model.dynamics(belief, u, c, mixed).mean
+    plain = model.dynamics(belief, u, c, weights(model)).mean
+    strong = model.dynamics(belief, u, c, weights(model, strength=0.5, coupling=1.0)).mean
+    torch.testing.assert_close(both[0], plain[0])
+    torch.testing.assert_close(both[1], strong[1])
+    assert not torch.allclose(both[1], plain[1])
+
+
+def test_a_neighbours_certainty_is_heard() -> None:
+    model = meso_tokens()
+    belief, u, c = lattice(), torch.randn(2, 3), torch.randn(2, 2)
+    unsure = belief.log_scale.clone()
+    unsure[:, :, 1, 2] += 1.0
+    w = weights(model, coupling=1.0)
+    changed = model.dynamics(Belief(belief.z, belief.mean, unsure), u, c, w).mean != model.dynamics(belief, u, c, w).mean
+    expected = torch.zeros(4, 5, dtype=torch.bool)
+    expected[0:3, 1:4] = True
+    expected[1, 2] = False
+    assert torch.equal(changed.any(dim=(0, 1)) if changed.ndim == 2 else changed.any(0).any(0), expected)
+
+
+def test_only_the_coupling_learns_and_a_score_leaves_the_weight_posterior_alone() -> None:
+    model = meso_tokens()
+    learned = {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad}
+    assert learned == {"dynamics", "trajectory_encoder", "posterior", "autoencoder"}
+    assert not any(p.requires_grad for p in model.dynamics.transition.parameters())
+    model.begin_stage(StageConfig(name="s", objective="score", steps=1, horizon=2))
+    assert not any(p.requires_grad for p in model.posterior.parameters())
+
+
+def test_a_draw_keeps_its_weights_over_the_trajectory(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = meso_tokens()
+    seen = []
+    model.dynamics.register_forward_hook(lambda module, args, out: seen.append(args[3]["strengths"]))
+    frames, context = window()
+    list(model.forecast(model.normalizer.denormalize(frames[:, 0]), context, grid=GRID, n_steps=3, n_draws=4, seed=0))
+    assert all(torch.equal(seen[0], later) for later in seen)
+    assert len(seen[0].unique(dim=0)) == 4
+
+
+def test_micro_weights_of_the_original_are_untouched() -> None:
+    micro = micro_tokens()
+    before = {name: value.clone() for name, value in micro.state_dict().items()}
+    model = MesoTokens(micro, MESO, 3, GRID.n_times)
+    model.autoencoder.pixel_log_scale.data.add_(1.0)
+    assert all(torch.equal(before[name], value) for name, value in micro.state_dict().items())
+    assert all(p.requires_grad for p in micro.parameters())
+
+
+@pytest.mark.parametrize("build", [micro_tokens, meso_tokens])
+def test_saved_and_loaded_models_forecast_the_same(build, tmp_path: Path) -> None:
+    model = build()
+    model.save(tmp_path / "model.pt")
+    loaded = type(model).load(tmp_path / "model.pt")
+    frames, context = window()
+    initial = model.normalizer.denormalize(frames[:, 0])
+    request = {"grid": GRID, "n_steps": 2, "n_draws": 3, "seed": 0}
+    for ours, theirs in zip(model.forecast(initial, context, **request), loaded.forecast(initial, context, **request), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_bad_model_files_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    with pytest.raises(ValueError, match="found no file"):
+        MicroTokens.load(path)
+    micro_tokens().save(path)
+    with pytest.raises(ValueError, match="expected format 1 of kind 'meso', got format 1 of kind 'micro'"):
+        MesoTokens.load(path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"model\.pt: expected a micro model, got an unreadable file"):
+        MicroTokens.load(path)

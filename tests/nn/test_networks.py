@@ -1,0 +1,134 @@
+"""Token networks: shapes with any leading dimensions, locality, and the structure they promise."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from probtokens.nn.autoencoder import TokenAutoencoder
+from probtokens.nn.blocks import ChannelNorm, ResidualBlock, bounded_scale
+from probtokens.nn.coupling import NEIGHBOURS, LowRankAdapters, NeighbourCoupling
+from probtokens.nn.transition import TokenTransition, TrajectoryEncoder
+
+
+def autoencoder() -> TokenAutoencoder:
+    torch.manual_seed(0)
+    return TokenAutoencoder([[2, 0], [1]], [3, 2], patch=4, width=8, encoder_blocks=1, decoder_blocks=1)
+
+
+def transition(coupled: bool = True) -> TokenTransition:
+    torch.manual_seed(0)
+    net = TokenTransition([3, 2], condition_dim=4, width=8, blocks=2, coupled=coupled)
+    with torch.no_grad():
+        for p in net.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+    return net
+
+
+def test_channel_norm_standardises_every_position_alone() -> None:
+    h = 5.0 + 3.0 * torch.randn(2, 16, 3, 4)
+    out = ChannelNorm(16)(h)
+    torch.testing.assert_close(out.mean(1), torch.zeros(2, 3, 4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(out.std(1, unbiased=False), torch.ones(2, 3, 4), atol=1e-3, rtol=0)
+
+
+def test_fresh_block_is_the_identity_and_bounded_scale_is_bounded() -> None:
+    h = torch.randn(2, 8, 3, 4)
+    assert torch.equal(ResidualBlock(8, 3)(h, torch.randn(2, 3)), h)
+    scales = bounded_scale(torch.tensor([-1e3, 0.0, 1e3]), 0.01, 4.0)
+    torch.testing.assert_close(scales, torch.tensor([0.01, 0.2, 4.0]))
+
+
+def test_autoencoder_shapes_and_field_order() -> None:
+    net = autoencoder()
+    frames = torch.randn(2, 5, 3, 8, 12)
+    tokens = net.encode(frames)
+    assert tokens.mean.shape == (2, 5, 5, 2, 3)
+    pixels = net.decode(tokens.mean)
+    assert pixels.mean.shape == frames.shape
+    torch.testing.assert_close(net.decode(tokens.mean[1, 3]).mean, pixels.mean[1, 3])
+
+
+def test_tokens_of_a_group_know_only_its_fields() -> None:
+    net = autoencoder()
+    frames = torch.randn(1, 3, 8, 8)
+    changed = frames.clone()
+    changed[:, 1] += 1.0
+    before, after = net.encode(frames).mean, net.encode(changed).mean
+    assert torch.equal(before[:, :3], after[:, :3])
+    assert not torch.equal(before[:, 3:], after[:, 3:])
+    z = before.clone()
+    z[:, 3:] += 1.0
+    moved = (net.decode(z).mean != net.decode(before).mean).any(dim=(0, 2)).any(-1)
+    assert moved.tolist() == [False, True, False]
+
+
+def test_wrong_frames_are_named() -> None:
+    with pytest.raises(ValueError, match="expected 3 fields on axis -3"):
+        autoencoder().encode(torch.zeros(1, 2, 8, 8))
+    with pytest.raises(ValueError, match="multiple of the patch size 4 along x, got 10 cells"):
+        autoencoder().encode(torch.zeros(1, 3, 8, 10))
+
+
+def test_transition_broadcasts_leading_dimensions() -> None:
+    net = transition()
+    z, u, c = torch.randn(4, 2, 5, 3, 3), torch.randn(4, 1, 3), torch.randn(2, 1)
+    out = net(z, u, c)
+    assert out.mean.shape == z.shape
+    torch.testing.assert_close(out.mean[3, 1], net(z[3, 1], u[3, 0], c[1]).mean)
+    assert (out.stddev > 0).all()
+
+
+def test_decoupled_transition_keeps_groups_apart() -> None:
+    for coupled in (True, False):
+        net, z, u, c = transition(coupled), torch.randn(1, 5, 4, 4), torch.zeros(1, 3), torch.zeros(1, 1)
+        changed = z.clone()
+        changed[:, 3:] += 1.0
+        same = torch.equal(net(z, u, c).mean[:, :3], net(changed, u, c).mean[:, :3])
+        assert same is not coupled
+
+
+def test_transition_is_local_and_moves_with_its_input() -> None:
+    net, u, c = transition(), torch.zeros(1, 3), torch.zeros(1, 1)
+    reach = 1 + 2 * 2
+    z = torch.randn(1, 5, 1, 40)
+    changed = z.clone()
+    changed[..., 20] += 1.0
+    moved = (net(z, u, c).mean != net(changed, u, c).mean).any(1)[0, 0].nonzero().flatten()
+    assert moved.min() >= 20 - reach
+    assert moved.max() <= 20 + reach
+    shifted = net(z.roll(3, dims=-1), u, c).mean[..., 15:25]
+    torch.testing.assert_close(shifted, net(z, u, c).mean.roll(3, dims=-1)[..., 15:25])
+
+
+def test_messages_come_from_the_named_neighbours_and_from_nowhere_outside() -> None:
+    torch.manual_seed(0)
+    net = NeighbourCoupling([3, 2], width=4)
+    mean, log_scale = torch.randn(2, 1, 5, 4, 6)
+    sent = torch.stack([net.message[0](torch.cat([mean[:, :3], log_scale[:, :3]], 1)), net.message[1](torch.cat([mean[:, 3:], log_scale[:, 3:]], 1))], 1)
+    for number, (dy, dx) in enumerate(NEIGHBOURS):
+        weights = torch.zeros(1, 2, 8)
+        weights[:, :, number] = 2.0
+        received = net.messages(mean, log_scale, weights).unflatten(1, (2, 4))
+        torch.testing.assert_close(received[..., 1:3, 1:5], 2.0 * sent[..., 1 + dy : 3 + dy, 1 + dx : 5 + dx])
+        edge = received[..., 0, :] if dy < 0 else received[..., -1, :] if dy > 0 else received[..., 0] if dx < 0 else received[..., -1]
+        assert (edge == 0).all()
+
+
+def test_adapter_is_a_low_rank_kernel() -> None:
+    torch.manual_seed(0)
+    adapters = LowRankAdapters([6], rank=2)
+    h, s = torch.randn(1, 6, 5, 5), torch.tensor([[0.5, -2.0]])
+    kernel = torch.einsum("or,r,rikl->oikl", adapters.up[0].weight[:, :, 0, 0], s[0], adapters.down[0].weight)
+    assert torch.linalg.matrix_rank(kernel.flatten(1)) == 2
+    torch.testing.assert_close(adapters.bind(s)[0](h), torch.nn.functional.conv2d(h, kernel, padding=1), rtol=1e-4, atol=1e-5)
+
+
+def test_one_frame_says_nothing_about_the_trajectory_effect() -> None:
+    net = TrajectoryEncoder(5, 1, 8, 3)
+    torch.nn.init.normal_(net.head.weight)
+    tokens, context = torch.randn(2, 4, 5, 3, 3), torch.zeros(2, 1)
+    prior = net(tokens[:, :1], context)
+    assert (prior.mean == 0).all()
+    assert (prior.stddev == 1).all()
+    assert (net(tokens, context).mean != 0).all()

@@ -1,0 +1,112 @@
+"""The training loop: learns, stops at any chunk, and goes on as if it had not stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from probtokens.baselines import Parc
+from probtokens.config import ParcConfig, StageConfig
+from probtokens.data.dataset import TrajectorySet
+from probtokens.data.normalize import Normalizer
+from probtokens.models.meso import MesoTokens
+from probtokens.models.micro import MicroTokens
+from probtokens.train import fit, loop
+from tests.helpers import make_shard
+from tests.models.builders import MESO, TOKENS
+
+FIELDS = ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y")
+TOKEN_STAGES = (
+    StageConfig(name="elbo", objective="elbo", steps=6, horizon=2, batch_size=2),
+    StageConfig(name="score", objective="score", steps=4, horizon=2, batch_size=2, members=2),
+)
+PARC_STAGES = (StageConfig(name="mse", objective="mse", steps=6, horizon=1, batch_size=2),)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrajectorySet, Normalizer]:
+    folder = tmp_path_factory.mktemp("data")
+    make_shard(folder / "shard.hdf5", n_simulations=3)
+    trajectories = TrajectorySet.open(folder, FIELDS, ("shock_pressure",))
+    return trajectories, Normalizer.fit(trajectories)
+
+
+def micro(data) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return MicroTokens(TOKENS, data[1], data[0].grid)
+
+
+def meso(data) -> torch.nn.Module:
+    return MesoTokens(micro(data), MESO, len(data[0]), data[0].grid.n_times)
+
+
+def parc(data) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return Parc(ParcConfig(width=8, levels=2), data[1], data[0].grid)
+
+
+class Stopped(Exception):
+    """Stands for a kill."""
+
+
+@pytest.mark.parametrize(("build", "stages"), [(micro, TOKEN_STAGES), (meso, TOKEN_STAGES), (parc, PARC_STAGES)])
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_interrupted_training_ends_with_the_same_bits(
+    build: Callable, stages: tuple[StageConfig, ...], stop_after: int, data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "CHUNK", 2)
+    trajectories, normalizer = data
+    settings = {"weight_decay": 0.01, "seed": 5}
+    torch.manual_seed(11)
+    straight = build(data)
+    fit(straight, trajectories, normalizer, stages, out_dir=tmp_path / "straight", **settings)
+
+    chunks = []
+
+    def stop(*_: object) -> None:
+        chunks.append(1)
+        if len(chunks) == stop_after:
+            raise Stopped
+
+    torch.manual_seed(11)
+    with pytest.raises(Stopped):
+        fit(build(data), trajectories, normalizer, stages, out_dir=tmp_path / "stopped", progress=stop, **settings)
+    torch.manual_seed(11)
+    resumed = build(data)
+    fit(resumed, trajectories, normalizer, stages, out_dir=tmp_path / "stopped", **settings)
+    ours, theirs = straight.state_dict(), resumed.state_dict()
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert torch.equal(ours[name], theirs[name]), name
+
+
+def test_training_lowers_the_loss(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "CHUNK", 10)
+    losses = []
+    stages = (StageConfig(name="r", objective="elbo", steps=60, horizon=0, batch_size=8, learning_rate=3e-3),)
+    fit(
+        micro(data),
+        *data,
+        stages,
+        weight_decay=0.0,
+        seed=0,
+        out_dir=tmp_path,
+        progress=lambda name, step, steps, loss: losses.append(loss),
+    )
+    assert losses[-1] < losses[0] - 1.0
+
+
+def test_nonfinite_loss_stops_with_the_stage_and_step(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "CHUNK", 2)
+    model = micro(data)
+    model.autoencoder.pixel_log_scale.data.fill_(float("nan"))
+    with pytest.raises((RuntimeError, ValueError), match=r"stage 'elbo'|nan|Expected"):
+        fit(model, *data, TOKEN_STAGES, weight_decay=0.0, seed=0, out_dir=tmp_path)
+
+
+def test_wrong_objective_is_refused(data, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected objective 'elbo' or 'score'"):
+        fit(micro(data), *data, PARC_STAGES, weight_decay=0.0, seed=0, out_dir=tmp_path)

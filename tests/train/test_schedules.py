@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from probtokens.data.dataset import Batch
+from probtokens.train.reflection import Reflection
+from probtokens.train.schedules import warmup_cosine
+from tests.models.builders import MEAN, SCALE, normalizer
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [(0, 0.2), (1, 0.4), (4, 1.0), (5, 1.0), (52, 0.51), (99, 0.02), (150, 0.02)],
+)
+def test_warmup_cosine_by_table(step: int, expected: float) -> None:
+    assert warmup_cosine(step, 100) == pytest.approx(expected, abs=0.01)
+
+
+def test_a_stage_of_one_step_runs_at_full_rate() -> None:
+    assert warmup_cosine(0, 1) == 1.0
+
+
+def test_reflection_is_an_involution_that_turns_the_y_velocity_around() -> None:
+    made = normalizer()
+    made.field_mean[4] = 0.07  # an uneven sample: the mirror image must be taken in physical units
+    mirror = Reflection(made)
+    frames = torch.randn(2, 5, 6, 8)
+    torch.testing.assert_close(mirror.reflect(mirror.reflect(frames)), frames)
+    physical = made.denormalize(mirror.reflect(frames))
+    expected = made.denormalize(frames).flip(-2)
+    expected[:, 4] *= -1
+    torch.testing.assert_close(physical, expected, atol=1e-3, rtol=1e-4)
+
+
+def test_about_half_of_the_windows_are_reflected() -> None:
+    torch.manual_seed(0)
+    frames = torch.randn(400, 1, 5, 4, 4)
+    batch = Reflection(normalizer())(Batch(frames, torch.zeros(400, 1), torch.arange(400)))
+    share = (batch.frames[:, 0, 0] != frames[:, 0, 0]).flatten(1).any(1).float().mean()
+    assert float(share) == pytest.approx(0.5, abs=0.08)
+    assert MEAN.shape == SCALE.shape
