@@ -1,0 +1,6 @@
+"""Figures and the self-contained HTML report of a run."""
+
+from probtokens.report.hero import hero_figure
+from probtokens.report.html import write_report
+
+__all__ = ["hero_figure", "write_report"]

@@ -1,0 +1,65 @@
+"""Frames of the animation: truth, mean, spread and probability side by side, one picture a time."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from probtokens.report.filmstrip import main_rows
+from probtokens.report.panels import Extent, Row, draw_outline, scale_bar, show_image
+from probtokens.report.reduce import Strip
+from probtokens.report.style import new_figure, render
+
+_PANEL_WIDTH = 3.6
+_BAR_WIDTH = 0.12
+_MARGINS = {"left": 0.55, "between": 1.15, "right": 0.9, "top": 0.62, "rows": 0.42, "bottom": 0.48}
+_DPI = 90
+_QUALITY = 82
+
+
+def animation_frames(strip: Strip) -> Iterator[str]:
+    """Base64 text of one WebP picture for each time of ``strip``."""
+    rows = main_rows(strip)
+    figure, images = _figure(rows, strip.extent)
+    title = figure.text(0.5, 0.975, "", ha="center", va="top", fontsize=11, fontweight="bold")
+    for frame, time in enumerate(strip.times):
+        title.set_text(f"t = {time:.2f} ns")
+        for row, image in zip(rows, images, strict=True):
+            _update(row, image, frame, strip.extent)
+        buffer = io.BytesIO()
+        render(figure, _DPI).save(buffer, "webp", quality=_QUALITY, method=4)
+        yield base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _update(row: Row, image: AxesImage, frame: int, extent: Extent) -> None:
+    image.set_data(row.images[frame])
+    for outline in list(image.axes.collections):
+        outline.remove()
+    if row.contour is not None:
+        draw_outline(image.axes, row.contour[frame], row.level, extent)
+
+
+def _figure(rows: Sequence[Row], extent: Extent) -> tuple[Figure, list[AxesImage]]:
+    """Two columns of panels, each with its colour bar."""
+    tall = _PANEL_WIDTH * (extent[3] - extent[2]) / (extent[1] - extent[0])
+    n_lines = -(-len(rows) // 2)
+    width = _MARGINS["left"] + 2 * _PANEL_WIDTH + _MARGINS["between"] + _MARGINS["right"]
+    height = _MARGINS["top"] + n_lines * tall + (n_lines - 1) * _MARGINS["rows"] + _MARGINS["bottom"]
+    figure = new_figure(width, height)
+    images = []
+    for number, row in enumerate(rows):
+        line, column = divmod(number, 2)
+        left = _MARGINS["left"] + column * (_PANEL_WIDTH + _MARGINS["between"])
+        bottom = height - _MARGINS["top"] - tall - line * (tall + _MARGINS["rows"])
+        axes = figure.add_axes((left / width, bottom / height, _PANEL_WIDTH / width, tall / height))
+        axes.set_title(row.title.replace("\n", " "), loc="left", fontweight="bold")
+        axes.tick_params(labelleft=column == 0, labelbottom=line == n_lines - 1)
+        axes.set(xlabel="x [µm]" if line == n_lines - 1 else "", ylabel="y [µm]" if column == 0 else "")
+        images.append(show_image(axes, row, 0, extent))
+        bar_box = ((left + _PANEL_WIDTH + 0.1) / width, bottom / height, _BAR_WIDTH / width, tall / height)
+        scale_bar(figure, figure.add_axes(bar_box), row.scale)
+    return figure, images

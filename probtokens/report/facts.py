@@ -1,0 +1,126 @@
+"""What a run was: data, settings, timings and provenance as texts without machine paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from probtokens import __version__
+from probtokens.predict import rollout_grid
+from probtokens.report.run import Run
+from probtokens.report.style import model_label
+
+_ABSOLUTE_PATH = re.compile(r"(?<![\w:/.<])(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\'\",:<>]+[/\\])*([^\s/\\'\",:<>]+)")
+
+
+def without_paths(text: str) -> str:
+    """Replace absolute paths by their last part: a report is read elsewhere."""
+    return _ABSOLUTE_PATH.sub(r"…/\1", text)
+
+
+def headline_facts(run: Run) -> list[tuple[str, str]]:
+    """Data set sizes, shock pressures, ensemble, seed, version and hardware."""
+    facts = [
+        ("Test simulations", _test_data(run)),
+        ("Trained on", _training_data(run)),
+        ("Shock pressure", _shock_pressure(run)),
+        ("Ensemble", _ensemble(run)),
+        ("Seed", str(run.config.seed)),
+        ("Version", f"probtokens {_version(run)}"),
+        ("Hardware", _hardware(run)),
+    ]
+    return [(name, without_paths(text)) for name, text in facts if text]
+
+
+def simulation_titles(run: Run) -> list[str]:
+    """Name of each test simulation with its shock pressure [GPa] where that is known."""
+    data = run.rollouts[run.primary]
+    names = [str(name) for name in data["simulation"].values]
+    if "shock_pressure" not in data.coords:
+        return names
+    return [f"{name} · {pressure:.1f} GPa" for name, pressure in zip(names, data["shock_pressure"].values, strict=True)]
+
+
+def timings(run: Run) -> list[tuple[str, str]]:
+    """Stage names and durations, in order, and their sum."""
+    seconds = {name.replace("_", " "): float(record["seconds"]) for name, record in run.records.items() if name != "report"}
+    if not seconds:
+        return []
+    return [(name, duration(value)) for name, value in seconds.items()] + [("total", duration(sum(seconds.values())))]
+
+
+def provenance(run: Run) -> list[tuple[str, str]]:
+    """Everything that the scores file and the last stage say about their origin, flattened."""
+    items = _flatten(run.scores["provenance"])
+    versions: Mapping[str, str] = next((record["versions"] for record in reversed(run.records.values()) if record.get("versions")), {})
+    items += [(f"version of {name}", str(value)) for name, value in versions.items()]
+    return [(key.replace("_", " "), without_paths(value)) for key, value in items]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person would say them."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _test_data(run: Run) -> str:
+    grid = rollout_grid(run.rollouts[run.primary])
+    size = f"{grid.nx * grid.spacing:.2f} × {grid.ny * grid.spacing:.2f} µm"
+    end = (grid.n_times - 1) * grid.time_step
+    return f"{run.n_simulations} of {grid.nx} × {grid.ny} cells ({size}), {grid.n_times} frames to {end:.2f} ns"
+
+
+def _training_data(run: Run) -> str:
+    n_meso = run.scores["models"][run.primary]["n_meso"]
+    parts = [f"{run.config.simulate.micro.n_train} micro simulations"] if run.config.data.micro is None else ["supplied micro simulations"]
+    return " and ".join(parts + ([] if n_meso is None else [f"{n_meso} meso simulations"]))
+
+
+def _shock_pressure(run: Run) -> str:
+    data, parts = run.rollouts[run.primary], []
+    if run.config.data.meso is None:
+        trained = run.config.simulate.meso.shock_pressure
+        parts.append(f"{trained.low:g} to {trained.high:g} GPa in the campaign")
+    if "shock_pressure" in data.coords:
+        tested = np.asarray(data["shock_pressure"].values)
+        parts.append(f"{tested.min():.1f} to {tested.max():.1f} GPa in the tests")
+    return ", ".join(parts)
+
+
+def _ensemble(run: Run) -> str:
+    members = run.rollouts[run.primary].sizes["draw"]
+    if members < 2:
+        return f"{model_label(run.primary)} is deterministic"
+    recalibration = run.recalibrations.get(run.primary)
+    if recalibration is None:
+        return f"{members} draws, not recalibrated"
+    return f"{members} draws, spread recalibrated on {recalibration.n_simulations} validation simulations"
+
+
+def _hardware(run: Run) -> str:
+    given = run.scores["provenance"].get("hardware")
+    hardware = given or next((record["hardware"] for record in reversed(run.records.values()) if record.get("hardware")), "")
+    if not isinstance(hardware, Mapping):
+        return str(hardware)
+    return ", ".join(f"{value} cores" if name == "cores" else str(value) for name, value in hardware.items())
+
+
+def _version(run: Run) -> str:
+    return str(run.scores["provenance"].get("version", __version__))
+
+
+def _flatten(node: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    items = []
+    for key, value in node.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            items += _flatten(value, f"{name} · ")
+        else:
+            items.append((name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)))
+    return items

@@ -1,0 +1,67 @@
+"""The one picture of the README: a forecast, its uncertainty and what follows for the hot spots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from probtokens.data.atomic import replacing
+from probtokens.report.curves import QUANTITIES, draw_curve
+from probtokens.report.filmstrip import main_rows
+from probtokens.report.panels import Layout, draw_grid
+from probtokens.report.reduce import Strip, reduce_strip, strip_frames
+from probtokens.report.run import Run, open_run
+from probtokens.report.style import figure_style, new_figure, png_bytes
+
+_DPI = 160
+_LAYOUT = Layout(panel_width=1.5, left=1.35, right=4.35, top=0.32, bottom=0.48)
+_CURVES_LEFT = 1.45
+_CURVES_WIDTH = 2.75
+
+
+def hero_figure(run_dir: Path, path: Path) -> Path:
+    """Write the picture of a run as PNG: truth, mean, spread and probability at four times, hot-spot curves beside.
+
+    Raises
+    ------
+    ValueError
+        If the run has no scores, no rollout or no temperature.
+    """
+    run = open_run(run_dir)
+    frames = strip_frames(run.rollouts[run.primary].sizes["time"], 4)
+    with figure_style():
+        picture = png_bytes(_draw(run, reduce_strip(run, run.field("temperature"), frames)), _DPI)
+    with replacing(path) as temporary:
+        temporary.write_bytes(picture)
+    return path
+
+
+def _draw(run: Run, strip: Strip) -> Figure:
+    rows = main_rows(strip)
+    figure = new_figure(*_LAYOUT.size(rows, len(strip.times), strip.extent))
+    draw_grid(figure, rows, strip.times, strip.extent, _LAYOUT)
+    _draw_curves(figure, run)
+    return figure
+
+
+def _draw_curves(figure: Figure, run: Run) -> None:
+    width, height = figure.get_size_inches()
+    left = (width - _LAYOUT.right + _CURVES_LEFT) / width
+    gap = 0.3
+    usable = height - _LAYOUT.top - _LAYOUT.bottom - 0.42
+    tall = (usable - gap) / len(QUANTITIES)
+    for q, (name, label) in enumerate(QUANTITIES.items()):
+        bottom = _LAYOUT.bottom + (len(QUANTITIES) - 1 - q) * (tall + gap)
+        axes = figure.add_axes((left, bottom / height, _CURVES_WIDTH / width, tall / height))
+        draw_curve(axes, run.scores["models"], name, run.simulation, run.primary, run.rival)
+        axes.set_ylabel(label)
+        axes.set_ylim(bottom=0 if name == "area" else None)
+        axes.grid(alpha=0.25, linewidth=0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+        axes.tick_params(labelbottom=q == len(QUANTITIES) - 1)
+        if q == 0:
+            axes.legend(loc="lower left", bbox_to_anchor=(-0.03, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.6, columnspacing=1.2)
+    axes.set_xlabel("time [ns]")

@@ -1,0 +1,99 @@
+"""The report: one HTML file with all figures, tables and settings inside."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from probtokens.config import dump_config
+from probtokens.data.atomic import replacing
+from probtokens.report import facts
+from probtokens.report.animation import animation_frames
+from probtokens.report.curves import curves_figure
+from probtokens.report.filmstrip import filmstrip_figure
+from probtokens.report.reading import plain_reading
+from probtokens.report.reduce import reduce_reliability, reduce_strip, strip_frames
+from probtokens.report.reliability import calibration_figure, lead_figure
+from probtokens.report.run import Run, open_run
+from probtokens.report.style import figure_style, model_color, model_label, png_bytes
+from probtokens.report.tables import score_tables
+
+_DPI = 110
+_STRIP_TIMES = 6
+_MOST_FRAMES = 40
+_MOST_CURVES = 36
+_MORE_STRIPS = ("pressure", "solid_fraction")
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write ``report.html`` into a run folder: self-contained, whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        If configuration, scores or all rollouts are missing; the message names the file.
+    """
+    run = open_run(run_dir)
+    with figure_style():
+        content = _content(run)
+    environment = Environment(loader=PackageLoader("probtokens.report", "templates"), autoescape=True, undefined=StrictUndefined)
+    text = environment.get_template("report.html.jinja").render(content)
+    path = run_dir / "report.html"
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def _content(run: Run) -> dict[str, Any]:
+    """Everything that the template shows."""
+    titles = facts.simulation_titles(run)
+    models = run.scores["models"]
+    return {
+        "name": run.config.name,
+        "facts": facts.headline_facts(run),
+        "primary": model_label(run.primary),
+        "rival": None if run.rival is None else model_label(run.rival),
+        "ensemble": run.rollouts[run.primary].sizes["draw"] > 1,
+        "tables": score_tables(run.scores, run.fields),
+        "raw_tables": score_tables(run.scores, run.fields, uncalibrated=True) if run.recalibrations else [],
+        "reading": plain_reading(run.scores, run.primary),
+        "threshold": run.config.evaluate.hotspot_threshold,
+        "simulation": titles[run.simulation],
+        "strip": _strip(run, "temperature"),
+        "more_strips": [(spec.label, _strip(run, spec.name)) for spec in run.fields if spec.name in _MORE_STRIPS],
+        "frames": _animation(run) if run.config.report.animation else [],
+        "curves": _picture(curves_figure(models, run.primary, run.rival, titles[:_MOST_CURVES])),
+        "n_curves": (min(len(titles), _MOST_CURVES), len(titles)),
+        "calibration": _calibration(run),
+        "leads": _picture(lead_figure(models, run.fields)),
+        "recalibrated": bool(run.recalibrations),
+        "configuration": facts.without_paths(dump_config(run.config)),
+        "timings": facts.timings(run),
+        "provenance": facts.provenance(run),
+    }
+
+
+def _strip(run: Run, field: str) -> str:
+    frames = strip_frames(run.rollouts[run.primary].sizes["time"], _STRIP_TIMES)
+    label = "" if run.rival is None else model_label(run.rival)
+    return _picture(filmstrip_figure(reduce_strip(run, run.field(field), frames), label))
+
+
+def _animation(run: Run) -> list[str]:
+    """Base64 pictures, evenly thinned to at most 40."""
+    frames = [0, *strip_frames(run.rollouts[run.primary].sizes["time"], _MOST_FRAMES - 1)]
+    return list(animation_frames(reduce_strip(run, run.field("temperature"), frames)))
+
+
+def _calibration(run: Run) -> str | None:
+    reliability = reduce_reliability(run)
+    return _picture(calibration_figure(reliability, model_color(run.primary))) if reliability else None
+
+
+def _picture(figure: Figure) -> str:
+    """Base64 text of a PNG."""
+    return base64.b64encode(png_bytes(figure, _DPI)).decode("ascii")

@@ -1,0 +1,160 @@
+"""Grids of field images with shared scales: the building block of filmstrip, hero picture and animation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+Extent = tuple[float, float, float, float]
+
+_LOG_TICKS = (200, 300, 400, 600, 1000, 1500, 2000, 3000, 4000, 6000)
+_FRAME_COLOR = "#b4b8c0"
+_CONTOUR_COLOR = "#19d3c5"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Colour map, limits and label (with unit) that neighbouring rows share."""
+
+    cmap: str
+    norm: Normalize
+    label: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """Images of one quantity, shape (time, y, x), with an optional outline where ``contour`` crosses ``level``."""
+
+    title: str
+    images: NDArray[np.floating]
+    scale: Scale
+    contour: NDArray[np.floating] | None = None
+    level: float = 0.0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Sizes of a panel grid [inch]."""
+
+    panel_width: float = 1.75
+    gap: float = 0.07
+    group_gap: float = 0.2
+    left: float = 1.5
+    right: float = 0.95
+    top: float = 0.3
+    bottom: float = 0.5
+    bar_width: float = 0.13
+
+    def panel_height(self, extent: Extent) -> float:
+        """Height of a panel that keeps x and y to the same scale."""
+        return self.panel_width * (extent[3] - extent[2]) / (extent[1] - extent[0])
+
+    def row_tops(self, rows: Sequence[Row], extent: Extent) -> list[float]:
+        """Distance of each row from the top of the figure; rows of another scale stand a little apart."""
+        tops = [self.top]
+        for upper, lower in pairwise(rows):
+            gap = self.gap if upper.scale == lower.scale else self.group_gap
+            tops.append(tops[-1] + self.panel_height(extent) + gap)
+        return tops
+
+    def size(self, rows: Sequence[Row], n_columns: int, extent: Extent) -> tuple[float, float]:
+        """Width and height of the figure that holds the grid."""
+        width = self.left + n_columns * (self.panel_width + self.gap) - self.gap + self.right
+        height = self.row_tops(rows, extent)[-1] + self.panel_height(extent) + self.bottom
+        return width, height
+
+
+def draw_grid(figure: Figure, rows: Sequence[Row], times: NDArray[np.floating], extent: Extent, layout: Layout) -> list[list[AxesImage]]:
+    """Draw ``rows`` against ``times`` [ns] from the top of the figure; adjacent rows of one scale share a colour bar.
+
+    Returns the images as (row, time).
+    """
+    tops = layout.row_tops(rows, extent)
+    images = []
+    for r, row in enumerate(rows):
+        line = []
+        for c, time in enumerate(times):
+            axes = figure.add_axes(_panel_box(figure, layout, extent, tops[r], c))
+            line.append(show_image(axes, row, c, extent))
+            if r == 0:
+                axes.set_title(f"{time:.2f} ns", pad=4)
+            _label_edges(axes, left=c == 0, bottom=r == len(rows) - 1)
+        _row_title(figure, layout, extent, tops[r], row.title)
+        images.append(line)
+    for scale, members in groupby(range(len(rows)), key=lambda r: rows[r].scale):
+        span = list(members)
+        _side_bar(figure, layout, extent, scale, tops[span[0]], tops[span[-1]], len(times))
+    return images
+
+
+def show_image(axes: Axes, row: Row, frame: int, extent: Extent) -> AxesImage:
+    """Draw one frame of ``row`` in µm, y upward."""
+    image = axes.imshow(
+        row.images[frame], cmap=row.scale.cmap, norm=row.scale.norm, extent=extent, origin="lower", interpolation="antialiased"
+    )
+    axes.spines[:].set(visible=True, color=_FRAME_COLOR, linewidth=0.5)
+    if row.contour is not None:
+        draw_outline(axes, row.contour[frame], row.level, extent)
+    return image
+
+
+def draw_outline(axes: Axes, values: NDArray[np.floating], level: float, extent: Extent) -> None:
+    """Thin line where ``values`` cross ``level``; nothing where they never do."""
+    if np.nanmin(values) < level < np.nanmax(values):
+        axes.contour(values, levels=[level], colors=[_CONTOUR_COLOR], linewidths=0.9, extent=extent, origin="lower")
+
+
+def scale_bar(figure: Figure, axes: Axes, scale: Scale, orientation: str = "vertical") -> Colorbar:
+    """Colour bar of ``scale`` in ``axes`` with plain-number ticks."""
+    bar = figure.colorbar(ScalarMappable(scale.norm, scale.cmap), cax=axes, orientation=orientation)
+    bar.ax.spines[:].set_visible(False)
+    bar.set_label(scale.label)
+    if isinstance(scale.norm, LogNorm):
+        low, high = scale.norm.vmin or 1.0, scale.norm.vmax or 1.0
+        ticks = [tick for tick in _LOG_TICKS if 0.99 * low <= tick <= 1.01 * high]
+        bar.set_ticks(ticks, labels=[str(tick) for tick in ticks])
+    else:
+        bar.set_ticks(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+    bar.minorticks_off()
+    return bar
+
+
+def _panel_box(figure: Figure, layout: Layout, extent: Extent, top: float, column: int) -> tuple[float, float, float, float]:
+    width, height = figure.get_size_inches()
+    tall = layout.panel_height(extent)
+    left = layout.left + column * (layout.panel_width + layout.gap)
+    return (left / width, (height - top - tall) / height, layout.panel_width / width, tall / height)
+
+
+def _label_edges(axes: Axes, *, left: bool, bottom: bool) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    axes.tick_params(labelleft=left, left=left, labelbottom=bottom, bottom=bottom)
+    if left:
+        axes.set_ylabel("y [µm]", labelpad=2)
+    if bottom:
+        axes.set_xlabel("x [µm]", labelpad=2)
+
+
+def _row_title(figure: Figure, layout: Layout, extent: Extent, top: float, title: str) -> None:
+    _, bottom, _, tall = _panel_box(figure, layout, extent, top, 0)
+    figure.text(0.12 / figure.get_size_inches()[0], bottom + tall / 2, title, ha="left", va="center", fontweight="bold", linespacing=1.25)
+
+
+def _side_bar(figure: Figure, layout: Layout, extent: Extent, scale: Scale, first: float, last: float, n_columns: int) -> None:
+    left, bottom, width, _ = _panel_box(figure, layout, extent, last, n_columns - 1)
+    _, upper, _, tall = _panel_box(figure, layout, extent, first, n_columns - 1)
+    inch = figure.get_size_inches()[0]
+    box = (left + width + 0.12 / inch, bottom, layout.bar_width / inch, upper + tall - bottom)
+    scale_bar(figure, figure.add_axes(box), scale)

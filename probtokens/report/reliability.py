@@ -1,0 +1,126 @@
+"""Are the uncertainties right? Coverage, PIT histograms, and scores by lead time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from probtokens.fields import FieldSpec
+from probtokens.report.reduce import LEVELS, N_BINS, Reliability
+from probtokens.report.style import model_color, model_label, new_figure, with_unit
+
+_MIN_WIDTH, _MAX_WIDTH = 6.8, 12.6
+_TICKS = (0.0, 0.5, 1.0)
+_RAW = {"color": "#9a9a9a", "linestyle": (0, (3, 1.5))}
+_GOOD_SPREAD = (0.9, 1.1)
+_SPREAD_RANGE = (0.1, 10.0)
+_SPREAD_TICKS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+_SCORES = {"rmse": "RMSE", "crps": "fair CRPS", "spread_skill": "spread / skill"}
+
+
+def calibration_figure(reliability: Sequence[Reliability], color: str) -> Figure:
+    """Top: observed against nominal coverage of each field. Bottom: PIT histogram, flat if calibrated."""
+    figure, grid = _grid(2, len(reliability), hspace=0.38)
+    for column, result in enumerate(reliability):
+        styles = _styles(result, color)
+        upper, lower = grid[:, column]
+        upper.plot([0, 1], [0, 1], color="#333333", linewidth=0.8, label="perfect")
+        lower.axhline(1.0, color="#333333", linewidth=0.8)
+        for version, style in styles.items():
+            upper.plot(LEVELS, result.observed[version], **style)
+            lower.stairs(result.pit[version], np.linspace(0, 1, N_BINS + 1), linewidth=1.3, **style)
+        upper.set(title=result.spec.label, xlim=(0, 1), ylim=(0, 1), xlabel="nominal coverage", yticks=_TICKS, xticks=_TICKS)
+        lower.set(xlim=(0, 1), ylim=(0, None), xlabel="PIT of the truth", xticks=_TICKS)
+    grid[0, 0].set_ylabel("observed coverage")
+    grid[1, 0].set_ylabel("density (1: calibrated)")
+    _finish(figure, grid)
+    return figure
+
+
+def lead_figure(models: Mapping[str, Any], specs: Sequence[FieldSpec]) -> Figure:
+    """RMSE, fair CRPS and spread/skill of every model by lead time [ns], before (dashed) and after recalibration."""
+    figure, grid = _grid(len(_SCORES), len(specs), hspace=0.12)
+    for column, spec in enumerate(specs):
+        for row, (score, label) in enumerate(_SCORES.items()):
+            axes = grid[row, column]
+            for name, entry in models.items():
+                _lead_lines(axes, name, entry, spec.name, score)
+            if row == 0:
+                axes.set_title(spec.label)
+            if score == "spread_skill":
+                _spread_axes(axes)
+                axes.set_ylabel(label if column == 0 else "")
+            else:
+                _error_limits(axes)
+                axes.set_ylabel(with_unit(label, spec.unit))
+            axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+            axes.tick_params(labelbottom=row == len(_SCORES) - 1)
+        grid[-1, column].set_xlabel("time [ns]")
+    _finish(figure, grid)
+    return figure
+
+
+def _lead_lines(axes: Axes, name: str, entry: Mapping[str, Any], field: str, score: str) -> None:
+    values = entry["fields"][field]["by_lead"]
+    time, color = values["time"], model_color(name)
+    axes.plot(time, _numbers(values[score]), color=color, label=model_label(name))
+    raw = entry.get("uncalibrated")
+    if raw is not None and entry["members"] > 1 and score != "rmse":
+        axes.plot(time, _numbers(raw["fields"][field]["by_lead"][score]), color=color, linewidth=1.0, linestyle=(0, (3, 1.5)))
+
+
+def _error_limits(axes: Axes) -> None:
+    """Start at zero and leave persistence out of the limits, so that it does not flatten the other lines."""
+    persistence = model_label("persistence")
+    lines = [line for line in axes.lines if line.get_label() != persistence] or list(axes.lines)
+    high = max((float(np.nanmax(values)) for values in map(_finite, lines) if len(values)), default=1.0)
+    axes.set_ylim(0, 1.12 * high if high > 0 else 1.0)
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+
+
+def _spread_axes(axes: Axes) -> None:
+    """Logarithmic, so that half and double the right spread lie as far from 1."""
+    values = np.concatenate([_finite(line) for line in axes.lines])
+    ends = np.clip((values.min(), values.max()), *_SPREAD_RANGE) if len(values) else (1.0, 1.0)
+    axes.axhspan(*_GOOD_SPREAD, color="#2a9d4a", alpha=0.18, linewidth=0, zorder=0)
+    axes.axhline(1.0, color="#333333", linewidth=0.7, zorder=0)
+    axes.set_yscale("log")
+    axes.set_yticks(_SPREAD_TICKS, labels=[f"{tick:g}" for tick in _SPREAD_TICKS])
+    axes.minorticks_off()
+    axes.set_ylim(min(0.45, 0.9 * ends[0]), max(2.2, 1.1 * ends[1]))
+
+
+def _finite(line: Line2D) -> NDArray[np.float64]:
+    values = np.asarray(line.get_ydata(), dtype=np.float64)
+    return values[np.isfinite(values)]
+
+
+def _styles(result: Reliability, color: str) -> dict[str, dict[str, Any]]:
+    if "recalibrated" not in result.observed:
+        return {"raw": {"color": color, "label": "ensemble, not recalibrated"}}
+    return {"raw": {**_RAW, "label": "before recalibration"}, "recalibrated": {"color": color, "label": "after recalibration"}}
+
+
+def _numbers(values: Sequence[float | None]) -> NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _grid(n_rows: int, n_columns: int, hspace: float) -> tuple[Figure, NDArray[Any]]:
+    width, height = min(_MAX_WIDTH, max(_MIN_WIDTH, 1.0 + 3.2 * n_columns)), 1.1 + n_rows * (1.75 + hspace)
+    figure = new_figure(width, height)
+    figure.subplots_adjust(left=0.75 / width, right=1 - 0.2 / width, top=1 - 0.6 / height, bottom=0.48 / height, wspace=0.36, hspace=hspace)
+    return figure, figure.subplots(n_rows, n_columns, squeeze=False)
+
+
+def _finish(figure: Figure, grid: NDArray[Any]) -> None:
+    for axes in grid.ravel():
+        axes.grid(alpha=0.25, linewidth=0.5)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="upper left", ncols=len(labels), bbox_to_anchor=(0.05, 1.0))

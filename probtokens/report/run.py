@@ -1,0 +1,112 @@
+"""Read what the earlier stages left in a run folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from probtokens.config import Config, load_config
+from probtokens.evaluate import load_scores
+from probtokens.fields import FieldSpec, field_index
+from probtokens.predict import Recalibration, load_recalibration, open_rollout, rollout_fields
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: configuration, scores, stage records and lazily opened rollouts.
+
+    Attributes
+    ----------
+    folder
+        The run folder.
+    config
+        Resolved configuration.
+    scores
+        Content of ``scores.json``.
+    records
+        Record of each finished stage, in the order in which the stages ended.
+    rollouts
+        Test rollout of each scored model that has one, in the order of the scores.
+    recalibrations
+        Spread factors of the recalibrated ensembles.
+    """
+
+    folder: Path
+    config: Config
+    scores: dict[str, Any]
+    records: dict[str, dict[str, Any]]
+    rollouts: dict[str, xr.Dataset]
+    recalibrations: dict[str, Recalibration]
+
+    @cached_property
+    def primary(self) -> str:
+        """Model whose forecast is pictured: the first ensemble, or the first model if there is none."""
+        return next((name for name, data in self.rollouts.items() if data.sizes["draw"] > 1), next(iter(self.rollouts)))
+
+    @cached_property
+    def rival(self) -> str | None:
+        """Deterministic model shown beside it: PARC where it was run, none otherwise."""
+        return "parc" if "parc" in self.rollouts and self.primary != "parc" else None
+
+    @cached_property
+    def fields(self) -> tuple[FieldSpec, ...]:
+        """The forecast fields, in file order."""
+        return rollout_fields(self.rollouts[self.primary])
+
+    def field(self, name: str) -> FieldSpec:
+        """The field called ``name``.
+
+        Raises
+        ------
+        ValueError
+            If the run has none of that name.
+        """
+        return self.fields[field_index(self.fields, name)]
+
+    @property
+    def n_simulations(self) -> int:
+        """Number of test simulations."""
+        return int(self.rollouts[self.primary].sizes["simulation"])
+
+    @property
+    def simulation(self) -> int:
+        """Position of the test simulation chosen for the pictures.
+
+        Raises
+        ------
+        ValueError
+            If the configured one does not exist.
+        """
+        chosen = self.config.report.simulation
+        if chosen >= self.n_simulations:
+            raise ValueError(f"report.simulation: expected 0..{self.n_simulations - 1}, got {chosen}")
+        return chosen
+
+
+def open_run(folder: Path) -> Run:
+    """Open a run folder for reporting.
+
+    Raises
+    ------
+    ValueError
+        If ``config.yaml`` or ``scores.json`` is missing or does not fit, or if no scored model has a test rollout.
+    """
+    config, scores = load_config(folder / "config.yaml"), load_scores(folder / "scores.json")
+    paths = {name: folder / "rollouts" / f"{name}_test.zarr" for name in scores["models"]}
+    rollouts = {name: open_rollout(path) for name, path in paths.items() if path.exists()}
+    if not rollouts:
+        raise ValueError(f"{folder / 'rollouts'}: expected a test rollout of one of {list(paths)}, found none")
+    recalibrated = [name for name, data in rollouts.items() if data.sizes["draw"] > 1 and "uncalibrated" in scores["models"][name]]
+    recalibrations = {name: load_recalibration(folder / "recalibration" / f"{name}.json") for name in recalibrated}
+    return Run(folder, config, scores, _records(folder / "stages"), rollouts, recalibrations)
+
+
+def _records(folder: Path) -> dict[str, dict[str, Any]]:
+    files = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
+    records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+    return {name: record for name, record in records.items() if record.get("seconds") is not None}

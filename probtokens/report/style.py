@@ -1,0 +1,129 @@
+"""Colours, colour maps, shared norms and figure settings of all pictures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm, Normalize, PowerNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+TRUTH_COLOR = "#111111"
+MODEL_LABELS = {
+    "tokens": "meso tokens",
+    "tokens_zero_coupling": "zero-coupling tokens",
+    "parc": "PARC",
+    "persistence": "persistence",
+}
+MODEL_COLORS = {"tokens": "#0072b2", "tokens_zero_coupling": "#44aa99", "parc": "#d55e00", "persistence": "#8a8a8a"}
+OTHER_COLORS = ("#cc79a7", "#e69f00", "#332288", "#661100")
+
+FIELD_MAPS = {"temperature": "inferno", "pressure": "cividis", "solid_fraction": "gray"}
+SPREAD_MAP = "viridis"
+PROBABILITY_MAP = "magma"
+
+_SETTINGS = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "axes.titlesize": 9.0,
+    "axes.labelsize": 9.0,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#444444",
+    "axes.labelcolor": "#222222",
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "xtick.color": "#444444",
+    "ytick.color": "#444444",
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 3.0,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.linewidth": 1.5,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Apply the house settings inside the block and restore the caller's afterwards."""
+    with matplotlib.rc_context(_SETTINGS):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Figure of ``width`` by ``height`` inches with an Agg canvas, unknown to pyplot."""
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def render(figure: Figure, dpi: float) -> Image.Image:
+    """Draw a figure into an RGB image."""
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def png_bytes(figure: Figure, dpi: float) -> bytes:
+    """Draw a figure into a PNG file."""
+    buffer = io.BytesIO()
+    render(figure, dpi).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def model_label(name: str) -> str:
+    """Name of a model as a reader should see it."""
+    return MODEL_LABELS.get(name, name.replace("_", " "))
+
+
+def model_color(name: str) -> str:
+    """Colour of a model, the same in every figure; unknown names get a fixed spare one."""
+    return MODEL_COLORS.get(name) or OTHER_COLORS[sum(map(ord, name)) % len(OTHER_COLORS)]
+
+
+def with_unit(text: str, unit: str) -> str:
+    """Text followed by its unit in brackets, unless it has none."""
+    return text if unit == "1" else f"{text} [{unit}]"
+
+
+def field_map(name: str) -> str:
+    """Perceptually uniform colour map of a field."""
+    return FIELD_MAPS.get(name, "cividis")
+
+
+def field_norm(name: str, truth: NDArray[np.floating]) -> Normalize:
+    """Colour limits of a field, taken from the truth alone so that no forecast can move them.
+
+    Temperature is shown on a logarithmic scale: 300 K, a 600 K shock and a 4000 K hot spot all stay
+    visible. Fractions span 0 to 1.
+    """
+    low, high = (float(v) for v in np.nanquantile(truth, (0.001, 0.999)))
+    if name.endswith("fraction"):
+        return Normalize(0.0, 1.0)
+    if name == "temperature":
+        low = max(low, 1.0)
+        return LogNorm(low, max(high, 1.5 * low))
+    return Normalize(low, max(high, low + 1e-6))
+
+
+def spread_norm(*images: NDArray[np.floating]) -> Normalize:
+    """Common colour limits of spreads and errors: zero to the 99.5 % quantile of all, square-root scale."""
+    high = max(float(np.nanquantile(image, 0.995)) for image in images)
+    return PowerNorm(0.5, 0.0, max(high, 1e-6))
+
+
+def probability_norm() -> Normalize:
+    """Colour limits of a probability."""
+    return Normalize(0.0, 1.0)

@@ -1,0 +1,97 @@
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from probtokens.report import write_report
+
+SECTIONS = ("scores", "fields", "animation", "hotspots", "reliability", "details")
+
+
+@pytest.fixture(scope="module")
+def report(run_folder: Path) -> str:
+    return write_report(run_folder).read_text(encoding="utf-8")
+
+
+def test_is_one_self_contained_file(report: str, run_folder: Path) -> None:
+    markup = re.sub(r"[A-Za-z0-9+/=]{200,}", "", report)
+    assert "http" not in markup
+    assert not re.search(r"<link|@import|src=\"(?!data:)|url\(", markup)
+    assert [path.name for path in run_folder.glob("*report*")] == ["report.html"]
+    assert len(report) < 12e6
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_has_every_section_and_its_link(report: str, section: str) -> None:
+    assert f'<section id="{section}">' in report
+    assert f'href="#{section}"' in report
+
+
+def test_prints_no_absolute_path(report: str, run_folder: Path) -> None:
+    assert "/somewhere" not in report
+    assert "…/micro-set" in report
+    assert str(run_folder) not in report
+
+
+def test_states_run_and_timings(report: str) -> None:
+    for text in ("2 of 24 × 16 cells", "13.5 to 17.5 GPa", "6 draws", "probtokens 0.1.0", "x86_64, 2 cores", "20 min 03 s"):
+        assert text in report
+
+
+def test_every_picture_has_a_description(report: str) -> None:
+    images = re.findall(r"<img [^>]*>", report)
+    assert len(images) == 7
+    assert all(re.search(r'alt="[^"]{10,}"', image) for image in images)
+
+
+def test_deterministic_models_alone(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_run(tmp_path, models=("parc", "persistence"), fields=("temperature", "pressure"), n_simulations=1, n_times=4)
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("animation: true", "animation: false"))
+    report = write_report(folder).read_text(encoding="utf-8")
+    assert "PARC is deterministic" in report
+    assert "no reliability to show" in report
+    assert 'id="animation"' not in report
+
+
+def test_scored_model_without_rollout_keeps_its_scores(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_run(tmp_path, models=("tokens", "parc"), fields=("temperature",), n_simulations=2, n_times=4)
+    (folder / "rollouts" / "parc_test.zarr").rename(tmp_path / "elsewhere")
+    assert "PARC" in write_report(folder).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("missing", ["scores.json", "config.yaml"])
+def test_missing_file_is_named(run_folder: Path, tmp_path: Path, missing: str) -> None:
+    for name in {"scores.json", "config.yaml"} - {missing}:
+        (tmp_path / name).write_bytes((run_folder / name).read_bytes())
+    with pytest.raises(ValueError, match=missing):
+        write_report(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_missing_rollouts_are_an_error(run_folder: Path, tmp_path: Path) -> None:
+    for name in ("scores.json", "config.yaml"):
+        (tmp_path / name).write_bytes((run_folder / name).read_bytes())
+    with pytest.raises(ValueError, match="expected a test rollout of one of"):
+        write_report(tmp_path)
+
+
+def test_unknown_simulation_is_an_error(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_run(tmp_path, models=("parc",), fields=("temperature",), n_simulations=1, n_times=3)
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("simulation: 0", "simulation: 5"))
+    with pytest.raises(ValueError, match=r"report.simulation: expected 0..0, got 5"):
+        write_report(folder)
+
+
+def test_undefined_score_is_a_dash(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_run(tmp_path, models=("parc",), fields=("temperature",), n_simulations=1, n_times=3)
+    document = json.loads((folder / "scores.json").read_text())
+    document["models"]["parc"]["fields"]["temperature"]["rmse"] = None
+    (folder / "scores.json").write_text(json.dumps(document))
+    report = write_report(folder).read_text(encoding="utf-8")
+    assert re.search(r'<td class="first">–</td>', report)
+    assert "None" not in report.split("<pre>")[0]
+    assert not re.search(r"\bnan\b", report.split("<pre>")[0])

@@ -1,0 +1,58 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from probtokens.report.reading import plain_reading
+
+
+@pytest.fixture
+def document(run_folder: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((run_folder / "scores.json").read_text())
+    return loaded
+
+
+def scale(entry: dict[str, Any], factor: float) -> None:
+    """Multiply the temperature errors of one model."""
+    scores = entry["fields"]["temperature"]
+    for node in (scores, scores["by_simulation"]):
+        for key in ("rmse", "crps"):
+            node[key] = [factor * v for v in node[key]] if isinstance(node[key], list) else factor * node[key]
+
+
+def test_says_when_a_baseline_wins(document: dict[str, Any]) -> None:
+    scale(document["models"]["parc"], 1e-3)
+    text = " ".join(plain_reading(document, "tokens"))
+    assert "best temperature forecast is that of PARC" in text
+    assert "A baseline wins here." in text
+    assert "Against PARC the temperature CRPS of meso tokens is" in text
+    assert "% higher" in text
+
+
+def test_says_when_the_model_wins(document: dict[str, Any]) -> None:
+    scale(document["models"]["tokens"], 1e-3)
+    text = " ".join(plain_reading(document, "tokens"))
+    assert "best temperature forecast is that of meso tokens" in text
+    assert "baseline wins" not in text
+
+
+def test_warns_of_chance_with_few_simulations(document: dict[str, Any]) -> None:
+    text = " ".join(plain_reading(document, "tokens"))
+    assert "may be chance" in text
+    assert "With 2 test simulations" in text
+
+
+@pytest.mark.parametrize(("ratio", "words"), [(0.5, "too narrow"), (1.0, "about right"), (1.6, "too wide")])
+def test_judges_the_spread(document: dict[str, Any], ratio: float, words: str) -> None:
+    document["models"]["tokens"]["fields"]["temperature"]["spread_skill"] = ratio
+    assert any(words in sentence for sentence in plain_reading(document, "tokens"))
+
+
+def test_undefined_scores_are_left_out(document: dict[str, Any]) -> None:
+    scores = document["models"]["tokens"]
+    scores["fields"]["temperature"].update(coverage_90=None, spread_skill=None)
+    scores["hotspot"]["area"].update(rmse=None, coverage_90=None)
+    text = " ".join(plain_reading(document, "tokens"))
+    assert "nan" not in text
+    assert "Hot-spot area" not in text

@@ -1,0 +1,64 @@
+import math
+from typing import Any
+
+import pytest
+
+from probtokens.fields import field_spec
+from probtokens.report.tables import DASH, format_score, score_tables
+
+
+def scores(rmse: float | None, ratio: float | None, coverage: float | None) -> dict[str, Any]:
+    return {"rmse": rmse, "crps": rmse, "spread_skill": ratio, "coverage_50": coverage, "coverage_90": coverage}
+
+
+def document(**models: dict[str, Any]) -> dict[str, Any]:
+    entries = {name: {"n_meso": 2, "fields": {"temperature": s}, "hotspot": {"area": s, "temperature": s}} for name, s in models.items()}
+    return {"units": {"hotspot": {"area": "µm²", "temperature": "K"}}, "models": entries}
+
+
+def column(table: Any, index: int) -> list[Any]:
+    return [cells[0][index] for _, _, cells in table.lines]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, DASH),
+        (math.nan, DASH),
+        (0.0, "0"),
+        (233.6, "234"),
+        (1234.6, "1230"),
+        (0.04567, "0.0457"),
+        (5.0, "5.00"),
+        (3e-9, "3e-09"),
+        (-2.0, "-2.00"),
+    ],
+)
+def test_format_score(value: float | None, text: str) -> None:
+    assert format_score(value) == text
+
+
+def test_best_is_lowest_error_and_ratio_nearest_one() -> None:
+    (table,) = score_tables(
+        document(a=scores(200.0, 0.5, 0.6), b=scores(300.0, 1.2, 0.88), c=scores(400.0, None, None)), [field_spec("temperature")]
+    )
+    assert [cell.best for cell in column(table, 0)] == [True, False, False]
+    assert [cell.best for cell in column(table, 2)] == [False, True, False]
+    assert [cell.best for cell in column(table, 3)] == [True, False, False]
+    assert [cell.best for cell in column(table, 4)] == [False, True, False]
+    assert [cell.text for cell in column(table, 4)] == ["60 %", "88 %", DASH]
+
+
+def test_half_and_double_spread_are_equally_wrong() -> None:
+    (table,) = score_tables(document(a=scores(1.0, 0.5, 0.5), b=scores(1.0, 2.1, 0.5)), [field_spec("temperature")])
+    assert [cell.best for cell in column(table, 2)] == [True, False]
+
+
+def test_groups_carry_units() -> None:
+    (table,) = score_tables(document(a=scores(1.0, 1.0, 0.5)), [field_spec("temperature")])
+    assert [title for title, _ in table.groups] == ["temperature [K]", "hot-spot area [µm²]", "hot-spot temperature [K]"]
+
+
+def test_no_best_where_nothing_is_defined() -> None:
+    (table,) = score_tables(document(a=scores(None, None, None)), [field_spec("temperature")])
+    assert not any(cell.best for cell in table.lines[0][2][0])
