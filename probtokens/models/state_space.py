@@ -32,6 +32,9 @@ from probtokens.nn.transition import TrajectoryEncoder
 
 Weights = dict[str, Tensor]
 
+#: Scale, in normalised units, at which the decoder's mean learns; see :func:`evenly_attended`.
+REFERENCE_SCALE = 0.1
+
 
 def local_parameters() -> AbstractContextManager[None]:
     """Pyro setting under which modules own their parameters; needed where they are made and where they are run."""
@@ -164,7 +167,7 @@ class TokenModel(PyroModule):
             u = pyro.sample("u", dist.Normal(frames.new_zeros(self.trajectory_dim), 1.0).to_event(1))
             with poutine.scale(scale=scales.frames):
                 chain = self._chain(u, context, weights, start, horizon)
-                pixels = self.autoencoder.decode(torch.stack(chain, dim=-4))
+                pixels = evenly_attended(self.autoencoder.decode(torch.stack(chain, dim=-4)))
                 observed = frames if horizon < frames.shape[1] else None
                 with poutine.scale(scale=scales.pixels):
                     return pyro.sample("x", dist.Normal(pixels.mean, pixels.stddev).to_event(4), obs=observed)
@@ -230,6 +233,18 @@ def initial_posterior(autoencoder: TokenAutoencoder, frame: Tensor) -> Normal:
     """Posterior of z_0 (..., channel, y, x) given the first normalised frame (..., field, y, x)."""
     factor = autoencoder.encode(frame)
     return product(standard_normal_like(factor), factor)
+
+
+def evenly_attended(pixels: Normal) -> Normal:
+    """The same distribution with gradients of its mean as if its scale were ``REFERENCE_SCALE`` everywhere.
+
+    A Gaussian likelihood with learned scale gives up on what is hard: gradients of the mean shrink
+    with the square of the scale, so that hot spots, where scales are large, are never learned (Seitzer et
+    al., ICLR 2022, who weigh the likelihood instead). Values, and the gradients of the scale, stay as they are.
+    """
+    factor = (pixels.stddev.detach() / REFERENCE_SCALE).square()
+    mean = pixels.mean * factor + (pixels.mean * (1 - factor)).detach()
+    return Normal(mean, pixels.stddev, validate_args=False)
 
 
 def _at(factors: Normal, step: int) -> Normal:

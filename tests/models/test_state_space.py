@@ -14,7 +14,17 @@ from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal
 
 from probtokens.models.objectives import negative_elbo
-from probtokens.models.state_space import Belief, GuideNotes, Scales, TokenGuide, TokenModel, local_parameters, product
+from probtokens.models.state_space import (
+    REFERENCE_SCALE,
+    Belief,
+    GuideNotes,
+    Scales,
+    TokenGuide,
+    TokenModel,
+    evenly_attended,
+    local_parameters,
+    product,
+)
 from probtokens.models.tokens import TokenForecaster
 from tests.models.builders import meso_tokens, micro_tokens, window
 
@@ -108,6 +118,17 @@ def test_product_of_gaussians_is_the_conjugate_posterior() -> None:
     posterior = product(prior, likelihood)
     assert float(posterior.mean) == pytest.approx(1.0 + 4.0 / 5.0 * 3.0)
     assert float(posterior.stddev) == pytest.approx(math.sqrt(4.0 / 5.0))
+
+
+def test_even_attention_changes_gradients_of_the_mean_alone() -> None:
+    mean = torch.tensor([0.3, 0.3], requires_grad=True)
+    scale = torch.tensor([0.05, 2.0], requires_grad=True)
+    x = torch.tensor([1.0, 1.0])
+    plain, even = Normal(mean, scale), evenly_attended(Normal(mean, scale))
+    torch.testing.assert_close(even.log_prob(x), plain.log_prob(x))
+    grad_mean, grad_scale = torch.autograd.grad(even.log_prob(x).sum(), (mean, scale))
+    torch.testing.assert_close(grad_mean, (x - mean).detach() / REFERENCE_SCALE**2)
+    torch.testing.assert_close(grad_scale, torch.autograd.grad(plain.log_prob(x).sum(), scale)[0])
 
 
 class LinearChain:
