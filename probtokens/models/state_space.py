@@ -243,7 +243,7 @@ def evenly_attended(pixels: Normal) -> Normal:
     al., ICLR 2022, who weigh the likelihood instead). Values, and the gradients of the scale, stay as they are.
     """
     factor = (pixels.stddev.detach() / REFERENCE_SCALE).square()
-    mean = pixels.mean * factor + (pixels.mean * (1 - factor)).detach()
+    mean = pixels.mean + (pixels.mean - pixels.mean.detach()) * (factor - 1)
     return Normal(mean, pixels.stddev, validate_args=False)
 
 
