@@ -33,11 +33,13 @@ def main() -> None:
 
     data = DataConfig()
     trajectories = TrajectorySet.open(split_folder(args.campaign, "train"), data.fields, data.context)
-    windows = WindowDataset(trajectories, Normalizer.fit(trajectories), args.horizon)
+    normalizer = Normalizer.fit(trajectories)
+    windows = WindowDataset(trajectories, normalizer, args.horizon)
     batches = StepSampler(len(windows), args.batch_size, args.steps, args.seed)
 
     torch.manual_seed(args.seed)
-    tokens = MicroTokens(TokenConfig(), Normalizer.fit(trajectories), trajectories.grid)
+    tokens = MicroTokens(TokenConfig(), normalizer, trajectories.grid)
+    tokens.initialise(trajectories)  # principal components of patches
     with local_parameters():  # parameters live in the modules, not in Pyro's global store
         elbo = TraceMeanField_ELBO()(tokens.model, tokens.guide)
     optimizer = torch.optim.AdamW(tokens.parameters(), lr=1e-3)

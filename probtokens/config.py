@@ -56,7 +56,7 @@ class CampaignConfig(Strict):
     spacing: Positive = 0.04
     time_step: Positive = 0.125
     n_times: Count = 25
-    shock_pressure: Interval = Interval(low=13.0, high=18.0)
+    shock_pressure: Interval = Interval(low=8.0, high=14.0)
     microstructure: MicrostructureConfig = MicrostructureConfig()
     n_train: Count = 48
     n_valid: Count = 4
@@ -139,10 +139,10 @@ class TokenConfig(Strict):
 
     patch: Count = 8
     groups: tuple[FieldGroupConfig, ...] = (
-        FieldGroupConfig(fields=("temperature",), channels=10),
-        FieldGroupConfig(fields=("pressure",), channels=5),
-        FieldGroupConfig(fields=("solid_fraction",), channels=5),
-        FieldGroupConfig(fields=("velocity_x", "velocity_y"), channels=6),
+        FieldGroupConfig(fields=("temperature",), channels=14),
+        FieldGroupConfig(fields=("pressure",), channels=4),
+        FieldGroupConfig(fields=("solid_fraction",), channels=12),
+        FieldGroupConfig(fields=("velocity_x", "velocity_y"), channels=4),
     )
     coupled: bool = True
     width: Count = 96

@@ -31,8 +31,8 @@ def free_running(
     n_draws: int,
     trajectory_dim: int,
     generator: torch.Generator | None = None,
-) -> Iterator[Normal]:
-    """Decoder distributions at lead 1, 2, … without end; every draw keeps its u and its weights.
+) -> Iterator[Tensor]:
+    """Tokens at lead 1, 2, … without end; every draw keeps its u and its weights.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def free_running(
 
     Yields
     ------
-    Normal
-        Over normalised frames (draw, simulation, field, y, x).
+    Tensor
+        Shape (draw, simulation, channel, token_y, token_x).
     """
     start = initial_posterior(autoencoder, first)
     z = draw(start, generator, torch.Size((n_draws, *start.mean.shape)))
@@ -55,7 +55,7 @@ def free_running(
     while True:
         transition = dynamics(belief, u, context, weights)
         belief = Belief.of(draw(transition, generator), transition)
-        yield autoencoder.decode(belief.z)
+        yield belief.z
 
 
 def to_physical(frames: Tensor, normalizer: Normalizer, fields: tuple[FieldSpec, ...]) -> Tensor:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
 from probtokens.config import TokenConfig
+from probtokens.data.dataset import TrajectorySet
 from probtokens.data.normalize import Normalizer
 from probtokens.fields import Grid, field_index
 from probtokens.models.checkpoint import load_checkpoint, restore_data_description, save_checkpoint
@@ -66,6 +68,11 @@ class MicroTokens(TokenForecaster):
     def transition(self) -> TokenTransition:
         """The micro transition network."""
         return self.dynamics.transition
+
+    def initialise(self, trajectories: TrajectorySet) -> None:
+        """Start the tokens at the principal components of the training patches, before any training."""
+        frames = (torch.tensor(trajectories.frames(i)) for i in range(len(trajectories)))
+        self.autoencoder.initialise(map(self.normalizer.normalize, frames))
 
     def save(self, path: Path) -> None:
         """Write weights, configuration, normalisation and grid to one file, whole or not at all."""

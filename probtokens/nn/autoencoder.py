@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,43 +15,81 @@ from probtokens.nn.lattice import merge_leading
 FACTOR_SCALE = (0.01, 3.0)
 PIXEL_SCALE = (0.01, 3.0)
 
+#: Components of less spread, in normalised units, are not blown up to unit variance.
+_SMALLEST_SPREAD = 1e-3
+
 
 class GroupEncoder(nn.Module):
-    """Frames of one field group to a Gaussian factor over the group's token channels."""
+    """Frames of one field group to a Gaussian factor over the group's token channels: linear plus a correction."""
 
     def __init__(self, n_fields: int, channels: int, patch: int, width: int, blocks: int) -> None:
         super().__init__()
         self.patch = patch
+        self.linear = nn.Conv2d(n_fields * patch**2, channels, 1)
         self.embed = nn.Conv2d(n_fields * patch**2, width, 1)
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
-        self.head = nn.Conv2d(width, 2 * channels, 1)
+        self.head = _silent(nn.Conv2d(width, 2 * channels, 1))
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and raw scale, each (batch, channel, token_y, token_x), of (batch, field, y, x)."""
-        h = self.embed(nn.functional.pixel_unshuffle(frames, self.patch))
+        patches = nn.functional.pixel_unshuffle(frames, self.patch)
+        h = self.embed(patches)
         for block in self.blocks:
             h = block(h)
         mean, raw = self.head(h).chunk(2, dim=1)
-        return mean, raw
+        return self.linear(patches) + mean, raw
 
 
 class GroupDecoder(nn.Module):
-    """Token channels of one field group to a Gaussian over its pixels."""
+    """Token channels of one field group to a Gaussian over its pixels: linear plus a correction."""
 
     def __init__(self, n_fields: int, channels: int, patch: int, width: int, blocks: int) -> None:
         super().__init__()
         self.patch = patch
+        self.linear = nn.Conv2d(channels, n_fields * patch**2, 1)
         self.embed = nn.Conv2d(channels, width, 3, padding=1)
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
-        self.head = nn.Conv2d(width, 2 * n_fields * patch**2, 1)
+        self.head = _silent(nn.Conv2d(width, 2 * n_fields * patch**2, 1))
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and raw scale, each (batch, field, y, x), of (batch, channel, token_y, token_x)."""
         h = self.embed(z)
         for block in self.blocks:
             h = block(h)
-        mean, raw = nn.functional.pixel_shuffle(self.head(nn.functional.silu(h)), self.patch).chunk(2, dim=1)
-        return mean, raw
+        mean, raw = self.head(nn.functional.silu(h)).chunk(2, dim=1)
+        return nn.functional.pixel_shuffle(self.linear(z) + mean, self.patch), nn.functional.pixel_shuffle(raw, self.patch)
+
+
+class _PatchMoments:
+    """Streaming mean and covariance of patches, in double precision."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total: Tensor | float = 0.0
+        self.products: Tensor | float = 0.0
+
+    def update(self, patches: Tensor) -> None:
+        """Add patches (batch, pixel, token_y, token_x)."""
+        rows = patches.movedim(1, -1).flatten(0, -2).double()
+        self.count += len(rows)
+        self.total = self.total + rows.sum(0)
+        self.products = self.products + rows.T @ rows
+
+    def principal_components(self, n: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean (pixel,), leading directions (pixel, component) with a fixed sign, standard deviations (component,)."""
+        mean = self.total / self.count
+        covariance = self.products / self.count - torch.outer(mean, mean)
+        values, vectors = torch.linalg.eigh(covariance)
+        directions = vectors.flip(-1)[:, :n]
+        directions = directions * torch.where(directions.sum(0) < 0, -1.0, 1.0)
+        spread = values.flip(-1)[:n].clamp_min(_SMALLEST_SPREAD**2).sqrt()
+        return mean.float(), directions.float(), spread.float()
+
+
+def _silent(layer: nn.Conv2d) -> nn.Conv2d:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 class TokenAutoencoder(nn.Module):
@@ -109,6 +147,30 @@ class TokenAutoencoder(nn.Module):
         scale = bounded_scale(raw, *PIXEL_SCALE) * self.pixel_log_scale.exp()[:, None, None]
         shape = (*leading, *mean.shape[1:])
         return Normal(mean.reshape(shape), scale.reshape(shape), validate_args=False)
+
+    @torch.no_grad()
+    def initialise(self, trajectories: Iterable[Tensor]) -> None:
+        """Start from the principal components of patches, scaled to unit variance.
+
+        The linear maps then reconstruct as well as any linear code can and tokens follow their prior's
+        scale; training spends its time on what is not linear.
+
+        Parameters
+        ----------
+        trajectories
+            Normalised frames, each (..., field, y, x); passed through once.
+        """
+        patches = [_PatchMoments() for _ in self.encoders]
+        for frames in trajectories:
+            flat = frames.flatten(0, -4)
+            for moments, group in zip(patches, self.field_groups, strict=True):
+                moments.update(nn.functional.pixel_unshuffle(flat[:, group], self.patch))
+        for moments, encoder, decoder, channels in zip(patches, self.encoders, self.decoders, self.channels, strict=True):
+            mean, directions, spread = moments.principal_components(channels)
+            encoder.linear.weight.copy_((directions / spread).T[:, :, None, None])
+            encoder.linear.bias.copy_(-(directions / spread).T @ mean)
+            decoder.linear.weight.copy_((directions * spread)[:, :, None, None])
+            decoder.linear.bias.copy_(mean)
 
     def _check_frames(self, frames: Tensor) -> None:
         n_fields = len(self.pixel_log_scale)

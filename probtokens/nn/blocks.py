@@ -35,7 +35,6 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, condition_dim: int = 0) -> None:
         super().__init__()
-        self.norm = ChannelNorm(width)
         self.film = nn.Linear(condition_dim, 2 * width) if condition_dim else None
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
@@ -49,7 +48,7 @@ class ResidualBlock(nn.Module):
         self, h: Tensor, condition: Tensor | None = None, adapter: Callable[[Tensor], Tensor] | None = None
     ) -> Tensor:
         """Map (batch, width, y, x) to the same shape; ``adapter`` adds to the first convolution."""
-        inner = self.norm(h)
+        inner = h
         if self.film is not None:
             scale, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
             inner = inner * (1 + scale) + shift

@@ -88,14 +88,14 @@ def test_serial_and_parallel_predictive_agree(tokens: TokenForecaster) -> None:
     for parallel in (False, True):
         torch.manual_seed(0)
         with local_parameters(), torch.no_grad():
-            predictive = Predictive(tokens.model, guide=tokens.guide, num_samples=400, parallel=parallel)
+            predictive = Predictive(tokens.model, guide=tokens.guide, num_samples=120, parallel=parallel)
             x = predictive(frames, vector, 3)["x"]
-        assert x.shape == (400, 2, 4, *frames.shape[2:])
+        assert x.shape == (120, 2, 4, *frames.shape[2:])
         moments.append((x.mean(0), x.std(0)))
     (mean_1, sd_1), (mean_2, sd_2) = moments
-    z = (mean_1 - mean_2) / ((sd_1**2 + sd_2**2) / 400).sqrt()
+    z = (mean_1 - mean_2) / ((sd_1**2 + sd_2**2) / 120).sqrt()
     assert z.std() == pytest.approx(1.0, abs=0.15)
-    assert (sd_1 / sd_2).mean() == pytest.approx(1.0, abs=0.02)
+    assert (sd_1 / sd_2).mean() == pytest.approx(1.0, abs=0.04)
 
 
 def test_forecast_is_the_posterior_predictive(tokens: TokenForecaster) -> None:

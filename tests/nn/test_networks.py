@@ -63,6 +63,21 @@ def test_tokens_of_a_group_know_only_its_fields() -> None:
     assert moved.tolist() == [False, True, False]
 
 
+def test_initial_tokens_are_the_principal_components_of_patches() -> None:
+    net = autoencoder()
+    mixing = torch.randn(3 * 16, 3 * 16) / 7
+    patches = torch.randn(40, 6, 48) @ mixing
+    frames = patches.unflatten(-1, (3, 4, 4)).permute(0, 2, 3, 1, 4).reshape(40, 3, 4, 24)
+    net.initialise([frames[:10], frames[10:]])
+    rows = frames[:, 1].unflatten(-1, (6, 4)).transpose(1, 2).reshape(-1, 16)
+    u, s, v = torch.linalg.svd(rows - rows.mean(0), full_matrices=False)
+    best = (rows - rows.mean(0) - (u[:, :2] * s[:2]) @ v[:2]).square().mean()
+    tokens = net.encode(frames).mean
+    error = (net.decode(tokens).mean - frames)[:, 1].square().mean()
+    torch.testing.assert_close(error, best, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(tokens.std((0, 2, 3), unbiased=False), torch.ones(5), rtol=1e-3, atol=1e-3)
+
+
 def test_wrong_frames_are_named() -> None:
     with pytest.raises(ValueError, match="expected 3 fields on axis -3"):
         autoencoder().encode(torch.zeros(1, 2, 8, 8))
