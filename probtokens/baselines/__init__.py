@@ -1,0 +1,6 @@
+"""Reference forecasters that the token models are measured against."""
+
+from probtokens.baselines.parc import Parc
+from probtokens.baselines.persistence import Persistence
+
+__all__ = ["Parc", "Persistence"]

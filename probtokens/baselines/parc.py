@@ -1,0 +1,219 @@
+"""PARC: physics-aware recurrent convolutions, the deterministic surrogate of this field.
+
+One frame follows from the last by a numerical integrator of
+
+    dX/dt = (R(h, e) + a(h, e) e_adv + b(h, e) e_dif) / Δt,   e_adv = L(−Δt u·∇X),  e_dif = L(dx² ∇²X)
+
+with features h of a U-Net on the whole state and the context, explicit terms e of every field, and
+reaction R and coefficients a, b read from h modulated by e. Networks work on normalised fields; u, dx
+and Δt are physical. Every step starts from a state clipped to the range of the training data, as in
+the original.
+
+What differs from the original, each because it lowers the validation error at equal training time:
+``BLOCK`` × ``BLOCK`` cells are folded into channels before the networks; L(e) = c tanh(e / c) limits the
+explicit terms, since material crosses several cells in a frame and the advection of velocity by itself
+would run away; the terms enter the tendency directly as well as by modulation. The data-driven
+integrator is left out, as it is optional there. Where the data have no velocity, one is learned.
+
+Sources: Nguyen et al., PARC, Science Advances 9 (2023), eadd6868; Nguyen et al., PARCv2, ICML 2024.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from probtokens.baselines.checks import check_request
+from probtokens.baselines.integrators import INTEGRATORS
+from probtokens.baselines.parc_network import FeatureExtractor, Reconstruction, fold, unfold
+from probtokens.baselines.parc_operators import advection, diffusion
+from probtokens.config import ParcConfig, StageConfig
+from probtokens.data.dataset import Batch
+from probtokens.data.normalize import Normalizer
+from probtokens.fields import Grid
+
+_VELOCITY = ("velocity_x", "velocity_y")
+#: Edge of the blocks of cells that the networks see as one [cells].
+BLOCK = 4
+#: Limit c of an explicit term, in standard deviations of the field a frame.
+_LIMIT = 3.0
+
+
+class Parc(nn.Module):
+    """Deterministic recurrent surrogate with explicit advection and diffusion.
+
+    Parameters
+    ----------
+    config
+        Width, levels and integrator.
+    normalizer
+        Fitted normalisation; it carries the fields and the context.
+    grid
+        Grid of the training data: cell edge [µm] and frame step [ns] enter the operators.
+
+    Raises
+    ------
+    ValueError
+        If the data have one velocity component without the other.
+    """
+
+    name = "parc"
+    lower: Tensor
+    upper: Tensor
+    lowest: Tensor
+    highest: Tensor
+
+    def __init__(self, config: ParcConfig, normalizer: Normalizer, grid: Grid) -> None:
+        super().__init__()
+        self.fields = tuple(normalizer.fields)
+        self.normalizer = normalizer
+        self.grid = grid
+        self._n_context = len(normalizer.context_names)
+        self._integrate = INTEGRATORS[config.integrator]
+        names = [spec.name for spec in self.fields]
+        present = [name for name in _VELOCITY if name in names]
+        if len(present) == 1:
+            raise ValueError(f"fields: expected both of {list(_VELOCITY)} or none, got {names}")
+        self._velocity_channels = [names.index(name) for name in present]
+        n_fields = len(names)
+        self.features = FeatureExtractor(n_fields * BLOCK**2 + self._n_context, config.width, config.levels)
+        self.velocity = None if present else nn.Conv2d(config.width, 2 * BLOCK**2, 1)
+        self.reconstruction = Reconstruction(2 * n_fields * BLOCK**2, 3 * n_fields * BLOCK**2, config.width)
+        lower = [-torch.inf if spec.lower is None else spec.lower for spec in self.fields]
+        upper = [torch.inf if spec.upper is None else spec.upper for spec in self.fields]
+        self.register_buffer("lower", torch.tensor(lower)[:, None, None], persistent=False)
+        self.register_buffer("upper", torch.tensor(upper)[:, None, None], persistent=False)
+        self.register_buffer("lowest", torch.full((n_fields, 1, 1), torch.inf))
+        self.register_buffer("highest", torch.full((n_fields, 1, 1), -torch.inf))
+
+    def begin_stage(self, stage: StageConfig) -> None:
+        """All parameters take gradients in every stage.
+
+        Raises
+        ------
+        ValueError
+            If the stage has another objective than ``mse`` or no horizon.
+        """
+        if stage.objective != "mse":
+            raise ValueError(f"stage {stage.name!r}: expected objective 'mse', got {stage.objective!r}")
+        if stage.horizon < 1:
+            raise ValueError(f"stage {stage.name!r}: expected horizon >= 1, got {stage.horizon}")
+        self.requires_grad_(True)
+
+    def loss(self, batch: Batch, stage: StageConfig) -> dict[str, Tensor]:
+        """Mean squared error of the rollout over ``stage.horizon`` frames, in normalised units.
+
+        Parameters
+        ----------
+        batch
+            Normalised frames, shape (batch, time, field, y, x), and standardised context, shape
+            (batch, context). The rollout starts from the first frame.
+        stage
+            Gives the horizon.
+
+        Returns
+        -------
+        dict
+            ``loss`` and ``mse``: one and the same scalar here.
+
+        Raises
+        ------
+        ValueError
+            If the batch has fewer than ``horizon`` + 1 frames.
+        """
+        n_times = batch.frames.shape[1]
+        if n_times <= stage.horizon:
+            raise ValueError(f"batch: expected at least {stage.horizon + 1} frames, got {n_times}")
+        self._widen_range(batch.frames)
+        targets = batch.frames[:, 1 : stage.horizon + 1].unbind(dim=1)
+        frames = self._roll(batch.frames[:, 0], batch.context, stage.horizon)
+        errors = [torch.mean((frame - target) ** 2) for frame, target in zip(frames, targets, strict=True)]
+        mse = torch.stack(errors).mean()
+        return {"loss": mse, "mse": mse.detach()}
+
+    def forecast(self, initial: Tensor, context: Tensor, *, grid: Grid, n_steps: int, n_draws: int, seed: int) -> Iterator[Tensor]:
+        """Yield the frames at lead 1, 2, … ``n_steps``.
+
+        Parameters
+        ----------
+        initial
+            First frames, shape (simulation, field, y, x), physical units.
+        context
+            Known scalars, shape (simulation, context), physical units.
+        grid, n_steps
+            Grid and number of frames of the forecast.
+        n_draws, seed
+            Not used: the forecast is deterministic.
+
+        Yields
+        ------
+        Tensor
+            Shape (1, simulation, field, y, x), physical units, within the bounds of the fields.
+
+        Raises
+        ------
+        ValueError
+            If shapes, fields or grid do not fit.
+        """
+        check_request(
+            initial,
+            context,
+            fields=self.fields,
+            n_context=self._n_context,
+            trained_on=self.grid,
+            grid=grid,
+            n_steps=n_steps,
+            n_draws=n_draws,
+        )
+        return self._forecast(initial, context, n_steps)
+
+    def tendency(self, state: Tensor, context: Tensor) -> Tensor:
+        """Time derivative of normalised fields, shape (batch, field, y, x) [1/ns].
+
+        ``context`` is standardised, shape (batch, context).
+        """
+        spacing, time_step = self.grid.spacing, self.grid.time_step
+        blocks = fold(state, BLOCK)
+        maps = context[:, :, None, None].expand(-1, -1, *blocks.shape[-2:])
+        features = self.features(torch.cat((blocks, maps), dim=1).contiguous(memory_format=torch.channels_last))
+        advected = _limited(time_step * advection(state, self._velocity(state, features), spacing))
+        diffused = _limited(spacing**2 * diffusion(state, spacing))
+        read_out = self.reconstruction(features, fold(torch.cat((advected, diffused), dim=1), BLOCK))
+        reaction, gain, diffusivity = unfold(read_out, BLOCK, *state.shape[-2:]).chunk(3, dim=1)
+        return (reaction + gain * advected + diffusivity * diffused) / time_step
+
+    def _velocity(self, state: Tensor, features: Tensor) -> Tensor:
+        """Velocity along (x, y), shape (batch, 2, y, x) [µm/ns]: a field, or learned where the data have none."""
+        if self.velocity is not None:
+            cells_per_frame = unfold(self.velocity(features), BLOCK, *state.shape[-2:])
+            return cells_per_frame * (self.grid.spacing / self.grid.time_step)
+        return self.normalizer.denormalize(state)[:, self._velocity_channels]
+
+    def _widen_range(self, frames: Tensor) -> None:
+        """Let the range of training values cover ``frames``, shape (batch, time, field, y, x)."""
+        if self.training:
+            least, most = torch.aminmax(frames.detach().transpose(0, 2).flatten(1), dim=1)
+            self.lowest.copy_(torch.minimum(self.lowest, least[:, None, None]))
+            self.highest.copy_(torch.maximum(self.highest, most[:, None, None]))
+
+    def _roll(self, state: Tensor, context: Tensor, n_steps: int) -> Iterator[Tensor]:
+        """Yield normalised frames; every step starts within the range of the training data."""
+        unseen = self.lowest > self.highest
+        lower = torch.where(unseen, self.normalizer.normalize(self.lower), self.lowest)
+        upper = torch.where(unseen, self.normalizer.normalize(self.upper), self.highest)
+        for _ in range(n_steps):
+            state = self._integrate(lambda x: self.tendency(x, context), state.clamp(lower, upper), self.grid.time_step)
+            yield state
+
+    @torch.no_grad()
+    def _forecast(self, initial: Tensor, context: Tensor, n_steps: int) -> Iterator[Tensor]:
+        state = self.normalizer.normalize(initial)
+        for frame in self._roll(state, self.normalizer.normalize_context(context), n_steps):
+            yield self.normalizer.denormalize(frame).clamp(self.lower, self.upper)[None]
+
+
+def _limited(term: Tensor) -> Tensor:
+    """Explicit term, smoothly limited to ±``_LIMIT``."""
+    return _LIMIT * torch.tanh(term / _LIMIT)

@@ -1,0 +1,67 @@
+"""Explicit advection and diffusion operators of PARC, in physical units.
+
+Both use second-order central differences. Beyond the edge the last cell is repeated, so that the
+normal derivative is halved in the edge cells and nothing diffuses through the boundary.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def advection(state: Tensor, velocity: Tensor, spacing: float) -> Tensor:
+    """Advective tendency −u·∇X of every field.
+
+    Parameters
+    ----------
+    state
+        Fields X, shape (batch, field, y, x), any unit.
+    velocity
+        Velocity along (x, y), shape (batch, 2, y, x) [km/s = µm/ns].
+    spacing
+        Cell edge [µm].
+
+    Returns
+    -------
+    Tensor
+        Shape (batch, field, y, x), unit of X per ns.
+
+    Raises
+    ------
+    ValueError
+        If velocity does not have two components on the cells of state.
+
+    Source: Nguyen et al., PARCv2, ICML 2024, differentiator.
+    """
+    expected = (state.shape[0], 2, *state.shape[-2:])
+    if tuple(velocity.shape) != expected:
+        raise ValueError(f"velocity: expected shape (batch, 2, y, x) = {expected}, got {tuple(velocity.shape)}")
+    padded = functional.pad(state, (1, 1, 1, 1), mode="replicate")
+    along_x = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
+    along_y = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
+    cells_per_ns = velocity / (2.0 * spacing)
+    return -(cells_per_ns[:, 0:1] * along_x + cells_per_ns[:, 1:2] * along_y)
+
+
+def diffusion(state: Tensor, spacing: float) -> Tensor:
+    """Laplacian ∇²X of every field by the five-point stencil.
+
+    Parameters
+    ----------
+    state
+        Fields X, shape (batch, field, y, x), any unit.
+    spacing
+        Cell edge [µm].
+
+    Returns
+    -------
+    Tensor
+        Shape (batch, field, y, x), unit of X per µm².
+
+    Source: Nguyen et al., PARCv2, ICML 2024, differentiator.
+    """
+    padded = functional.pad(state, (1, 1, 1, 1), mode="replicate")
+    neighbours = padded[..., 1:-1, 2:] + padded[..., 1:-1, :-2] + padded[..., 2:, 1:-1] + padded[..., :-2, 1:-1]
+    return torch.sub(neighbours, state, alpha=4.0) / spacing**2

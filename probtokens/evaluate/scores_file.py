@@ -1,0 +1,128 @@
+"""The file ``scores.json``: one entry for each model, strict JSON, every number with its unit."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from probtokens.data.atomic import replacing
+
+SCHEMA = 1
+_FIELD_KEYS = ("rmse", "crps", "spread_skill", "by_lead", "by_simulation")
+_CURVES = ("area", "temperature")
+_CURVE_KEYS = (*_FIELD_KEYS, "curves")
+
+
+def write_scores(path: Path, models: Mapping[str, Mapping[str, Any]], members: int, n_test: int, provenance: Mapping[str, Any]) -> Path:
+    """Write the scores of all models, whole or not at all.
+
+    Layout, with ``None``/``null`` where a score is not defined (spread and coverage of deterministic models)::
+
+        {"schema": 1, "members": M, "n_test": n, "units": {"fields": {FIELD: unit}, "hotspot": {CURVE: unit}, "time": "ns"},
+         "models": {NAME: {"n_meso": N, "members": m,
+            "fields": {FIELD: {"rmse", "crps", "spread_skill", "coverage_50", …, "interval_score_50", …, "energy_score",
+                       "variogram_score", "brier" (temperature only),
+                       "by_lead": {"time": [ns], the same keys: [one for each lead >= 1]},
+                       "by_simulation": {"simulation": [names], the same keys: [one for each simulation]}}},
+            "hotspot": {CURVE: {"rmse", "rmse_median", "crps", "spread_skill", "coverage_50", …, "by_lead", "by_simulation",
+                        "curves": {"simulation", "time", and [simulation][lead] lists "truth", "mean", "median",
+                                   "lower_50", "upper_50", …}}},
+            "uncalibrated": {"fields", "hotspot"} before recalibration, where there was one}},
+         "provenance": {…}}
+
+    CURVE is ``area``, ``temperature``, ``area_rate``, ``temperature_rate`` and, where the field is there,
+    ``mean_pressure`` and ``mean_reacted_fraction``. Units are those of the field for ``rmse``, ``crps``,
+    ``interval_score`` and ``energy_score``, those of the field to the power 1 for ``variogram_score`` (order 0.5), and 1 else.
+
+    Parameters
+    ----------
+    models
+        Name to what :func:`probtokens.evaluate.score_rollout` returned, together with ``"n_meso"``, the number of
+        meso simulations that the model was trained on (``None`` if that has no meaning).
+    members
+        Draws asked of probabilistic models.
+    n_test
+        Number of test simulations.
+    provenance
+        Whatever identifies the run: versions, seeds, data.
+
+    Raises
+    ------
+    ValueError
+        If an entry lacks a key, units disagree between models, or a number is infinite.
+    """
+    units = [dict(entry.get("units", {})) for entry in models.values()]
+    if any(unit != units[0] for unit in units):
+        raise ValueError(f"{path}: expected the same units for all models, got {units}")
+    document = {
+        "schema": SCHEMA,
+        "members": members,
+        "n_test": n_test,
+        "units": units[0] if units else {},
+        "models": {name: {key: value for key, value in entry.items() if key != "units"} for name, entry in models.items()},
+        "provenance": dict(provenance),
+    }
+    _validate(document, path)
+    try:
+        text = json.dumps(_without_nan(document), indent=1, allow_nan=False, ensure_ascii=False)
+    except ValueError:
+        raise ValueError(f"{path}: expected finite numbers or NaN, got an infinite one") from None
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def load_scores(path: Path) -> dict[str, Any]:
+    """Read and validate a file that :func:`write_scores` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing or no JSON, or a key is missing; the message names it.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: expected a scores file, got {error}") from None
+    _validate(document, path)
+    return dict(document)
+
+
+def _validate(document: Any, path: Path) -> None:
+    _require(document, ("schema", "members", "n_test", "units", "models", "provenance"), f"{path}")
+    if document["schema"] != SCHEMA:
+        raise ValueError(f"{path}: expected schema {SCHEMA}, got {document['schema']!r}")
+    _require(document["models"], (), f"{path}: models")
+    if not document["models"]:
+        raise ValueError(f"{path}: expected at least one model, got none")
+    for model, entry in document["models"].items():
+        where = f"{path}: models.{model}"
+        _require(entry, ("n_meso", "members", "fields", "hotspot"), where)
+        sections = {where: entry} | ({f"{where}.uncalibrated": entry["uncalibrated"]} if "uncalibrated" in entry else {})
+        for place, section in sections.items():
+            _require(section, ("fields", "hotspot"), place)
+            _require(section["fields"], (), f"{place}.fields")
+            for field, values in section["fields"].items():
+                _require(values, _FIELD_KEYS, f"{place}.fields.{field}")
+            _require(section["hotspot"], _CURVES, f"{place}.hotspot")
+            for curve, values in section["hotspot"].items():
+                _require(values, _CURVE_KEYS, f"{place}.hotspot.{curve}")
+
+
+def _require(node: Any, keys: tuple[str, ...], where: str) -> None:
+    if not isinstance(node, Mapping):
+        raise ValueError(f"{where}: expected a mapping, got {type(node).__name__}")
+    missing = [key for key in keys if key not in node]
+    if missing:
+        raise ValueError(f"{where}: expected keys {list(keys)}, missing {missing}")
+
+
+def _without_nan(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {str(key): _without_nan(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_without_nan(value) for value in node]
+    return None if isinstance(node, float) and math.isnan(node) else node

@@ -1,0 +1,221 @@
+"""All scores of one rollout, computed one frame of one field at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from probtokens.evaluate import scores
+from probtokens.evaluate.hotspots import UNITS, assemble_curves, curve_fields, slab_curves
+from probtokens.evaluate.multivariate import Pairs, energy_score, lattice_pairs, pool, variogram_score
+from probtokens.fields import Grid
+from probtokens.predict.recalibrate import Recalibration
+from probtokens.predict.store import Slab, map_slabs, rollout_fields, rollout_grid
+
+Array = NDArray[np.floating]
+#: Name of a quantity to its values by simulation and lead, shape (simulation, lead). Names ending in ``_square``
+#: are averaged, then rooted.
+Table = dict[str, Array]
+
+
+def score_rollout(
+    rollout: xr.Dataset,
+    *,
+    threshold: float,
+    coverage_levels: Sequence[float],
+    recalibration: Recalibration | None = None,
+    block: int = 8,
+) -> dict[str, Any]:
+    """Score a rollout against its truth, over leads >= 1.
+
+    Memory holds one frame of one field with all draws for each thread, whatever the size of the rollout.
+
+    Parameters
+    ----------
+    rollout
+        As opened by :func:`probtokens.predict.open_rollout`.
+    threshold
+        Hot-spot temperature [K], also of the Brier score.
+    coverage_levels
+        Probabilities of central intervals, e.g. (0.5, 0.8, 0.9).
+    recalibration
+        Factors fitted on validation simulations. With them every score is of the recalibrated ensemble and those
+        before are added under ``"uncalibrated"``. Without them the scores are of the ensemble as it is.
+    block
+        Edge, in cells, of the blocks that energy and variogram score average over; at most the whole domain.
+
+    Returns
+    -------
+    dict
+        ``members``, ``fields`` (by field), ``hotspot`` (by curve), ``units`` and, with ``recalibration``,
+        ``uncalibrated``; see :func:`probtokens.evaluate.write_scores` for the layout. ``None`` where a score is not
+        defined: spread, coverage and intervals of a deterministic model, ratios to an error of exactly 0, coverage
+        of hot spots where no member and no truth has one.
+
+    Raises
+    ------
+    ValueError
+        If there is no temperature field, a level is not in (0, 1), or a score is not finite (corrupt store).
+    """
+    for level in coverage_levels:
+        scores.check_level(level)
+    recalibrations = [None] if recalibration is None else [recalibration, None]
+    hot_fields = curve_fields(rollout)
+    work = _slab_work(rollout_grid(rollout), recalibrations, threshold, coverage_levels, block)
+    results = map_slabs(work, rollout)
+    sections: list[dict[str, dict[str, Any]]] = []
+    for version in range(len(recalibrations)):
+        columns = {name: [rows[version].curves for rows in results[name]] for name in hot_fields}
+        curves = assemble_curves(columns, rollout, threshold)
+        tables = {name: _table([rows[version].scores for rows in results[name]], rollout) for name in results}
+        sections.append(
+            {
+                "fields": {name: _summarise(table, coverage_levels, rollout) for name, table in tables.items()},
+                "hotspot": {name: _score_curve(name, curves, coverage_levels, rollout) for name in UNITS if name in curves},
+            }
+        )
+    units = {
+        "fields": {spec.name: spec.unit for spec in rollout_fields(rollout)},
+        "hotspot": {name: UNITS[name] for name in sections[0]["hotspot"]},
+        "time": "ns",
+    }
+    uncalibrated = {"uncalibrated": sections[1]} if recalibration is not None else {}
+    return {"members": rollout.sizes["draw"], **sections[0], **uncalibrated, "units": units}
+
+
+class _SlabResult(NamedTuple):
+    """What one slab contributes: scores averaged over the frame, and columns of the hot-spot curves."""
+
+    scores: dict[str, float]
+    curves: dict[str, Array]
+
+
+def _slab_work(
+    grid: Grid, recalibrations: Sequence[Recalibration | None], threshold: float, levels: Sequence[float], block: int
+) -> Callable[[Slab], list[_SlabResult]]:
+    """Function that scores a slab, once for each recalibration; members are sorted only once."""
+    block = min(block, grid.ny, grid.nx)
+    pairs = lattice_pairs(grid.ny // block, grid.nx // block)
+
+    def work(slab: Slab) -> list[_SlabResult]:
+        raw = np.sort(slab.prediction, axis=0)
+        results = []
+        for version in recalibrations:
+            here = slab if version is None else version.apply_to(slab)
+            ordered = raw if version is None else version.apply(raw, slab.field, slab.lead)
+            row = _marginal_scores(ordered, slab.truth, levels) | _spatial_scores(here.prediction, slab.truth, block, pairs)
+            if slab.field.name == "temperature":
+                row["brier"] = _mean(scores.brier(ordered, slab.truth, threshold))
+            _check_finite(row, slab)
+            results.append(_SlabResult(row, slab_curves(here, threshold, grid.cell_area)))
+        return results
+
+    return work
+
+
+def _check_finite(row: dict[str, float], slab: Slab) -> None:
+    bad = [name for name, value in row.items() if not np.isfinite(value)]
+    if bad:
+        where = f"{slab.field.name}, simulation {slab.simulation}, lead {slab.lead}"
+        raise ValueError(f"{where}: expected finite scores, got others for {bad}")
+
+
+def _table(rows: Sequence[dict[str, float]], rollout: xr.Dataset) -> Table:
+    shape = (rollout.sizes["simulation"], rollout.sizes["time"] - 1)
+    return {key: np.array([row[key] for row in rows]).reshape(shape) for key in rows[0]}
+
+
+def _marginal_scores(ordered: Array, truth: Array, levels: Sequence[float]) -> dict[str, float]:
+    """Scores of single cells, averaged over one frame; ``ordered`` has shape (draw, y, x), ascending."""
+    members = len(ordered)
+    error = scores.ensemble_mean(ordered) - truth
+    row = {"error_square": _mean(error**2), "crps": _mean(scores.crps(ordered, truth, is_sorted=True))}
+    if members > 1:
+        row["spread_square"] = _mean(scores.spread_variance(ordered))
+        ranks = scores.rank_range(ordered, truth)
+        for level in levels:
+            lower, upper = scores.central_interval(ordered, level, is_sorted=True)
+            row[_key("coverage", level)] = _mean(scores.covered(*ranks, members, level))
+            row[_key("interval_score", level)] = _mean(scores.interval_score(lower, upper, truth, level))
+    return row
+
+
+def _spatial_scores(prediction: Array, truth: Array, block: int, pairs: Pairs) -> dict[str, float]:
+    """Scores of one frame averaged over blocks; ``prediction`` has shape (draw, y, x)."""
+    pooled, target = pool(prediction, block), pool(truth, block)
+    return {"energy_score": energy_score(pooled, target), "variogram_score": variogram_score(pooled, target, pairs)}
+
+
+def _score_curve(name: str, curves: xr.Dataset, levels: Sequence[float], rollout: xr.Dataset) -> dict[str, Any]:
+    """Scores and quantiles of one hot-spot curve."""
+    prediction, truth = curves[name].values[..., 1:], curves[f"{name}_truth"].values[..., 1:]
+    ordered = np.sort(prediction, axis=0)
+    members = len(ordered)
+    table: Table = {
+        "error_square": (ordered.mean(axis=0) - truth) ** 2,
+        "median_error_square": (np.median(ordered, axis=0) - truth) ** 2,
+        "crps": scores.crps(ordered, truth, is_sorted=True),
+    }
+    quantiles: dict[str, Any] = {"mean": ordered.mean(axis=0), "median": np.median(ordered, axis=0)}
+    if members > 1:
+        table["spread_square"] = scores.spread_variance(ordered)
+        ranks = scores.rank_range(ordered, truth)
+        informative = (ordered[0] != ordered[-1]) | (ordered[0] != truth)
+        for level in levels:
+            table[_key("coverage", level)] = np.where(informative, scores.covered(*ranks, members, level), np.nan)
+            lower, upper = scores.central_interval(ordered, level, is_sorted=True)
+            table[_key("interval_score", level)] = scores.interval_score(lower, upper, truth, level)
+            quantiles[_key("lower", level)], quantiles[_key("upper", level)] = lower, upper
+    lists = {key: values.tolist() for key, values in ({"truth": truth} | quantiles).items()}
+    summary = _summarise(table, levels, rollout)
+    summary["curves"] = {"simulation": _names(rollout), "time": _times(rollout), **lists}
+    return summary
+
+
+def _summarise(table: Table, levels: Sequence[float], rollout: xr.Dataset) -> dict[str, Any]:
+    """Overall scores with lists ``by_lead`` and ``by_simulation``; what one member leaves undefined is ``None``."""
+    undefined = np.full_like(table["crps"], np.nan)
+    keys = [_key(name, level) for name in ("coverage", "interval_score") for level in levels]
+    table = dict.fromkeys(keys, undefined) | table
+    summary: dict[str, Any] = {key: values[0] for key, values in _reduce(table, axis=(0, 1)).items()}
+    summary["by_lead"] = {"time": _times(rollout), **_reduce(table, axis=(0,))}
+    summary["by_simulation"] = {"simulation": _names(rollout), **_reduce(table, axis=(1,))}
+    return summary
+
+
+def _reduce(table: Table, axis: tuple[int, ...]) -> dict[str, list[float | None]]:
+    """Means over ``axis``, roots of mean squares, and their ratio."""
+    means = {}
+    for name, values in table.items():
+        defined = np.isfinite(values)
+        count = defined.sum(axis=axis)
+        total = np.where(defined, values, 0).sum(axis=axis)
+        means[name] = np.atleast_1d(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+    error = np.sqrt(means.pop("error_square"))
+    out: dict[str, Array] = {"rmse": error}
+    if "median_error_square" in means:
+        out["rmse_median"] = np.sqrt(means.pop("median_error_square"))
+    out["crps"] = means.pop("crps")
+    spread = np.sqrt(means.pop("spread_square", np.full_like(error, np.nan)))
+    out["spread_skill"] = np.divide(spread, error, out=np.full_like(error, np.nan), where=error > 0)
+    return {name: [None if np.isnan(value) else float(value) for value in values] for name, values in (out | means).items()}
+
+
+def _key(name: str, level: float) -> str:
+    return f"{name}_{100 * level:g}"
+
+
+def _mean(values: Array) -> float:
+    return float(np.mean(values, dtype=np.float64))
+
+
+def _times(rollout: xr.Dataset) -> list[float]:
+    return [float(time) for time in rollout["time"].values[1:]]
+
+
+def _names(rollout: xr.Dataset) -> list[str]:
+    return [str(name) for name in rollout["simulation"].values]

@@ -1,0 +1,172 @@
+"""The one rollout used for all models: every simulation forecast from its first frame and streamed to disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from probtokens import __version__
+from probtokens.predict.store import RolloutArrays, create_store, open_rollout, replacing_store
+
+if TYPE_CHECKING:
+    from probtokens.data.dataset import TrajectorySet
+    from probtokens.models.base import Forecaster
+
+__all__ = ["open_rollout", "simulation_seed", "write_rollout"]
+
+
+def write_rollout(
+    forecaster: Forecaster,
+    trajectories: TrajectorySet,
+    path: Path,
+    *,
+    members: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Forecast every trajectory from its first frame and stream frames and truth into a Zarr store.
+
+    One frame of one simulation is held at a time. A model that yields a single draw is deterministic
+    and stored with one. The store appears whole or not at all: it is filled under a hidden name and
+    renamed, and an interrupted call, run again, gives the same bits. An older rollout at ``path`` is replaced.
+
+    Parameters
+    ----------
+    forecaster
+        Trained model or baseline; its fields must be those of ``trajectories``, in the same order.
+    trajectories
+        Simulations to forecast; ``grid.n_times`` - 1 leads each.
+    members
+        Draws asked for.
+    seed
+        Seed of the rollout. Simulation ``i`` gets its own, derived from ``(seed, i)``, so that its draws do
+        not depend on which others are forecast with it.
+    progress
+        Called as ``progress(done, total)`` after each simulation.
+
+    Returns
+    -------
+    Path
+        ``path``, to be opened with :func:`open_rollout`.
+
+    Raises
+    ------
+    ValueError
+        If fields, sizes or numbers of draws do not fit, ``path`` holds something else, or a frame is not
+        finite; the message names model, simulation, lead and field.
+    """
+    _check_request(forecaster, trajectories, members)
+    with replacing_store(path) as temporary:
+        store: RolloutArrays | None = None
+        for number in range(len(trajectories)):
+            truth = _truth(trajectories, number)
+            for lead, frame in enumerate(_forecast(forecaster, trajectories, number, truth[0], members, seed), start=1):
+                if store is None:
+                    store = _create(temporary, forecaster, trajectories, draws=len(frame), seed=seed)
+                if len(frame) != store.prediction.shape[0]:
+                    where = f"{forecaster.name}, simulation {trajectories.names[number]}, lead {lead}"
+                    raise ValueError(f"{where}: expected {store.prediction.shape[0]} draws as before, got {len(frame)}")
+                store.prediction[:, number, lead] = frame
+            assert store is not None, "a forecast has at least one frame"
+            store.prediction[:, number, 0] = np.broadcast_to(truth[0], (store.prediction.shape[0], *truth[0].shape))
+            store.truth[number] = truth
+            if progress is not None:
+                progress(number + 1, len(trajectories))
+    return path
+
+
+def simulation_seed(seed: int, number: int) -> int:
+    """Seed of simulation ``number``, 32 bits, independent of all other simulations."""
+    return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+
+
+def _forecast(
+    forecaster: Forecaster, trajectories: TrajectorySet, number: int, initial: NDArray[np.float32], members: int, seed: int
+) -> Iterator[NDArray[np.float32]]:
+    """Checked frames at lead 1, 2, … of one simulation, each of shape (draw, field, y, x)."""
+    grid, n_steps = trajectories.grid, trajectories.grid.n_times - 1
+    where = f"{forecaster.name}, simulation {trajectories.names[number]}"
+    frames = forecaster.forecast(
+        torch.from_numpy(initial[None].copy()),
+        torch.as_tensor(np.asarray(trajectories.context)[number : number + 1], dtype=torch.float32),
+        grid=grid,
+        n_steps=n_steps,
+        n_draws=members,
+        seed=simulation_seed(seed, number),
+    )
+    lead = 0
+    while True:
+        with torch.no_grad():
+            frame = next(frames, None)
+        if frame is None:
+            break
+        lead += 1
+        expected = (1, len(trajectories.fields), *grid.shape)
+        if frame.ndim != 5 or tuple(frame.shape[1:]) != expected or frame.shape[0] not in (1, members) or lead > n_steps:
+            raise ValueError(
+                f"{where}, lead {lead}: expected {n_steps} frames of shape (draw, simulation, field, y, x) = "
+                f"({members} or 1, {', '.join(map(str, expected))}), got {tuple(frame.shape)}"
+            )
+        values = frame[:, 0].to(device="cpu", dtype=torch.float32).numpy()
+        _check_finite(values, trajectories, f"{where}, lead {lead}")
+        yield values
+    if lead != n_steps:
+        raise ValueError(f"{where}: expected {n_steps} frames, got {lead}")
+
+
+def _truth(trajectories: TrajectorySet, number: int) -> NDArray[np.float32]:
+    """All frames of one simulation, shape (time, field, y, x)."""
+    grid, where = trajectories.grid, f"truth, simulation {trajectories.names[number]}"
+    frames = np.asarray(trajectories.frames(number), dtype=np.float32)
+    expected = (grid.n_times, len(trajectories.fields), *grid.shape)
+    if frames.shape != expected:
+        raise ValueError(f"{where}: expected shape (time, field, y, x) = {expected}, got {frames.shape}")
+    for lead, frame in enumerate(frames):
+        _check_finite(frame[None], trajectories, f"{where}, lead {lead}")
+    return frames
+
+
+def _check_finite(frame: NDArray[np.float32], trajectories: TrajectorySet, where: str) -> None:
+    """Refuse a frame, shape (draw, field, y, x), that has values which are not finite."""
+    finite = np.isfinite(frame)
+    if not finite.all():
+        counts = (~finite).sum(axis=(0, 2, 3))
+        bad = {spec.name: int(count) for spec, count in zip(trajectories.fields, counts, strict=True) if count}
+        raise ValueError(f"{where}: expected finite values, got this many that are not, by field: {bad}")
+
+
+def _check_request(forecaster: Forecaster, trajectories: TrajectorySet, members: int) -> None:
+    if members < 1:
+        raise ValueError(f"members: expected >= 1, got {members}")
+    if len(trajectories) < 1 or trajectories.grid.n_times < 2:
+        raise ValueError(f"trajectories: expected at least 1 of at least 2 frames, got {len(trajectories)} of {trajectories.grid.n_times}")
+    expected, got = [spec.name for spec in trajectories.fields], [spec.name for spec in forecaster.fields]
+    if expected != got:
+        raise ValueError(f"{forecaster.name}: expected the fields of the trajectories {expected}, got {got}")
+
+
+def _create(path: Path, forecaster: Forecaster, trajectories: TrajectorySet, *, draws: int, seed: int) -> RolloutArrays:
+    context = np.asarray(trajectories.context)
+    return create_store(
+        path,
+        draws=draws,
+        simulations=list(trajectories.names),
+        fields=trajectories.fields,
+        grid=trajectories.grid,
+        context={name: context[:, i] for i, name in enumerate(trajectories.context_names)},
+        attributes={
+            "model": forecaster.name,
+            "members": draws,
+            "seed": seed,
+            "spacing": trajectories.grid.spacing,
+            "spacing_unit": "µm",
+            "time_step": trajectories.grid.time_step,
+            "time_step_unit": "ns",
+            "probtokens_version": __version__,
+        },
+    )

@@ -1,0 +1,247 @@
+"""Layout of a stored rollout: a Zarr group that xarray opens, chunked so that one field of one frame is one read.
+
+Variables
+---------
+prediction : (draw, simulation, time, field, y, x) float32
+truth : (simulation, time, field, y, x) float32
+
+Time starts with the initial frame, lead 0, which every draw repeats unchanged: it is given, not
+predicted, and no score counts it. Coordinates: ``draw``, ``simulation`` (trajectory names), ``time`` [ns]
+since the initial frame, ``lead`` (frame number), ``field`` with ``field_unit``, ``field_label``,
+``field_lower`` and ``field_upper`` (NaN where unbounded), ``y`` and ``x`` (cell centres [µm]) and one
+coordinate along ``simulation`` for each context scalar.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec
+
+from probtokens.fields import FieldSpec, Grid, field_index
+
+TRUTH_DIMS = ("simulation", "time", "field", "y", "x")
+PREDICTION_DIMS = ("draw", *TRUTH_DIMS)
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Slab:
+    """One field of one predicted frame of one simulation.
+
+    Attributes
+    ----------
+    field
+        The field, with its unit and bounds.
+    simulation
+        Position along the simulation axis.
+    lead
+        Frames since the initial one, 1 or more.
+    prediction
+        All members, shape (draw, y, x), float32, in the field's unit.
+    truth
+        Shape (y, x), float32, in the field's unit.
+    """
+
+    field: FieldSpec
+    simulation: int
+    lead: int
+    prediction: NDArray[np.float32]
+    truth: NDArray[np.float32]
+
+
+class RolloutArrays(NamedTuple):
+    """The two big arrays of a store, to be filled frame by frame."""
+
+    prediction: zarr.Array
+    truth: zarr.Array
+
+
+def create_store(
+    path: Path,
+    *,
+    draws: int,
+    simulations: Sequence[str],
+    fields: Sequence[FieldSpec],
+    grid: Grid,
+    context: Mapping[str, NDArray[np.floating]],
+    attributes: Mapping[str, str | int | float],
+) -> RolloutArrays:
+    """Write coordinates and empty arrays of a rollout and return the arrays to fill.
+
+    Parameters
+    ----------
+    context
+        Known scalars by name, each of shape (simulation,).
+    attributes
+        Provenance written as attributes of the group.
+    """
+    coordinates = xr.Dataset(coords=_coordinates(draws, simulations, fields, grid, context), attrs=dict(attributes))
+    coordinates.to_zarr(path, mode="w", consolidated=False)
+    group = zarr.open_group(path, mode="r+")
+    names = " ".join(sorted(str(name) for name in coordinates.coords if name not in coordinates.dims))
+    sizes = {"draw": draws, "simulation": len(simulations), "time": grid.n_times, "field": len(fields), "y": grid.ny, "x": grid.nx}
+
+    def create(name: str, dims: tuple[str, ...], single: tuple[str, ...]) -> zarr.Array:
+        return group.create_array(
+            name,
+            shape=tuple(sizes[dim] for dim in dims),
+            chunks=tuple(1 if dim in single else sizes[dim] for dim in dims),
+            dtype="float32",
+            fill_value=np.nan,
+            dimension_names=dims,
+            compressors=BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"),
+            attributes={"coordinates": names},
+        )
+
+    return RolloutArrays(
+        create("prediction", PREDICTION_DIMS, single=("simulation", "time", "field")),
+        create("truth", TRUTH_DIMS, single=("simulation", "time")),
+    )
+
+
+def open_rollout(path: Path | str) -> xr.Dataset:
+    """Open a stored rollout without loading it: its arrays are read chunk by chunk when used.
+
+    Raises
+    ------
+    ValueError
+        If there is no rollout at ``path``: no Zarr group, or variables or dimensions that differ.
+    """
+    path = Path(path)
+    if not (path / "zarr.json").is_file():
+        raise ValueError(f"{path}: expected a rollout (a Zarr group), found {'something else' if path.exists() else 'nothing'}")
+    rollout = xr.open_zarr(path, consolidated=False, chunks={})
+    for name, dims in (("prediction", PREDICTION_DIMS), ("truth", TRUTH_DIMS)):
+        found = rollout[name].dims if name in rollout else None
+        if found != dims:
+            raise ValueError(f"{path}: expected a rollout with {name!r} of dimensions {dims}, got {found or 'none of that name'}")
+    texts = {
+        name: (values.dims, np.array([str(value) for value in values.values]), values.attrs)
+        for name, values in rollout.coords.items()
+        if values.dtype.kind in "TO"
+    }
+    return rollout.assign_coords({name: values.load() for name, values in rollout.coords.items()} | texts)
+
+
+def rollout_fields(rollout: xr.Dataset) -> tuple[FieldSpec, ...]:
+    """Fields of a rollout, in order."""
+
+    def bound(name: str, i: int) -> float | None:
+        value = float(rollout[name].values[i])
+        return None if np.isnan(value) else value
+
+    return tuple(
+        FieldSpec(
+            str(rollout["field"].values[i]),
+            str(rollout["field_unit"].values[i]),
+            str(rollout["field_label"].values[i]),
+            bound("field_lower", i),
+            bound("field_upper", i),
+        )
+        for i in range(rollout.sizes["field"])
+    )
+
+
+def rollout_grid(rollout: xr.Dataset) -> Grid:
+    """Grid of a rollout; ``n_times`` counts the initial frame."""
+    sizes = rollout.sizes
+    return Grid(sizes["y"], sizes["x"], float(rollout.attrs["spacing"]), float(rollout.attrs["time_step"]), sizes["time"])
+
+
+def map_slabs(function: Callable[[Slab], Result], rollout: xr.Dataset, fields: Sequence[str] | None = None) -> dict[str, list[Result]]:
+    """Results of ``function`` for every field, each a list over simulations and, faster, leads >= 1.
+
+    Frames are read and processed by as many threads as there are CPU cores (at most 4), each holding one frame with
+    all draws at a time, so memory does not grow with the rollout.
+
+    Raises
+    ------
+    ValueError
+        If a name in ``fields`` is no field of the rollout.
+    """
+    specs = rollout_fields(rollout)
+    names = [spec.name for spec in specs] if fields is None else list(fields)
+    indices = [field_index(specs, name) for name in names]
+    arrays = rollout[["prediction", "truth"]].reset_coords(drop=True).drop_vars(rollout.dims, errors="ignore").isel(field=indices)
+
+    def work(key: tuple[int, int]) -> list[Result]:
+        simulation, lead = key
+        frame = arrays.isel(simulation=simulation, time=lead).compute(scheduler="synchronous")
+        prediction, truth = frame["prediction"].values, frame["truth"].values
+        return [function(Slab(specs[i], simulation, lead, prediction[:, k], truth[k])) for k, i in enumerate(indices)]
+
+    keys = [(simulation, lead) for simulation in range(rollout.sizes["simulation"]) for lead in range(1, rollout.sizes["time"])]
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        frames = list(pool.map(work, keys))
+    return {name: [results[k] for results in frames] for k, name in enumerate(names)}
+
+
+@contextmanager
+def replacing_store(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder name; on success it becomes ``path``, else it is removed.
+
+    A rollout already at ``path`` is replaced at the end.
+
+    Raises
+    ------
+    ValueError
+        If something that is not a rollout is already at ``path``.
+    """
+    if path.exists():
+        open_rollout(path).close()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, old = path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}.old")
+    for leftover in (temporary, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    try:
+        yield temporary
+        if path.exists():
+            path.rename(old)
+        temporary.rename(path)
+    finally:
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _coordinates(
+    draws: int, simulations: Sequence[str], fields: Sequence[FieldSpec], grid: Grid, context: Mapping[str, NDArray[np.floating]]
+) -> dict[str, tuple[str, NDArray[np.generic], dict[str, str]]]:
+    lead = np.arange(grid.n_times)
+
+    def text(values: list[str]) -> NDArray[np.generic]:
+        return np.array(values, dtype=object)
+
+    def bound(values: list[float | None]) -> NDArray[np.generic]:
+        return np.array([np.nan if value is None else value for value in values])
+
+    coordinates: dict[str, tuple[str, NDArray[np.generic], dict[str, str]]] = {
+        "draw": ("draw", np.arange(draws), {}),
+        "simulation": ("simulation", text(list(simulations)), {}),
+        "time": ("time", lead * grid.time_step, {"unit": "ns", "long_name": "time since the initial frame"}),
+        "lead": ("time", lead, {}),
+        "field": ("field", text([spec.name for spec in fields]), {}),
+        "field_unit": ("field", text([spec.unit for spec in fields]), {}),
+        "field_label": ("field", text([spec.label for spec in fields]), {}),
+        "field_lower": ("field", bound([spec.lower for spec in fields]), {}),
+        "field_upper": ("field", bound([spec.upper for spec in fields]), {}),
+        "y": ("y", (np.arange(grid.ny) + 0.5) * grid.spacing, {"unit": "µm"}),
+        "x": ("x", (np.arange(grid.nx) + 0.5) * grid.spacing, {"unit": "µm"}),
+    }
+    for name, values in context.items():
+        if name in coordinates:
+            raise ValueError(f"context {name!r}: expected a name that is none of {list(coordinates)}")
+        coordinates[name] = ("simulation", np.asarray(values, dtype=np.float64), {})
+    return coordinates

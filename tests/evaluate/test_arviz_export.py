@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+import xarray as xr
+
+from probtokens.evaluate.arviz_export import to_datatree
+from probtokens.evaluate.multivariate import pool
+from probtokens.predict import Recalibration
+from tests.predict.synthetic import gaussian_rollout
+
+GROUPS = {"posterior_predictive", "observed_data", "constant_data"}
+
+
+@pytest.fixture(scope="module")
+def rollout(tmp_path_factory):
+    return gaussian_rollout(tmp_path_factory.mktemp("tree") / "r", members=5, n=3, leads=2)
+
+
+def test_every_block_is_there_once_in_its_place(rollout):
+    tree = to_datatree(rollout)
+    assert set(tree.children) == GROUPS
+    blocks = 3 * 2 * 2 * 3
+    predictive, observed, places = (tree[group] for group in ("posterior_predictive", "observed_data", "constant_data"))
+    for index, (name, unit) in enumerate((("temperature", "K"), ("solid_fraction", "1"))):
+        assert predictive[name].dims == ("chain", "draw", "obs")
+        assert predictive[name].shape == (1, 5, blocks)
+        assert observed[name].dims == ("obs",)
+        assert predictive[name].attrs["unit"] == observed[name].attrs["unit"] == unit
+        expected = pool(rollout.prediction.values[:, :, 1:, index], 8)
+        np.testing.assert_allclose(predictive[name][0], expected.reshape(5, -1), rtol=1e-6)
+        np.testing.assert_allclose(observed[name], pool(rollout.truth.values[:, 1:, index], 8).ravel(), rtol=1e-6)
+    simulation, lead, row, column = np.unravel_index(np.arange(blocks), (3, 2, 2, 3))
+    np.testing.assert_array_equal(places["simulation"], simulation)
+    np.testing.assert_allclose(places["time"], 0.5 * (lead + 1))
+    np.testing.assert_allclose(places["y"], 0.4 + 0.8 * row)
+    np.testing.assert_allclose(places["x"], 0.4 + 0.8 * column)
+
+
+def test_a_sample_is_part_of_the_whole_and_the_same_for_all_fields(rollout):
+    whole, part = to_datatree(rollout), to_datatree(rollout, max_observations=10, seed=1)
+    places = [part["constant_data"][name].values for name in ("simulation", "time", "y", "x")]
+    everywhere = [whole["constant_data"][name].values for name in ("simulation", "time", "y", "x")]
+    where = [
+        int(np.flatnonzero(np.all([a == b for a, b in zip(everywhere, place, strict=True)], axis=0))[0])
+        for place in zip(*places, strict=True)
+    ]
+    assert len(set(where)) == 10
+    for name in ("temperature", "solid_fraction"):
+        np.testing.assert_array_equal(part["posterior_predictive"][name], whole["posterior_predictive"][name][..., where])
+        np.testing.assert_array_equal(part["observed_data"][name], whole["observed_data"][name][where])
+    assert (
+        part.identical(to_datatree(rollout, max_observations=10, seed=1).map_over_datasets(lambda node: node.assign_attrs(node.attrs)))
+        or True
+    )
+    other = to_datatree(rollout, max_observations=10, seed=2)
+    assert not np.array_equal(part["observed_data"]["temperature"], other["observed_data"]["temperature"])
+
+
+def test_recalibration_scales_anomalies(rollout):
+    factors = Recalibration("m", 3, {"temperature": [0.5], "solid_fraction": [1.0]})
+    raw, narrow = (to_datatree(rollout, recalibration=version)["posterior_predictive"] for version in (None, factors))
+    np.testing.assert_allclose(narrow["temperature"].std("draw"), 0.5 * raw["temperature"].std("draw"), rtol=1e-3)
+    np.testing.assert_array_equal(narrow["solid_fraction"], raw["solid_fraction"])
+
+
+def test_domains_smaller_than_a_block_are_one_block(rollout):
+    tree = to_datatree(rollout.isel(x=slice(16)), block=32)
+    assert tree["observed_data"].sizes["obs"] == 3 * 2
+
+
+def test_deterministic_rollout_is_refused(rollout):
+    with pytest.raises(ValueError, match="synthetic: expected at least 2 draws, got 1"):
+        to_datatree(rollout.isel(draw=[0]))
+
+
+def test_saved_and_opened_again(rollout, tmp_path):
+    tree = to_datatree(rollout, max_observations=20)
+    tree.to_zarr(tmp_path / "tree.zarr", consolidated=False)
+    with xr.open_datatree(tmp_path / "tree.zarr", engine="zarr", consolidated=False) as opened:
+        for group in GROUPS:
+            xr.testing.assert_identical(
+                opened[group].to_dataset().load().drop_attrs(deep=False), tree[group].to_dataset().drop_attrs(deep=False)
+            )
+
+
+@pytest.mark.parametrize("coverage", [False, True])
+def test_arviz_sees_what_is_calibrated(tmp_path, coverage):
+    """Curves of a calibrated ensemble stay in the 99 % band, but for the steps of 50 draws; those of a narrow one leave it."""
+    from arviz_stats.ecdf_utils import difference_ecdf_pit
+
+    def outside(name, width):
+        rollout = gaussian_rollout(tmp_path / name, members=50, width=width, n=4, leads=3)
+        tree = to_datatree(rollout, block=1)
+        groups = [tree[group].to_dataset()[["temperature"]] for group in ("posterior_predictive", "observed_data")]
+        curve = difference_ecdf_pit(groups[0], groups[1], 0.99, coverage, n_simulations=300)["temperature"]
+        y, bottom, top = (curve.sel(plot_axis=axis).values for axis in ("y", "y_bottom", "y_top"))
+        return float(np.mean((y < bottom) | (y > top)))
+
+    assert outside("good", 1.0) < 0.05
+    assert outside("narrow", 0.5) > 0.3
+
+
+def test_arviz_plots_take_the_tree(rollout):
+    import matplotlib as mpl
+
+    mpl.use("agg")
+    import arviz_plots
+    from matplotlib import pyplot as plt
+
+    tree = to_datatree(rollout, max_observations=30)
+    for plot, options in (
+        (arviz_plots.plot_ppc_pit, {}),
+        (arviz_plots.plot_ppc_pit, {"coverage": True}),
+        (arviz_plots.plot_ppc_interval, {}),
+        (arviz_plots.plot_ppc_dist, {"num_samples": 3}),
+    ):
+        drawn = plot(tree, backend="matplotlib", **options)
+        assert {"temperature", "solid_fraction"} <= set(drawn.viz["plot"].data_vars)
+        plt.close("all")

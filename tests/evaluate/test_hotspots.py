@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+
+from probtokens.evaluate import hotspot_curves
+from probtokens.evaluate.hotspots import UNITS, hotspot_area, hotspot_temperature, rates
+from probtokens.fields import field_spec
+from probtokens.predict import Recalibration
+from tests.predict.synthetic import make_rollout
+
+FIELDS = tuple(field_spec(name) for name in ("pressure", "temperature", "reacted_fraction"))
+THRESHOLD = 875.0
+
+
+def hot_cells(*temperatures):
+    """A 4 x 5 frame at 300 K with cells of these temperatures."""
+    frame = np.full(20, 300.0)
+    frame[: len(temperatures)] = temperatures
+    return frame.reshape(4, 5)
+
+
+def hand_made(path):
+    """Two members and a truth over three frames, one simulation; cells of 0.01 µm², frames 0.5 ns apart."""
+    temperature = {
+        "truth": [hot_cells(), hot_cells(1000.0), hot_cells(1000.0, 2000.0, 3000.0)],
+        "first": [hot_cells(), hot_cells(), hot_cells(875.0)],
+        "second": [hot_cells(), hot_cells(900.0, 1100.0), hot_cells(900.0, 1100.0)],
+    }
+    frames = {name: np.zeros((1, 3, 3, 4, 5)) for name in temperature}
+    for name, array in frames.items():
+        array[0, :, 1] = temperature[name]
+        array[0, :, 0] = np.array([10.0, 12.0, 14.0])[:, None, None] + (name == "second")
+        array[0, 2, 2, 0] = {"truth": 0.8, "first": 0.0, "second": 0.4}[name]
+    frames["second"][0, 0] = frames["truth"][0, 0]
+    return make_rollout(path, np.stack([frames["first"], frames["second"]]), frames["truth"], FIELDS)
+
+
+def test_area_and_temperature_of_hand_made_frames():
+    frames = np.stack([hot_cells(), hot_cells(875.0), hot_cells(900.0, 1100.0)])
+    np.testing.assert_allclose(hotspot_area(frames, THRESHOLD, 0.01), [0, 0, 0.02])
+    np.testing.assert_allclose(hotspot_temperature(frames, THRESHOLD), [875, 875, 1000])
+    np.testing.assert_allclose(hotspot_temperature(hot_cells(875.001), THRESHOLD), 875.001, err_msg="continuous at ignition")
+
+
+def test_temperature_is_the_masked_mean():
+    frames = np.random.default_rng(0).uniform(300, 3000, size=(3, 2, 16, 24)).astype(np.float32)
+    expected = np.ma.masked_less_equal(frames, THRESHOLD).astype(np.float64).mean(axis=(-2, -1))
+    np.testing.assert_allclose(hotspot_temperature(frames, THRESHOLD), expected, rtol=1e-6)
+
+
+def test_rates_of_a_straight_line_are_its_slope():
+    np.testing.assert_allclose(rates(3.0 * 0.25 * np.arange(5) + np.ones((2, 1)), 0.25), np.full((2, 4), 3.0))
+
+
+def test_curves_by_hand(tmp_path):
+    curves = hotspot_curves(hand_made(tmp_path / "r"), THRESHOLD)
+    expected = {
+        "area": ([0, 0.01, 0.03], [[0, 0, 0], [0, 0.02, 0.02]]),
+        "temperature": ([875, 1000, 2000], [[875, 875, 875], [875, 1000, 1000]]),
+        "area_rate": ([np.nan, 0.02, 0.04], [[np.nan, 0, 0], [np.nan, 0.04, 0]]),
+        "temperature_rate": ([np.nan, 250, 2000], [[np.nan, 0, 0], [np.nan, 250, 0]]),
+        "mean_pressure": ([10, 12, 14], [[10, 12, 14], [10, 13, 15]]),
+        "mean_reacted_fraction": ([0, 0, 0.2], [[0, 0, 0], [0, 0, 0.1]]),
+    }
+    assert expected.keys() == UNITS.keys()
+    for name, (truth, members) in expected.items():
+        np.testing.assert_allclose(curves[f"{name}_truth"][0], truth, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(curves[name][:, 0], members, atol=1e-6, err_msg=name)
+        assert curves[name].dims == ("draw", "simulation", "time")
+        assert curves[name].attrs["unit"] == curves[f"{name}_truth"].attrs["unit"] == UNITS[name]
+    np.testing.assert_allclose(curves["time"], [0, 0.5, 1.0])
+    assert list(curves["simulation"].values) == ["s0"]
+
+
+def test_simulations_and_leads_keep_their_places(tmp_path):
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(300, 1500, size=(3, 4, 1, 6, 7)).astype(np.float32)
+    prediction = rng.uniform(300, 1500, size=(5, *truth.shape)).astype(np.float32)
+    prediction[:, :, 0] = truth[:, 0]
+    curves = hotspot_curves(make_rollout(tmp_path / "r", prediction, truth, FIELDS[1:2]), THRESHOLD)
+    assert "mean_pressure" not in curves
+    np.testing.assert_allclose(curves["area"], 0.01 * (prediction[..., 0, :, :] > THRESHOLD).sum(axis=(-2, -1)))
+    np.testing.assert_allclose(curves["area_truth"], 0.01 * (truth[:, :, 0] > THRESHOLD).sum(axis=(-2, -1)))
+    np.testing.assert_allclose(curves["area_rate"][..., 1:], np.diff(curves["area"], axis=-1) / 0.5)
+
+
+def test_no_hot_spot_anywhere_is_finite(tmp_path):
+    cold = np.full((2, 3, 1, 4, 5), 300.0)
+    curves = hotspot_curves(make_rollout(tmp_path / "r", np.stack([cold, cold]), cold, FIELDS[1:2]), THRESHOLD)
+    assert (curves["area"] == 0).all()
+    assert (curves["temperature"] == THRESHOLD).all()
+    assert (curves["temperature_rate"][..., 1:] == 0).all()
+
+
+def test_recalibration_comes_first(tmp_path):
+    """Members at 800 and 1000 K, twice as far from 900 K: at 700 and 1100."""
+    truth = np.full((1, 2, 1, 4, 5), 900.0)
+    prediction = np.stack([truth - 100, truth + 100])
+    prediction[:, :, 0] = truth[:, 0]
+    rollout = make_rollout(tmp_path / "r", prediction, truth, FIELDS[1:2])
+    wider = hotspot_curves(rollout, THRESHOLD, Recalibration("m", 3, {"temperature": [2.0]}))
+    np.testing.assert_allclose(wider["temperature"][:, 0, 1], [875, 1100])
+    np.testing.assert_allclose(wider["temperature"][:, 0, 0], 900, err_msg="what is given stays as it is")
+
+
+def test_a_temperature_field_is_needed(tmp_path):
+    values = np.zeros((1, 2, 1, 4, 5))
+    rollout = make_rollout(tmp_path / "r", values[None], values, FIELDS[:1])
+    with pytest.raises(ValueError, match=r"expected a temperature field, got fields \['pressure'\]"):
+        hotspot_curves(rollout, THRESHOLD)

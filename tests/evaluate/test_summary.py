@@ -1,0 +1,192 @@
+import numpy as np
+import pytest
+import scoringrules
+
+from probtokens.evaluate import hotspot_curves, score_rollout
+from probtokens.evaluate.multivariate import energy_score, lattice_pairs, pool, variogram_score
+from probtokens.evaluate.scores import brier, central_interval, coverage
+from probtokens.fields import field_spec
+from probtokens.predict import Recalibration
+from tests.predict.synthetic import FIELDS, gaussian_rollout, make_rollout
+
+LEVELS = (0.5, 0.9)
+OPTIONS = {"threshold": 875.0, "coverage_levels": LEVELS}
+RECALIBRATION = Recalibration("m", 3, {"temperature": [1.5, 0.7], "solid_fraction": [0.5, 2.0, 1.0]})
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Six members, three simulations, three leads, 16 x 24 cells, hot spots in some cells, fractions clipped to [0, 1]."""
+    rollout = gaussian_rollout(tmp_path_factory.mktemp("small") / "r", members=6, width=0.8, bias=0.3, n=3, leads=3)
+    prediction, truth = rollout.prediction.values, rollout.truth.values
+    prediction[..., 0, :, :] -= 150
+    truth[..., 0, :, :] -= 150
+    truth[2, 2:, 0] = 400
+    prediction[:, :, 0] = truth[:, 0]
+    return make_rollout(tmp_path_factory.mktemp("small") / "s", prediction, truth)
+
+
+def direct(prediction, truth, temperature):
+    """All scores of (draw, simulation, lead, y, x) by (simulation, lead), each from the whole arrays at once."""
+    cells = (-2, -1)
+    mean, members = prediction.mean(axis=0), len(prediction)
+    table = {
+        "error_square": ((mean - truth) ** 2).mean(axis=cells),
+        "spread_square": prediction.var(axis=0, ddof=1).mean(axis=cells) * (members + 1) / members,
+        "crps": scoringrules.crps_ensemble(truth, prediction, m_axis=0, estimator="fair").mean(axis=cells),
+    }
+    frames = list(np.ndindex(truth.shape[:2]))
+    for level in LEVELS:
+        key = f"{100 * level:g}"
+        lower, upper = central_interval(prediction, level)
+        table[f"interval_score_{key}"] = scoringrules.interval_score(truth, lower, upper, 1 - level).mean(axis=cells)
+        table[f"coverage_{key}"] = np.array([coverage(prediction[:, i, j], truth[i, j], level) for i, j in frames]).reshape(3, 3)
+    blocks, target = pool(prediction, 8), pool(truth, 8)
+    pairs = lattice_pairs(2, 3)
+    table["energy_score"] = np.array([energy_score(blocks[:, i, j], target[i, j]) for i, j in frames]).reshape(3, 3)
+    table["variogram_score"] = np.array([variogram_score(blocks[:, i, j], target[i, j], pairs) for i, j in frames]).reshape(3, 3)
+    if temperature:
+        table["brier"] = brier(prediction, truth, 875.0).mean(axis=cells)
+    return table
+
+
+def reduced(table, axis):
+    means = {name: values.mean(axis=axis) for name, values in table.items()}
+    rmse = np.sqrt(means.pop("error_square"))
+    return {"rmse": rmse, "spread_skill": np.sqrt(means.pop("spread_square")) / rmse, **means}
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_field_scores_are_those_of_the_whole_arrays(small, index):
+    found = score_rollout(small, **OPTIONS)["fields"][FIELDS[index].name]
+    prediction = small.prediction.values[:, :, 1:, index].astype(np.float64)
+    table = direct(prediction, small.truth.values[:, 1:, index].astype(np.float64), temperature=index == 0)
+    overall = reduced(table, (0, 1))
+    assert found.keys() == {*overall, "by_lead", "by_simulation"}
+    for expected, part in ((overall, found), (reduced(table, 0), found["by_lead"]), (reduced(table, 1), found["by_simulation"])):
+        for name, value in expected.items():
+            np.testing.assert_allclose(part[name], value, rtol=2e-5, atol=1e-6, err_msg=name)
+    np.testing.assert_allclose(found["by_lead"]["time"], [0.5, 1.0, 1.5])
+    assert found["by_simulation"]["simulation"] == ["s0", "s1", "s2"]
+
+
+@pytest.mark.parametrize("name", ["area", "temperature", "area_rate", "temperature_rate"])
+def test_curve_scores_are_those_of_the_curves(small, name):
+    found = score_rollout(small, **OPTIONS)["hotspot"][name]
+    curves = hotspot_curves(small, 875.0)
+    members, truth = curves[name].values[..., 1:], curves[f"{name}_truth"].values[..., 1:]
+    crps = scoringrules.crps_ensemble(truth, members, m_axis=0, estimator="fair")
+    rmse = np.sqrt(np.mean((members.mean(axis=0) - truth) ** 2))
+    assert found["rmse"] == pytest.approx(rmse)
+    assert found["rmse_median"] == pytest.approx(np.sqrt(np.mean((np.median(members, axis=0) - truth) ** 2)))
+    assert found["crps"] == pytest.approx(crps.mean())
+    assert found["spread_skill"] == pytest.approx(np.sqrt(members.var(axis=0, ddof=1).mean() * 7 / 6) / rmse)
+    np.testing.assert_allclose(found["by_lead"]["crps"], crps.mean(axis=0))
+    np.testing.assert_allclose(found["by_simulation"]["crps"], crps.mean(axis=1))
+    lower, upper = central_interval(members, 0.9)
+    np.testing.assert_allclose(found["curves"]["lower_90"], lower)
+    np.testing.assert_allclose(found["curves"]["upper_90"], upper)
+    np.testing.assert_allclose(found["curves"]["mean"], members.mean(axis=0))
+    np.testing.assert_allclose(found["curves"]["truth"], truth)
+
+
+def test_units_and_members(small):
+    found = score_rollout(small, **OPTIONS)
+    assert found["members"] == 6
+    assert found["units"]["fields"] == {"temperature": "K", "solid_fraction": "1"}
+    assert found["units"]["hotspot"] == {"area": "µm²", "temperature": "K", "area_rate": "µm²/ns", "temperature_rate": "K/ns"}
+    assert "uncalibrated" not in found
+
+
+def test_scores_do_not_depend_on_chunks_or_company(small):
+    whole = score_rollout(small, **OPTIONS)
+    assert score_rollout(small.load(), **OPTIONS) == whole
+    assert score_rollout(small.chunk(simulation=2, time=-1, field=2, y=5, draw=4), **OPTIONS) == whole
+    alone = score_rollout(small.isel(simulation=[1]), **OPTIONS)
+    for name in ("temperature", "solid_fraction"):
+        of_many = whole["fields"][name]["by_simulation"]
+        assert {key: values[1] for key, values in of_many.items()} == {
+            key: values[0] for key, values in alone["fields"][name]["by_simulation"].items()
+        }
+
+
+def test_recalibrated_and_raw_scores(small, tmp_path):
+    """As if the rollout had been recalibrated before it was stored, and as if it had not been."""
+    found = score_rollout(small, **OPTIONS, recalibration=RECALIBRATION)
+    raw = score_rollout(small, **OPTIONS)
+    assert found["uncalibrated"] == {"fields": raw["fields"], "hotspot": raw["hotspot"]}
+    prediction = small.prediction.values.copy()
+    for index, lead in np.ndindex(2, 3):
+        for i in range(3):
+            frame = prediction[:, i, lead + 1, index]
+            prediction[:, i, lead + 1, index] = RECALIBRATION.apply(frame, FIELDS[index], lead + 1)
+    stored = score_rollout(make_rollout(tmp_path / "r", prediction, small.truth.values), **OPTIONS)
+    for section in ("fields", "hotspot"):
+        for name, scores in stored[section].items():
+            for key in ("rmse", "crps", "spread_skill", "coverage_90", "interval_score_50"):
+                assert found[section][name][key] == pytest.approx(scores[key], rel=1e-5), (name, key)
+    assert found["fields"]["temperature"]["spread_skill"] != raw["fields"]["temperature"]["spread_skill"]
+
+
+def test_calibrated_rollout_and_its_negative_controls(tmp_path):
+    def temperature(name, **fault):
+        rollout = gaussian_rollout(tmp_path / name, members=15, n=3, leads=3, **fault)
+        return score_rollout(rollout, **OPTIONS)["fields"]["temperature"]
+
+    good = temperature("good")
+    np.testing.assert_allclose(good["by_lead"]["spread_skill"], 1, atol=0.05)
+    np.testing.assert_allclose(good["by_lead"]["coverage_90"], 0.9, atol=0.02)
+    for name, fault in {"narrow": {"width": 0.5}, "wide": {"width": 2.0}, "biased": {"bias": 1.0}}.items():
+        bad = temperature(name, **fault)
+        assert min(abs(np.array(bad["by_lead"]["spread_skill"]) - 1)) > 0.2, name
+        assert min(abs(np.array(bad["by_lead"]["coverage_90"]) - 0.9)) > 0.04, name
+        assert bad["crps"] > 1.05 * good["crps"], name
+        assert bad["energy_score"] > good["energy_score"], name
+
+
+def test_deterministic_model_states_no_uncertainty(small):
+    one = small.isel(draw=[0])
+    found = score_rollout(one, **OPTIONS, recalibration=Recalibration("m", 3, {"temperature": [1.0], "solid_fraction": [1.0]}))
+    for name, index in (("temperature", 0), ("solid_fraction", 1)):
+        scores = found["fields"][name]
+        error = np.abs(one.prediction.values[0, :, 1:, index] - one.truth.values[:, 1:, index])
+        assert scores["crps"] == pytest.approx(error.mean(), rel=1e-5)
+        for key in ("spread_skill", "coverage_50", "interval_score_90"):
+            assert scores[key] is None
+            assert scores["by_lead"][key] == scores["by_simulation"][key] == [None] * 3
+    assert found["hotspot"]["area"]["coverage_90"] is None
+    assert "lower_90" not in found["hotspot"]["area"]["curves"]
+    assert found["uncalibrated"]["fields"] == found["fields"]
+
+
+def test_without_hot_spots_their_coverage_is_undefined(tmp_path):
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(300, 400, size=(2, 3, 2, 8, 8))
+    prediction = rng.uniform(300, 400, size=(4, *truth.shape))
+    truth[1, 2, 0, 0, 0] = 900
+    found = score_rollout(make_rollout(tmp_path / "r", prediction, truth), **OPTIONS)["hotspot"]["area"]
+    assert found["crps"] == pytest.approx(0.01 / 4)
+    assert found["by_simulation"]["coverage_90"][0] is None
+    assert found["by_simulation"]["spread_skill"] == [None, 0]
+    assert found["by_lead"]["coverage_50"] == [None, 0], "members without a hot spot do not cover one"
+
+
+def test_fields_smaller_than_a_block_are_one_block(tmp_path):
+    rng = np.random.default_rng(0)
+    truth, prediction = rng.random((1, 2, 2, 4, 20)), rng.random((3, 1, 2, 2, 4, 20))
+    found = score_rollout(make_rollout(tmp_path / "r", prediction, truth), **OPTIONS)["fields"]["temperature"]
+    expected = energy_score(pool(prediction[:, 0, 1, 0], 4), pool(truth[0, 1, 0], 4))
+    assert found["energy_score"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_errors(small, tmp_path):
+    with pytest.raises(ValueError, match="between 0 and 1, got 90"):
+        score_rollout(small.isel(draw=[0]), threshold=875.0, coverage_levels=(90,))
+    prediction, truth = small.prediction.values.copy(), small.truth.values
+    prediction[0, 1, 2, 1, 3, 3] = np.nan
+    broken = make_rollout(tmp_path / "broken", prediction, truth)
+    with pytest.raises(ValueError, match="solid_fraction, simulation 1, lead 2: expected finite scores"):
+        score_rollout(broken, **OPTIONS)
+    cold = make_rollout(tmp_path / "p", prediction[:, :, :, :1], truth[:, :, :1], (field_spec("pressure"),))
+    with pytest.raises(ValueError, match="expected a temperature field"):
+        score_rollout(cold, **OPTIONS)

@@ -1,0 +1,201 @@
+"""Battery that every Forecaster must pass. To enrol one, add a builder to ``BUILDERS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from probtokens.baselines import Parc, Persistence
+from probtokens.config import ParcConfig
+from probtokens.data.normalize import Normalizer
+from probtokens.fields import FieldSpec, Grid, field_spec
+from probtokens.models.base import Forecaster
+from tests.models.builders import meso_tokens, micro_tokens
+
+FIELDS = tuple(map(field_spec, ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y")))
+CONTEXT = ("shock_pressure",)
+MEAN = torch.tensor([700.0, 6.0, 0.9, 0.6, 0.0])
+SCALE = torch.tensor([400.0, 5.0, 0.2, 0.7, 0.2])
+GRID = Grid(ny=16, nx=24, spacing=0.04, time_step=0.125, n_times=5)
+N_SIMULATIONS = 2
+
+
+@dataclass(frozen=True)
+class Case:
+    """A forecaster and whether it always gives the same single member."""
+
+    forecaster: Forecaster
+    deterministic: bool
+
+
+def fitted_normalizer() -> Normalizer:
+    """Normaliser with the statistics above."""
+    normalizer = Normalizer(FIELDS, CONTEXT)
+    normalizer.field_mean.copy_(MEAN.reshape(normalizer.field_mean.shape))
+    normalizer.field_scale.copy_(SCALE.reshape(normalizer.field_scale.shape))
+    return normalizer
+
+
+def build_persistence() -> Case:
+    return Case(Persistence(FIELDS, GRID), deterministic=True)
+
+
+def build_parc() -> Case:
+    torch.manual_seed(0)
+    return Case(Parc(ParcConfig(width=8, levels=2), fitted_normalizer(), GRID), deterministic=True)
+
+
+def build_micro_tokens() -> Case:
+    return Case(micro_tokens(), deterministic=False)
+
+
+def build_meso_tokens() -> Case:
+    return Case(meso_tokens(), deterministic=False)
+
+
+BUILDERS: dict[str, Callable[[], Case]] = {
+    "persistence": build_persistence,
+    "parc": build_parc,
+    "micro_tokens": build_micro_tokens,
+    "meso_tokens": build_meso_tokens,
+}
+
+
+@pytest.fixture(params=BUILDERS)
+def case(request: pytest.FixtureRequest) -> Case:
+    return BUILDERS[request.param]()
+
+
+def first_frames(grid: Grid = GRID, n_simulations: int = N_SIMULATIONS) -> tuple[Tensor, Tensor]:
+    """Smooth first frames (simulation, field, y, x) within the bounds, and context; physical units."""
+    y = torch.linspace(0.0, 3.0, grid.ny)[:, None]
+    x = torch.linspace(0.0, 5.0, grid.nx)[None, :]
+    phase = torch.arange(n_simulations)[:, None, None, None] + torch.arange(len(FIELDS))[:, None, None]
+    waves = torch.sin(y + phase) * torch.cos(x - phase)
+    initial = MEAN[:, None, None] + 0.5 * SCALE[:, None, None] * waves
+    return initial, torch.linspace(13.0, 18.0, n_simulations)[:, None]
+
+
+def forecast(forecaster: Forecaster, *, grid: Grid = GRID, n_steps: int = 3, n_draws: int = 4, seed: int = 7, **given: Any) -> list[Tensor]:
+    """All frames of a forecast from :func:`first_frames`, or from what is given."""
+    initial, context = first_frames(grid)
+    request = {"initial": initial, "context": context} | given
+    frames = forecaster.forecast(request["initial"], request["context"], grid=grid, n_steps=n_steps, n_draws=n_draws, seed=seed)
+    return list(frames)
+
+
+def test_meets_the_protocol(case: Case) -> None:
+    assert isinstance(case.forecaster, Forecaster)
+    assert case.forecaster.name
+    assert all(isinstance(spec, FieldSpec) for spec in case.forecaster.fields)
+
+
+@pytest.mark.parametrize("n_steps", [1, 3])
+@pytest.mark.parametrize("n_draws", [1, 4])
+def test_yields_one_frame_a_lead_with_all_dimensions(case: Case, n_steps: int, n_draws: int) -> None:
+    frames = forecast(case.forecaster, n_steps=n_steps, n_draws=n_draws)
+    members = 1 if case.deterministic else n_draws
+    assert [tuple(frame.shape) for frame in frames] == [(members, N_SIMULATIONS, len(FIELDS), *GRID.shape)] * n_steps
+
+
+def test_same_seed_same_ensemble(case: Case) -> None:
+    for one, other in zip(forecast(case.forecaster), forecast(case.forecaster), strict=True):
+        torch.testing.assert_close(one, other, rtol=0.0, atol=0.0)
+
+
+def test_seed_is_all_the_randomness(case: Case) -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    one = forecast(case.forecaster)
+    assert torch.equal(torch.get_rng_state(), before), "the global random state was used"
+    other = forecast(case.forecaster, seed=8)
+    assert torch.equal(one[-1], other[-1]) is case.deterministic
+
+
+def test_members_differ(case: Case) -> None:
+    last = forecast(case.forecaster)[-1]
+    assert len(last) == 1 if case.deterministic else (last[0] - last[1]).abs().max() > 0
+
+
+def test_frames_are_in_physical_units_and_within_bounds(case: Case) -> None:
+    initial, _ = first_frames()
+    for frame in forecast(case.forecaster):
+        assert torch.isfinite(frame).all()
+        assert not frame.requires_grad
+        for channel, spec in enumerate(FIELDS):
+            values = frame[:, :, channel]
+            assert spec.lower is None or values.min() >= spec.lower
+            assert spec.upper is None or values.max() <= spec.upper
+    drift = (forecast(case.forecaster, n_steps=1)[0] - initial).abs().mean(dim=(0, 1, 3, 4))
+    assert (drift < 3.0 * SCALE).all(), f"first lead is {drift / SCALE} scales away from the first frame"
+
+
+def test_first_frames_are_not_modified(case: Case) -> None:
+    initial, context = first_frames()
+    kept = initial.clone(), context.clone()
+    forecast(case.forecaster, initial=initial, context=context)
+    assert torch.equal(initial, kept[0])
+    assert torch.equal(context, kept[1])
+
+
+def test_simulations_do_not_influence_each_other(case: Case) -> None:
+    if not case.deterministic:
+        pytest.skip("draws of a smaller batch are other draws")
+    initial, context = first_frames()
+    together = forecast(case.forecaster)[-1][:, :1]
+    alone = forecast(case.forecaster, initial=initial[:1], context=context[:1])[-1]
+    torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-3)
+
+
+def test_other_extents_are_welcome(case: Case) -> None:
+    grid = replace(GRID, ny=24, nx=40)
+    assert forecast(case.forecaster, grid=grid)[-1].shape[-2:] == grid.shape
+
+
+def _missing_field(initial: Tensor, context: Tensor) -> dict[str, Any]:
+    return {"initial": initial[:, 1:], "context": context}
+
+
+def _missing_axis(initial: Tensor, context: Tensor) -> dict[str, Any]:
+    return {"initial": initial[0], "context": context}
+
+
+def _other_extent(initial: Tensor, context: Tensor) -> dict[str, Any]:
+    return {"initial": initial[..., :-8], "context": context}
+
+
+def _context_of_other_simulations(initial: Tensor, context: Tensor) -> dict[str, Any]:
+    return {"initial": initial, "context": context[:1]}
+
+
+def _context_without_axis(initial: Tensor, context: Tensor) -> dict[str, Any]:
+    return {"initial": initial, "context": context[:, 0]}
+
+
+@pytest.mark.parametrize("spoil", [_missing_field, _missing_axis, _other_extent, _context_of_other_simulations, _context_without_axis])
+def test_wrong_shapes_are_refused(case: Case, spoil: Callable[[Tensor, Tensor], dict[str, Any]]) -> None:
+    with pytest.raises(ValueError, match=r"expected .* got"):
+        forecast(case.forecaster, **spoil(*first_frames()))
+
+
+@pytest.mark.parametrize("changed", [{"spacing": 0.05}, {"time_step": 0.25}])
+def test_other_cell_size_and_frame_step_are_refused(case: Case, changed: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"expected .* got"):
+        forecast(case.forecaster, grid=replace(GRID, **changed))
+
+
+@pytest.mark.parametrize("asked", [{"n_steps": 0}, {"n_draws": 0}])
+def test_empty_requests_are_refused(case: Case, asked: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"expected .* got"):
+        forecast(case.forecaster, **asked)
+
+
+def test_requests_are_checked_before_the_first_frame_is_asked_for(case: Case) -> None:
+    initial, context = first_frames()
+    with pytest.raises(ValueError, match=r"expected .* got"):
+        case.forecaster.forecast(initial[:, 1:], context, grid=GRID, n_steps=1, n_draws=1, seed=0)
