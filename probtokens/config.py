@@ -137,21 +137,21 @@ class TokenConfig(Strict):
     ``reference_speed`` [km/s] turns frame step and patch size into one dimensionless number.
     """
 
-    patch: Count = 8
+    patch: Count = 4
     groups: tuple[FieldGroupConfig, ...] = (
-        FieldGroupConfig(fields=("temperature",), channels=14),
-        FieldGroupConfig(fields=("pressure",), channels=4),
-        FieldGroupConfig(fields=("solid_fraction",), channels=12),
-        FieldGroupConfig(fields=("velocity_x", "velocity_y"), channels=4),
+        FieldGroupConfig(fields=("temperature",), channels=4),
+        FieldGroupConfig(fields=("pressure",), channels=2),
+        FieldGroupConfig(fields=("solid_fraction",), channels=3),
+        FieldGroupConfig(fields=("velocity_x", "velocity_y"), channels=2),
     )
     coupled: bool = True
-    width: Count = 96
-    group_width: Count = 48
+    width: Count = 64
+    group_width: Count = 32
     encoder_blocks: Count = 2
     decoder_blocks: Count = 2
     transition_blocks: Count = 4
     trajectory_dim: Count = 8
-    effective_pixels: Positive = 16.0
+    effective_pixels: Positive = 4.0
     reference_speed: Positive = 2.901
 
     @model_validator(mode="after")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from pyro.infer import TraceMeanField_ELBO
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from probtokens.models.state_space import Scales, TokenGuide, TokenModel, local_parameters
 
 #: Weight of the energy score beside the CRPS (arXiv 2502.12902 uses a mixture of both).
-ENERGY_WEIGHT = 0.1
+ENERGY_WEIGHT = 0.5
 
 
 def negative_elbo(model: TokenModel, guide: TokenGuide, frames: Tensor, context: Tensor, scales: Scales) -> Tensor:
@@ -60,8 +59,11 @@ def fair_energy_score(members: Tensor, truth: Tensor) -> Tensor:
     return (skill - spread) / y.shape[1] ** 0.5
 
 
-def rollout_score(members: Tensor, truth: Tensor, patch: int) -> dict[str, Tensor]:
-    """Fair CRPS of pixels plus a little energy score of token-pooled fields.
+def rollout_score(members: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    """Fair CRPS of pixels plus fair energy score of whole fields, averaged over fields.
+
+    The CRPS asks for calibrated pixels; the energy score, whose unit is a root-mean-square distance,
+    does not let the few pixels of a hot spot drown among the many that are easy.
 
     Parameters
     ----------
@@ -69,12 +71,9 @@ def rollout_score(members: Tensor, truth: Tensor, patch: int) -> dict[str, Tenso
         Normalised frames at one lead (member, simulation, field, y, x).
     truth
         Shape (simulation, field, y, x).
-    patch
-        Pooling size [cells].
     """
     crps = fair_crps(members, truth).mean()
-    pooled = avg_pool2d(members.flatten(0, 1), patch).unflatten(0, members.shape[:2])
-    energy = fair_energy_score(pooled, avg_pool2d(truth, patch)).mean()
+    energy = fair_energy_score(members.flatten(1, 2), truth.flatten(0, 1)).mean()
     return {"loss": crps + ENERGY_WEIGHT * energy, "crps": crps, "energy": energy}
 
 

@@ -127,7 +127,7 @@ class TokenForecaster(nn.Module):
         scored = set((1 + torch.randperm(horizon)[: (horizon + 1) // 2]).tolist())
         rollout = self._rollout(frames[:, 0], context, self.sample_weights(members), members)
         leads = [
-            rollout_score(draw(self.autoencoder.decode(z), None), frames[:, lead], self.tokens.patch)
+            rollout_score(draw(self.autoencoder.decode(z), None), frames[:, lead])
             for lead, z in zip(range(1, max(scored) + 1), rollout, strict=False)
             if lead in scored
         ]

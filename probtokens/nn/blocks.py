@@ -8,29 +8,13 @@ import torch
 from torch import Tensor, nn
 
 
-class ChannelNorm(nn.Module):
-    """Layer normalisation over channels at every position.
-
-    Statistics never mix positions, so a network keeps its meaning on a lattice of any extent.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, h: Tensor) -> Tensor:
-        """Normalise ``h`` of shape (batch, channel, y, x)."""
-        last = h.permute(0, 2, 3, 1)
-        return nn.functional.layer_norm(last, last.shape[-1:], self.weight, self.bias).permute(0, 3, 1, 2)
-
-
 class ResidualBlock(nn.Module):
-    """Pre-normalised residual pair of 3×3 convolutions with optional feature-wise conditioning.
+    """Residual pair of 3×3 convolutions with optional feature-wise conditioning.
 
-    ``condition_dim`` > 0 adds a scale and a shift of the normalised features computed from a
-    conditioning vector (FiLM, Perez et al., AAAI 2018). The second convolution starts at zero, so a
-    fresh block is the identity.
+    Features are not normalised: amplitudes are physical here, and a hot spot is many standard deviations
+    of the whole field. ``condition_dim`` > 0 adds a scale and a shift of the features computed from a
+    conditioning vector (FiLM, Perez et al., AAAI 2018). The second convolution starts at zero, so a fresh
+    block is the identity.
     """
 
     def __init__(self, width: int, condition_dim: int = 0) -> None:
@@ -51,7 +35,7 @@ class ResidualBlock(nn.Module):
         inner = h
         if self.film is not None:
             scale, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
-            inner = inner * (1 + scale) + shift
+            inner = h * (1 + scale) + shift
         hidden = self.first(inner)
         if adapter is not None:
             hidden = hidden + adapter(inner)
