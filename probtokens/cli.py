@@ -1,0 +1,132 @@
+"""Command line: reads arguments, calls the pipeline, turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from probtokens import __version__
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Probabilistic surrogates of shocked porous energetic materials: simulate, train, forecast, score, report.",
+)
+
+Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe, a YAML file.")]
+Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Run folder; an existing one is continued.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY.SUBKEY=VALUE", help="Override one setting; may be repeated.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@app.command()
+def run(recipe: Recipe, out: Out, overrides: Overrides = None, debug: Debug = False) -> None:
+    """Do everything, from simulations to the report; skip what is up to date."""
+    with _errors_reported(debug):
+        from probtokens.pipeline.commands import run_all
+
+        run_all(recipe, out, overrides or ())
+
+
+@app.command()
+def simulate(recipe: Recipe, out: Out, overrides: Overrides = None, debug: Debug = False) -> None:
+    """Run the micro and meso campaigns, or check the files that the recipe names instead."""
+    _run_stages("simulate", recipe, out, overrides, debug)
+
+
+@app.command()
+def train(
+    model: Annotated[Literal["micro", "meso", "parc"], typer.Argument(help="What to train.")],
+    recipe: Recipe,
+    out: Out,
+    overrides: Overrides = None,
+    debug: Debug = False,
+) -> None:
+    """Train micro tokens, their meso coupling, or the PARC baseline."""
+    _run_stages(f"train {model}", recipe, out, overrides, debug)
+
+
+@app.command()
+def rollout(recipe: Recipe, out: Out, overrides: Overrides = None, debug: Debug = False) -> None:
+    """Forecast the validation and test simulations with every model."""
+    _run_stages("rollout", recipe, out, overrides, debug)
+
+
+@app.command()
+def evaluate(recipe: Recipe, out: Out, overrides: Overrides = None, debug: Debug = False) -> None:
+    """Score the test forecasts, recalibrated on the validation forecasts."""
+    _run_stages("evaluate", recipe, out, overrides, debug)
+
+
+@app.command()
+def report(recipe: Recipe, out: Out, overrides: Overrides = None, debug: Debug = False) -> None:
+    """Write the self-contained HTML report."""
+    _run_stages("report", recipe, out, overrides, debug)
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Run folder, HDF5 file or folder of them, rollout .zarr, or scores.json.")],
+    debug: Debug = False,
+) -> None:
+    """Say what is at PATH, and for a run folder what is done and what to do next."""
+    with _errors_reported(debug):
+        from probtokens.pipeline.inspect import describe
+
+        describe(path)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
+    if version:
+        typer.echo(f"probtokens {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point of the ``probtokens`` command."""
+    app(prog_name="probtokens")
+
+
+def _run_stages(command: str, recipe: Path, out: Path, overrides: list[str] | None, debug: bool) -> None:
+    with _errors_reported(debug):
+        from probtokens.pipeline.commands import run_stages
+
+        run_stages(command, recipe, out, overrides or ())
+
+
+@contextmanager
+def _errors_reported(debug: bool) -> Iterator[None]:
+    """One line on standard error; exit code 2 for bad input, 1 for what should not happen, 130 for Ctrl-C."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # Lightning's trainer answers Ctrl-C with sys.exit(1).
+        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        typer.echo("probtokens: interrupted; the same command goes on from here", err=True)
+        raise typer.Exit(130) from None
+    except (ValueError, FileNotFoundError) as error:
+        _show(str(error), debug)
+        raise typer.Exit(2) from None
+    except Exception as error:  # noqa: BLE001 - the last line of defence: whatever it is becomes one line
+        _show(f"unexpected {type(error).__name__}: {error} (--debug shows where)", debug)
+        raise typer.Exit(1) from None
+
+
+def _show(message: str, debug: bool) -> None:
+    if debug:
+        traceback.print_exc(file=sys.stderr)
+    typer.echo(f"probtokens: error: {' '.join(message.split())}", err=True)
+
+
+if __name__ == "__main__":
+    main()

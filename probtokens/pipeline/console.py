@@ -1,0 +1,131 @@
+"""What a person sees while a run works: bars on a terminal, lines elsewhere, and the log file."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import rich.console
+import rich.progress
+
+log = logging.getLogger(__name__)
+
+_PLAIN_INTERVAL = 15.0
+
+
+class Progress(Protocol):
+    """What long work calls after each step."""
+
+    def __call__(self, done: int, total: int, text: str = "") -> None:
+        """Report steps done, steps in all, and what is being done."""
+        ...
+
+
+class Console:
+    """Reports stages and their progress on one stream.
+
+    Parameters
+    ----------
+    stream
+        Where to write; standard error by default.
+    """
+
+    def __init__(self, stream: rich.console.Console | None = None) -> None:
+        self._stream = stream or rich.console.Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def skipped(self, title: str) -> None:
+        """Say that a stage is up to date."""
+        log.info("%s: up to date", title)
+        self._stream.print(f"[dim]{title}: up to date[/dim]")
+
+    @contextmanager
+    def stage(self, title: str) -> Iterator[Progress]:
+        """Show a stage from its begin to its end; yields what its work reports progress to."""
+        log.info("%s: begin", title)
+        begin = time.perf_counter()
+        with self._bar(title) if self._stream.is_terminal else self._lines(title) as progress:
+            yield progress
+        message = f"{title}: done in {format_seconds(time.perf_counter() - begin)}"
+        log.info(message)
+        self._stream.print(message)
+
+    @contextmanager
+    def logging_to(self, path: Path) -> Iterator[None]:
+        """Append the package's log records and all warnings to ``path``; show its warnings on the stream."""
+        file = logging.FileHandler(path, encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        shown = _StreamHandler(self._stream)
+        own, warned = logging.getLogger("probtokens"), logging.getLogger("py.warnings")
+        level = own.level
+        own.setLevel(logging.INFO)
+        own.addHandler(file)
+        own.addHandler(shown)
+        warned.addHandler(file)
+        logging.captureWarnings(True)
+        try:
+            yield
+        finally:
+            logging.captureWarnings(False)
+            warned.removeHandler(file)
+            own.removeHandler(shown)
+            own.removeHandler(file)
+            own.setLevel(level)
+            file.close()
+
+    @contextmanager
+    def _bar(self, title: str) -> Iterator[Progress]:
+        columns = (
+            rich.progress.TextColumn("{task.fields[title]}"),
+            rich.progress.BarColumn(bar_width=30),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TextColumn("[dim]{task.description}[/dim]"),
+        )
+        with rich.progress.Progress(*columns, console=self._stream, transient=True) as bars:
+            task = bars.add_task("", total=None, title=title)
+
+            def progress(done: int, total: int, text: str = "") -> None:
+                bars.update(task, completed=done, total=total, description=text)
+
+            yield progress
+
+    @contextmanager
+    def _lines(self, title: str) -> Iterator[Progress]:
+        """Write at most one line per interval, so that a log of a batch job stays readable."""
+        self._stream.print(f"{title} ...")
+        last = time.perf_counter()
+
+        def progress(done: int, total: int, text: str = "") -> None:
+            nonlocal last
+            if time.perf_counter() - last >= _PLAIN_INTERVAL:
+                last = time.perf_counter()
+                self._stream.print(f"{title}: {done}/{total} {text}".rstrip())
+
+        yield progress
+
+
+class _StreamHandler(logging.Handler):
+    """Shows warnings above a progress bar without breaking it."""
+
+    def __init__(self, stream: rich.console.Console) -> None:
+        super().__init__(logging.WARNING)
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._stream.print(record.getMessage(), style="yellow", markup=False)
+
+
+def format_seconds(seconds: float) -> str:
+    """Duration for people.
+
+    >>> format_seconds(7.25), format_seconds(754)
+    ('7.2 s', '12 min 34 s')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"

@@ -1,0 +1,45 @@
+"""What a stage's results depend on, as one short hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from probtokens.pipeline.stage import Stage
+
+#: Raise it when files written by an older version of the package can no longer be used.
+FORMAT_VERSION = 1
+
+
+def fingerprint(stage: str, settings: Mapping[str, Any], needs: Mapping[str, str]) -> str:
+    """Hash of a stage's name, its settings and the fingerprints of the stages that it needs.
+
+    Parameters
+    ----------
+    stage
+        Name of the stage.
+    settings
+        JSON-like values; the order of keys does not matter.
+    needs
+        Fingerprint of each stage whose results go in.
+    """
+    content = {"format": FORMAT_VERSION, "stage": stage, "settings": settings, "needs": needs}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def fingerprints(stages: Sequence[Stage]) -> dict[str, str]:
+    """Fingerprint of every stage; ``stages`` come after the ones they need."""
+    known: dict[str, str] = {}
+    for stage in stages:
+        known[stage.name] = fingerprint(stage.name, stage.settings, {name: known[name] for name in stage.needs})
+    return known
+
+
+def file_manifest(root: Path, patterns: Iterable[str]) -> list[tuple[str, int, int]]:
+    """Name, size [bytes] and modification time [ns] of the files below ``root`` that match, sorted."""
+    files = sorted({path for pattern in patterns for path in root.glob(pattern) if path.is_file()})
+    return [(path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files]

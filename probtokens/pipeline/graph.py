@@ -1,0 +1,146 @@
+"""The stages of a run and what each depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Any
+
+from probtokens.config import Config
+from probtokens.pipeline import work
+from probtokens.pipeline.fingerprint import file_manifest
+from probtokens.pipeline.folder import FORECAST_SPLITS, RunFolder, Scale
+from probtokens.pipeline.stage import Job, Stage
+
+_DATA_FILES = ("*/*.hdf5", "*/*.h5", "data/*/*.hdf5", "data/*/*.h5")
+
+
+def build_stages(config: Config, folder: RunFolder) -> tuple[Stage, ...]:
+    """All stages that a recipe describes, each after the ones it needs.
+
+    Raises
+    ------
+    ValueError
+        If the recipe asks for a model that it gives nothing to learn from.
+    """
+    data = {scale: _data_stage(config, folder, scale) for scale in ("micro", "meso")}
+    training = _training_stages(config, folder, data["micro"].name, data["meso"].name)
+    rollouts = _rollout_stages(config, folder, data["meso"].name, {stage.name for stage in training})
+    evaluate = Stage(
+        name="evaluate",
+        command="evaluate",
+        needs=tuple(stage.name for stage in rollouts),
+        settings=_settings(config, "evaluate") | {"seed": config.seed, "models": list(config.rollout.models)},
+        outputs=(folder.scores, *(folder.recalibration(model) for model in config.rollout.models if config.evaluate.recalibrate)),
+        work=work.evaluate,
+    )
+    report = Stage(
+        name="report",
+        command="report",
+        needs=("evaluate",),
+        settings=_settings(config, "report", "name"),
+        outputs=(folder.report,),
+        work=work.report,
+    )
+    return (*data.values(), *training, *rollouts, evaluate, report)
+
+
+def required(stages: Sequence[Stage], target: str) -> frozenset[str]:
+    """Names of the stage ``target`` and of all that it needs, directly or not."""
+    needs = {stage.name: stage.needs for stage in stages}
+    found: set[str] = set()
+    open_names = [target]
+    while open_names:
+        name = open_names.pop()
+        if name not in found:
+            found.add(name)
+            open_names.extend(needs[name])
+    return frozenset(found)
+
+
+def run_by(stages: Sequence[Stage], command: str) -> frozenset[str]:
+    """Names of the stages that a sub-command of ``probtokens`` runs.
+
+    Raises
+    ------
+    ValueError
+        If the recipe has nothing for it to do.
+    """
+    names = frozenset(stage.name for stage in stages if stage.command == command)
+    if not names:
+        raise ValueError(f"{command}: expected a recipe that has such a stage, got one with {sorted({s.command for s in stages})}")
+    return names
+
+
+def _data_stage(config: Config, folder: RunFolder, scale: Scale) -> Stage:
+    """Simulate, or check the files that the recipe names."""
+    given = getattr(config.data, scale)
+    if given is None:
+        return Stage(
+            name=f"simulate_{scale}",
+            command="simulate",
+            needs=(),
+            settings=_settings(config, "simulate.physics", f"simulate.{scale}", "seed"),
+            outputs=(folder.data(scale),),
+            work=partial(work.simulate, scale=scale),
+        )
+    return Stage(
+        name=f"check_{scale}",
+        command="simulate",
+        needs=(),
+        settings={"files": file_manifest(given, _DATA_FILES), **_settings(config, "data.fields", "data.context")},
+        outputs=(),
+        work=partial(work.check_data, scale=scale),
+    )
+
+
+def _training_stages(config: Config, folder: RunFolder, micro_data: str, meso_data: str) -> list[Stage]:
+    common = _settings(config, "data.fields", "data.context", "seed")
+    stages = [_training(folder, "micro", (micro_data,), common | _settings(config, "micro"), work.train_micro)]
+    if config.meso.n_simulations != 0:
+        stages += [
+            _training(folder, "meso", ("train_micro", meso_data), common | _settings(config, "meso"), work.train_meso),
+            _training(folder, "parc", (meso_data,), common | _settings(config, "parc", "meso.n_simulations"), work.train_parc),
+        ]
+    return stages
+
+
+def _training(folder: RunFolder, model: str, needs: tuple[str, ...], settings: dict[str, Any], do: Callable[[Job], None]) -> Stage:
+    return Stage(f"train_{model}", f"train {model}", needs, settings, (folder.training(model),), do)
+
+
+def _rollout_stages(config: Config, folder: RunFolder, meso_data: str, trained: Collection[str]) -> list[Stage]:
+    sources = {
+        "tokens": "train_meso" if "train_meso" in trained else "train_micro",
+        "tokens_zero_coupling": "train_micro",
+        "parc": "train_parc",
+        "persistence": meso_data,
+    }
+    stages = []
+    for model in config.rollout.models:
+        source = sources[model]
+        if source not in (*trained, meso_data):
+            raise ValueError(f"rollout.models: expected models with something to learn from, got {model!r} with meso.n_simulations 0")
+        stages.append(
+            Stage(
+                name=f"rollout_{model}",
+                command="rollout",
+                needs=tuple(dict.fromkeys((source, meso_data))),
+                settings=_settings(config, "data.fields", "data.context", "rollout.members", "seed"),
+                outputs=tuple(folder.rollout(model, split) for split in FORECAST_SPLITS),
+                work=partial(work.rollout, model=model),
+            )
+        )
+    return stages
+
+
+def _settings(config: Config, *keys: str) -> dict[str, Any]:
+    """Parts of the configuration as JSON-like values, by dotted key."""
+    dumped = config.model_dump(mode="json")
+    found = {}
+    for key in keys:
+        value: Any = dumped
+        for part in key.split("."):
+            value = value[part]
+        found[key] = value
+    return found

@@ -1,0 +1,52 @@
+"""Says what a file or folder is and what is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich.console
+
+from probtokens.evaluate import load_scores
+from probtokens.pipeline.folder import RunFolder
+from probtokens.pipeline.inspect_data import describe_files
+from probtokens.pipeline.inspect_rollout import describe_rollout
+from probtokens.pipeline.inspect_run import describe_run
+from probtokens.pipeline.table import score_table
+
+_HDF5 = (".hdf5", ".h5")
+
+
+def describe(path: Path, screen: rich.console.Console | None = None) -> None:
+    """Print what is at ``path``.
+
+    Parameters
+    ----------
+    path
+        Run folder, HDF5 file or folder of them, rollout, or ``scores.json``.
+    screen
+        Where to print; standard output by default.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing, nothing known, or a damaged file.
+    """
+    screen = screen or rich.console.Console(highlight=False, soft_wrap=True)
+    if not path.exists():
+        raise ValueError(f"{path}: expected a file or folder, found none")
+    if path.is_dir() and RunFolder(path).config.is_file():
+        describe_run(RunFolder(path), screen)
+    elif path.is_dir() and (path / "zarr.json").is_file():
+        describe_rollout(path, screen)
+    elif path.is_file() and path.suffix == ".json":
+        screen.print(score_table(load_scores(path)))
+    elif shards := _shards(path):
+        describe_files(path, shards, screen)
+    else:
+        raise ValueError(f"{path}: expected a run folder, HDF5 files, a rollout or a scores file, found none of them")
+
+
+def _shards(path: Path) -> list[Path]:
+    """HDF5 files at ``path`` or below, without hidden (temporary) ones."""
+    candidates = [path] if path.is_file() else sorted(path.rglob("*"))
+    return [file for file in candidates if file.suffix in _HDF5 and not file.name.startswith(".") and file.is_file()]

@@ -1,0 +1,27 @@
+"""Describes a stored rollout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich.console
+
+from probtokens.pipeline.inspect_data import describe_grid
+from probtokens.predict import open_rollout, rollout_fields, rollout_grid
+
+
+def describe_rollout(path: Path, screen: rich.console.Console) -> None:
+    """Print model, ensemble size, simulations, grid and fields.
+
+    Raises
+    ------
+    ValueError
+        If it is no rollout.
+    """
+    with open_rollout(path) as rollout:
+        sizes, attributes = rollout.sizes, rollout.attrs
+        screen.print(f"[bold]{path}[/bold]: rollout of {attributes.get('model', 'a model')}")
+        screen.print(f"members: {sizes['draw']}; simulations: {sizes['simulation']}; seed: {attributes.get('seed', 'unknown')}")
+        screen.print(f"grid: {describe_grid(rollout_grid(rollout))}")
+        screen.print("fields: " + ", ".join(f"{spec.name} ({spec.unit})" for spec in rollout_fields(rollout)), markup=False)
+        screen.print(f"in memory: {rollout['prediction'].nbytes / 2**20:.3g} MiB of predictions")

@@ -1,0 +1,86 @@
+"""Describes a run folder: what is done, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import rich.console
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from probtokens.config import Config, load_config
+from probtokens.evaluate import load_scores
+from probtokens.pipeline.console import format_seconds
+from probtokens.pipeline.engine import State, states
+from probtokens.pipeline.folder import RunFolder
+from probtokens.pipeline.graph import build_stages, required
+from probtokens.pipeline.record import read_record
+from probtokens.pipeline.stage import Stage
+from probtokens.pipeline.table import score_table
+
+_WORDS: Mapping[State, str] = {
+    "done": "[green]done[/green]",
+    "damaged": "[yellow]files changed since[/yellow]",
+    "partial": "[yellow]interrupted[/yellow]",
+    "outdated": "[yellow]made with other settings[/yellow]",
+    "absent": "not yet",
+}
+
+
+def describe_run(folder: RunFolder, screen: rich.console.Console) -> None:
+    """Print the main settings, the state of every stage, the scores if they are current, and the next step.
+
+    Raises
+    ------
+    ValueError
+        If the saved configuration or the scores cannot be read.
+    """
+    config = load_config(folder.config)
+    stages = build_stages(config, folder)
+    wanted = required(stages, "report")
+    stages = tuple(stage for stage in stages if stage.name in wanted)
+    found = states(folder, stages)
+    screen.print(f"[bold]{folder.root}[/bold]: run {config.name!r}, seed {config.seed}")
+    for line in _highlights(config):
+        screen.print(line, markup=False)
+    screen.print(_stage_table(folder, stages, found))
+    if found["evaluate"] == "done":
+        screen.print(score_table(load_scores(folder.scores)))
+    screen.print(_next_step(folder, found), markup=False)
+
+
+def _highlights(config: Config) -> list[str]:
+    lines = []
+    for scale in ("micro", "meso"):
+        given, campaign = getattr(config.data, scale), getattr(config.simulate, scale)
+        pressure = campaign.shock_pressure
+        lines.append(
+            f"{scale} data: {given}"
+            if given
+            else f"{scale} data: simulated, {campaign.n_train} + {campaign.n_valid} + {campaign.n_test} runs of "
+            f"{campaign.ny} × {campaign.nx} cells, {campaign.n_times} frames, P_s {pressure.low:g} … {pressure.high:g} GPa"
+        )
+    used = config.meso.n_simulations
+    lines.append(f"meso runs learned from: {'all' if used is None else used}; members: {config.rollout.members}")
+    lines.append(f"fields: {', '.join(config.data.fields)}; models: {', '.join(config.rollout.models)}")
+    return lines
+
+
+def _stage_table(folder: RunFolder, stages: Sequence[Stage], found: Mapping[str, State]) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for header in ("stage", "state", "time", "finished"):
+        table.add_column(header)
+    for stage in stages:
+        record = read_record(folder.record(stage.name))
+        if record is None or record.seconds is None or record.finished is None:
+            table.add_row(stage.title, _WORDS[found[stage.name]], "", "")
+        else:
+            when = record.finished[:16].replace("T", " ")
+            table.add_row(stage.title, _WORDS[found[stage.name]], format_seconds(record.seconds), f"{when} UTC")
+    return table
+
+
+def _next_step(folder: RunFolder, found: Mapping[str, State]) -> str:
+    if all(state == "done" for state in found.values()):
+        return f"complete; open {folder.report}"
+    return f"continue with: probtokens run {folder.config} --out {folder.root}"

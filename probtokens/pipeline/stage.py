@@ -1,0 +1,54 @@
+"""A stage: a named step of a run that turns files into files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from probtokens.config import Config
+from probtokens.pipeline.console import Progress
+from probtokens.pipeline.folder import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a stage's work is given."""
+
+    config: Config
+    folder: RunFolder
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a run.
+
+    Attributes
+    ----------
+    name
+        Identifier, also the name of its record.
+    command
+        Sub-command of ``probtokens`` that runs it, e.g. ``"train micro"``.
+    needs
+        Names of the stages whose results it reads.
+    settings
+        JSON-like values that determine its results, together with those of ``needs``.
+    outputs
+        Files and folders that belong to this stage alone.
+    work
+        Makes the outputs, or completes what an interrupted call left of them.
+    """
+
+    name: str
+    command: str
+    needs: tuple[str, ...]
+    settings: Mapping[str, Any]
+    outputs: tuple[Path, ...]
+    work: Callable[[Job], None]
+
+    @property
+    def title(self) -> str:
+        """Name for people, e.g. ``"train micro"``."""
+        return self.name.replace("_", " ", 1)

@@ -1,0 +1,8 @@
+"""The work of each stage. What takes long to import is imported where it is used."""
+
+from probtokens.pipeline.work.evaluate import evaluate, report
+from probtokens.pipeline.work.forecast import rollout
+from probtokens.pipeline.work.simulations import check_data, simulate
+from probtokens.pipeline.work.training import train_meso, train_micro, train_parc
+
+__all__ = ["check_data", "evaluate", "report", "rollout", "simulate", "train_meso", "train_micro", "train_parc"]

@@ -1,0 +1,64 @@
+"""Scores of the test rollouts, and the report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from probtokens import __version__
+from probtokens.pipeline.stage import Job
+from probtokens.pipeline.work.simulations import open_split
+
+if TYPE_CHECKING:
+    from probtokens.predict import Recalibration
+
+
+def evaluate(job: Job) -> None:
+    """Score every model; recalibration is fitted on its validation rollout alone."""
+    from probtokens.evaluate import score_rollout, write_scores
+    from probtokens.predict import open_rollout
+
+    settings, models = job.config.evaluate, job.config.rollout.models
+    n_meso = _n_meso(job)
+    entries: dict[str, dict[str, Any]] = {}
+    for done, model in enumerate(models):
+        job.progress(done, len(models), model)
+        with open_rollout(job.folder.rollout(model, "test")) as rollout:
+            entries[model] = score_rollout(
+                rollout,
+                threshold=settings.hotspot_threshold,
+                coverage_levels=settings.coverage,
+                recalibration=_recalibrate(job, model) if settings.recalibrate else None,
+            )
+            entries[model]["n_meso"] = n_meso[model]
+            n_test = rollout.sizes["simulation"]
+    write_scores(job.folder.scores, entries, job.config.rollout.members, n_test, _provenance(job))
+
+
+def report(job: Job) -> None:
+    """Write the HTML report."""
+    from probtokens.report import write_report
+
+    write_report(job.folder.root)
+
+
+def _recalibrate(job: Job, model: str) -> Recalibration:
+    """Fit on the validation rollout; what was fitted is kept for forecasts to come."""
+    from probtokens.predict import fit_recalibration, open_rollout
+
+    with open_rollout(job.folder.rollout(model, "valid")) as rollout:
+        recalibration = fit_recalibration(rollout)
+    recalibration.save(job.folder.recalibration(model))
+    return recalibration
+
+
+def _n_meso(job: Job) -> dict[str, int | None]:
+    """Meso simulations that each model learned from; ``None`` for one that does not learn."""
+    wanted = job.config.meso.n_simulations
+    used = len(open_split(job.config, job.folder, "meso", "train")) if wanted is None else wanted
+    return {"tokens": used, "tokens_zero_coupling": 0, "parc": used, "persistence": None}
+
+
+def _provenance(job: Job) -> dict[str, Any]:
+    """What the scores come from; the same for the same run, whenever and wherever it was made."""
+    sources = {scale: "given" if getattr(job.config.data, scale) else "simulated" for scale in ("micro", "meso")}
+    return {"version": __version__, "name": job.config.name, "seed": job.config.seed, "data": sources}

@@ -1,0 +1,63 @@
+"""Rollouts of every model on the validation and the test simulations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from probtokens.pipeline.folder import FORECAST_SPLITS
+from probtokens.pipeline.stage import Job
+from probtokens.pipeline.work.simulations import open_split
+
+if TYPE_CHECKING:
+    from probtokens.data import TrajectorySet
+    from probtokens.models.base import Forecaster
+
+
+def rollout(job: Job, *, model: str) -> None:
+    """Forecast both splits; one that an interrupted call has finished is kept."""
+    from probtokens.predict import write_rollout
+
+    for split in FORECAST_SPLITS:
+        path = job.folder.rollout(model, split)
+        if path.exists():
+            continue
+        trajectories = open_split(job.config, job.folder, "meso", split)
+        write_rollout(
+            _forecaster(job, model, trajectories),
+            trajectories,
+            path,
+            members=job.config.rollout.members,
+            seed=job.config.seed,
+            progress=job.progress,
+        )
+
+
+def _forecaster(job: Job, model: str, trajectories: TrajectorySet) -> Forecaster:
+    """Load a trained model, or make one that needs no training."""
+    if model == "persistence":
+        from probtokens.baselines import Persistence
+
+        return Persistence(trajectories.fields)
+    if model == "parc":
+        return _parc(job, trajectories)
+    if model == "tokens" and job.config.meso.n_simulations != 0:
+        from probtokens.models.meso import MesoTokens
+
+        return MesoTokens.load(job.folder.model("meso"))
+    from probtokens.models.micro import MicroTokens
+
+    tokens = MicroTokens.load(job.folder.model("micro"))
+    tokens.name = model
+    return tokens
+
+
+def _parc(job: Job, trajectories: TrajectorySet) -> Forecaster:
+    """PARC as the recipe describes it, with the trained weights and normalisation."""
+    import torch
+
+    from probtokens.baselines import Parc
+    from probtokens.data import Normalizer
+
+    model = Parc(job.config.parc, Normalizer(trajectories.fields, trajectories.context_names), trajectories.grid)
+    model.load_state_dict(torch.load(job.folder.model("parc"), weights_only=True, map_location="cpu"))
+    return model.eval()

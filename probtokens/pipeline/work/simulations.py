@@ -1,0 +1,52 @@
+"""Simulations: made here, or given and checked."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+
+from probtokens.config import Config
+from probtokens.pipeline.folder import SPLITS, RunFolder, Scale, Split
+from probtokens.pipeline.stage import Job
+
+if TYPE_CHECKING:
+    from probtokens.data import TrajectorySet
+
+
+def simulate(job: Job, *, scale: Scale) -> None:
+    """Run the campaign of one scale; each scale draws from its own seed."""
+    from probtokens.simulate import run_campaign
+
+    campaign, out = getattr(job.config.simulate, scale), job.folder.data(scale)
+    n_shards = sum(math.ceil(count / campaign.shard_size) for count in (campaign.n_train, campaign.n_valid, campaign.n_test))
+
+    def progress(line: str) -> None:
+        job.progress(sum(1 for _ in out.glob("*/[!.]*.hdf5")), n_shards, line)
+
+    seed = int(np.random.SeedSequence((job.config.seed, get_args(Scale).index(scale))).generate_state(1)[0])
+    run_campaign(scale, campaign, job.config.simulate.physics, out, seed, progress)
+
+
+def check_data(job: Job, *, scale: Scale) -> None:
+    """Read every given file once, so that a bad one is found before hours of training."""
+    for done, split in enumerate(SPLITS, start=1):
+        trajectories = open_split(job.config, job.folder, scale, split)
+        for number in range(len(trajectories)):
+            trajectories.frames(number)
+        job.progress(done, len(SPLITS), split)
+
+
+def open_split(config: Config, folder: RunFolder, scale: Scale, split: Split) -> TrajectorySet:
+    """Trajectories of one split, from the given folder or the run's own."""
+    from probtokens.data import TrajectorySet, split_folder
+
+    return TrajectorySet.open(split_folder(data_root(config, folder, scale), split), config.data.fields, config.data.context)
+
+
+def data_root(config: Config, folder: RunFolder, scale: Scale) -> Path:
+    """Folder with ``train/``, ``valid/`` and ``test/`` of one scale."""
+    given: Path | None = getattr(config.data, scale)
+    return given if given is not None else folder.data(scale)

@@ -1,0 +1,114 @@
+"""Training: micro tokens, their meso coupling, and PARC on the same meso simulations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from probtokens.config import MesoConfig, MicroConfig, ParcConfig
+from probtokens.pipeline.stage import Job
+from probtokens.pipeline.work.simulations import open_split
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from probtokens.data import Normalizer, TrajectorySet
+
+
+def train_micro(job: Job) -> None:
+    """Learn micro tokens from the single-pore simulations."""
+    import torch
+
+    from probtokens.data import Normalizer
+    from probtokens.models.micro import MicroTokens
+
+    trajectories = open_split(job.config, job.folder, "micro", "train")
+    normalizer = Normalizer.fit(trajectories)
+    torch.manual_seed(job.config.seed)
+    model = MicroTokens(job.config.micro.tokens, normalizer, trajectories.grid)
+    model.initialise(trajectories)
+    _fit(job, "micro", job.config.micro, model, trajectories, normalizer)
+    model.save(job.folder.model("micro"))
+
+
+def train_meso(job: Job) -> None:
+    """Learn the coupling of trained micro tokens from few meso simulations."""
+    import torch
+
+    from probtokens.models.meso import MesoTokens
+    from probtokens.models.micro import MicroTokens
+
+    micro = MicroTokens.load(job.folder.model("micro"))
+    trajectories = meso_training_set(job)
+    torch.manual_seed(job.config.seed)
+    model = MesoTokens(micro, job.config.meso, len(trajectories), trajectories.grid.n_times)
+    _fit(job, "meso", job.config.meso, model, trajectories, micro.normalizer)
+    model.save(job.folder.model("meso"))
+
+
+def train_parc(job: Job) -> None:
+    """Learn PARC from the simulations that the meso coupling is learned from, and from no others."""
+    import torch
+
+    from probtokens.baselines import Parc
+    from probtokens.data import Normalizer
+    from probtokens.data.atomic import replacing
+
+    trajectories = meso_training_set(job)
+    normalizer = Normalizer.fit(trajectories)
+    torch.manual_seed(job.config.seed)
+    model = Parc(job.config.parc, normalizer, trajectories.grid)
+    _fit(job, "parc", job.config.parc, model, trajectories, normalizer)
+    with replacing(job.folder.model("parc")) as temporary:
+        torch.save(model.state_dict(), temporary)
+
+
+def meso_training_set(job: Job) -> TrajectorySet:
+    """The first ``meso.n_simulations`` training simulations in the nested order of the seed; all if not set.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer.
+    """
+    from probtokens.data import subset_order
+
+    trajectories = open_split(job.config, job.folder, "meso", "train")
+    wanted = job.config.meso.n_simulations
+    if wanted is None:
+        return trajectories
+    if wanted > len(trajectories):
+        raise ValueError(f"meso.n_simulations: expected at most the {len(trajectories)} training simulations, got {wanted}")
+    return trajectories.subset(subset_order(len(trajectories), job.config.seed)[:wanted])
+
+
+def _fit(
+    job: Job,
+    name: str,
+    settings: MicroConfig | MesoConfig | ParcConfig,
+    model: nn.Module,
+    trajectories: TrajectorySet,
+    normalizer: Normalizer,
+) -> None:
+    """Train in the model's own folder, from which an interrupted training goes on."""
+    from probtokens.train import fit
+
+    fit(
+        model,
+        trajectories,
+        normalizer,
+        settings.stages,
+        weight_decay=settings.weight_decay,
+        seed=job.config.seed,
+        out_dir=job.folder.training(name),
+        progress=_over_all_stages(job, settings),
+    )
+
+
+def _over_all_stages(job: Job, settings: MicroConfig | MesoConfig | ParcConfig) -> Callable[[str, int, int, float], None]:
+    """Progress of one stage as progress of the whole schedule."""
+    total, before = 0, {}
+    for stage in settings.stages:
+        before[stage.name] = total
+        total += stage.steps
+    return lambda stage, step, steps, loss: job.progress(before[stage] + step, total, f"{stage}, loss {loss:.4g}")

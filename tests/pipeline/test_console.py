@@ -1,0 +1,52 @@
+import io
+import logging
+import warnings
+
+import pytest
+import rich.console
+
+from probtokens.pipeline.console import Console, format_seconds
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (59.94, "59.9 s"), (60.0, "1 min 0 s"), (3725.4, "62 min 5 s")])
+def test_durations(seconds, text):
+    assert format_seconds(seconds) == text
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_progress_is_shown(terminal, monkeypatch):
+    monkeypatch.setattr("probtokens.pipeline.console._PLAIN_INTERVAL", 0.0)
+    stream = io.StringIO()
+    with Console(rich.console.Console(file=stream, force_terminal=terminal, width=100)).stage("train micro") as progress:
+        progress(0, 20)
+        progress(5, 20, "rollout")
+    text = stream.getvalue()
+    assert "train micro" in text
+    assert "5/20" in text
+    assert "rollout" in text
+    assert "train micro: done in" in text
+
+
+def test_plain_lines_are_rare():
+    stream = io.StringIO()
+    with Console(rich.console.Console(file=stream)).stage("simulate") as progress:
+        for done in range(1000):
+            progress(done, 1000)
+    assert stream.getvalue().count("\n") == 2
+
+
+def test_the_log_file_gets_everything_and_the_screen_the_warnings(tmp_path):
+    stream = io.StringIO()
+    own = logging.getLogger("probtokens.somewhere")
+    with Console(rich.console.Console(file=stream)).logging_to(tmp_path / "log"):
+        own.info("detail")
+        own.warning("attention")
+        with warnings.catch_warnings(action="always"):
+            warnings.warn("from a library", stacklevel=1)
+    own.warning("later")
+    log = (tmp_path / "log").read_text()
+    assert "detail" in log
+    assert "attention" in log
+    assert "from a library" in log
+    assert "later" not in log
+    assert stream.getvalue() == "attention\n"

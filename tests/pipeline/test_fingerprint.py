@@ -1,0 +1,54 @@
+import os
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probtokens.pipeline.fingerprint import file_manifest, fingerprint
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3), max_leaves=4
+)
+
+
+@given(st.dictionaries(st.text(max_size=5), VALUES, max_size=4))
+def test_order_of_keys_does_not_matter(settings):
+    backwards = dict(reversed(settings.items()))
+    assert fingerprint("stage", settings, {}) == fingerprint("stage", backwards, {})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("other", {"a": 1}, {"data": "x"}),
+        ("stage", {"a": 2}, {"data": "x"}),
+        ("stage", {"a": 1, "b": None}, {"data": "x"}),
+        ("stage", {"a": 1}, {"data": "y"}),
+        ("stage", {"a": 1}, {}),
+    ],
+)
+def test_everything_counts(other):
+    assert fingerprint(*other) != fingerprint("stage", {"a": 1}, {"data": "x"})
+
+
+def test_the_format_version_counts(monkeypatch):
+    before = fingerprint("stage", {}, {})
+    monkeypatch.setattr("probtokens.pipeline.fingerprint.FORMAT_VERSION", 2)
+    assert fingerprint("stage", {}, {}) != before
+
+
+def test_the_manifest_changes_with_names_sizes_and_times(tmp_path):
+    (tmp_path / "train").mkdir()
+    path = tmp_path / "train" / "a.hdf5"
+    path.write_bytes(b"123")
+    (tmp_path / "train" / "readme.txt").write_text("not data")
+    seen = [file_manifest(tmp_path, ["*/*.hdf5"])]
+    assert [name for name, _, _ in seen[0]] == ["train/a.hdf5"]
+    path.write_bytes(b"1234")
+    seen.append(file_manifest(tmp_path, ["*/*.hdf5"]))
+    os.utime(path, ns=(0, 1))
+    seen.append(file_manifest(tmp_path, ["*/*.hdf5"]))
+    path.rename(path.with_name("b.hdf5"))
+    seen.append(file_manifest(tmp_path, ["*/*.hdf5"]))
+    assert all(a != b for a, b in pairwise(seen))

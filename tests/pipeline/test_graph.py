@@ -1,0 +1,98 @@
+import pytest
+
+from probtokens.config import load_config
+from probtokens.pipeline.fingerprint import fingerprints
+from probtokens.pipeline.folder import RunFolder
+from probtokens.pipeline.graph import build_stages, required, run_by
+from tests.helpers import make_campaign
+
+MODELS = ("tokens", "tokens_zero_coupling", "parc", "persistence")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder(tmp_path / "run")
+
+
+def changed(folder, *overrides):
+    """Names of the stages that a changed setting touches."""
+    before = fingerprints(build_stages(load_config(), folder))
+    after = fingerprints(build_stages(load_config(None, overrides), folder))
+    return {name for name in after if after[name] != before.get(name)}
+
+
+LAST = {"evaluate", "report"}
+MICRO = {"train_micro", "train_meso", "rollout_tokens", "rollout_tokens_zero_coupling"}
+MESO = {"train_meso", "train_parc", *(f"rollout_{model}" for model in MODELS)}
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("report.simulation=77", {"report"}),
+        ("name=other", {"report"}),
+        ("evaluate.hotspot_threshold=901.5", LAST),
+        ("rollout.members=77", {f"rollout_{model}" for model in MODELS} | LAST),
+        ("parc.width=7", {"train_parc", "rollout_parc"} | LAST),
+        ("meso.adapter_rank=7", {"train_meso", "rollout_tokens"} | LAST),
+        ("meso.n_simulations=77", {"train_meso", "train_parc", "rollout_tokens", "rollout_parc"} | LAST),
+        ("micro.tokens.width=7", MICRO | LAST),
+        ("simulate.micro.n_train=77", {"simulate_micro"} | MICRO | LAST),
+        ("simulate.meso.n_train=77", {"simulate_meso"} | MESO | LAST),
+        ("simulate.physics.viscosity=0.123", {"simulate_micro", "simulate_meso"} | MICRO | MESO | LAST),
+    ],
+)
+def test_a_setting_touches_what_depends_on_it_and_no_more(folder, override, expected):
+    assert changed(folder, override) == expected
+
+
+def test_the_seed_touches_everything(folder):
+    assert changed(folder, "seed=77") == {stage.name for stage in build_stages(load_config(), folder)}
+
+
+def test_stages_come_after_what_they_need_and_own_their_outputs(folder):
+    stages = build_stages(load_config(), folder)
+    seen = set()
+    for stage in stages:
+        assert set(stage.needs) <= seen
+        seen.add(stage.name)
+    outputs = [path for stage in stages for path in stage.outputs]
+    assert len(set(outputs)) == len(outputs)
+    assert not any(a in b.parents for a in outputs for b in outputs)
+
+
+def test_a_run_without_tokens_trains_none(folder):
+    stages = build_stages(load_config(None, ["rollout.models=[persistence]"]), folder)
+    assert required(stages, "report") == {"simulate_meso", "rollout_persistence", "evaluate", "report"}
+
+
+def test_without_meso_simulations_tokens_are_those_of_the_micro_scale(folder):
+    overrides = ["meso.n_simulations=0", "rollout.models=[tokens, persistence]"]
+    stages = {stage.name: stage for stage in build_stages(load_config(None, overrides), folder)}
+    assert stages["rollout_tokens"].needs == ("train_micro", "simulate_meso")
+    assert "train_meso" not in stages
+
+
+def test_parc_without_meso_simulations_is_refused(folder):
+    with pytest.raises(ValueError, match="got 'parc' with meso.n_simulations 0"):
+        build_stages(load_config(None, ["meso.n_simulations=0"]), folder)
+
+
+def test_given_files_replace_the_campaign_and_count(folder, tmp_path):
+    given = make_campaign(tmp_path / "given")
+    config = load_config(None, [f"data.micro={given}"])
+    stages = {stage.name: stage for stage in build_stages(config, folder)}
+    assert "simulate_micro" not in stages
+    assert stages["train_micro"].needs == ("check_micro",)
+    before = fingerprints(tuple(stages.values()))
+    shard = next((given / "train").glob("*.hdf5"))
+    shard.write_bytes(shard.read_bytes() + b"0")
+    after = fingerprints(build_stages(config, folder))
+    assert {name for name in after if after[name] != before[name]} == {"check_micro"} | MICRO | LAST
+
+
+def test_a_sub_command_without_stages_is_refused(folder):
+    stages = build_stages(load_config(None, ["meso.n_simulations=0", "rollout.models=[tokens]"]), folder)
+    assert run_by(stages, "simulate") == {"simulate_micro", "simulate_meso"}
+    with pytest.raises(ValueError, match="train parc: expected a recipe that has such a stage"):
+        run_by(stages, "train parc")

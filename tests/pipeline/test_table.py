@@ -1,0 +1,35 @@
+import io
+
+import rich.console
+
+from probtokens.pipeline.table import score_table
+
+FIELD = {"rmse": 52.31, "crps": 21.0, "spread_skill": 0.953, "coverage_90": 0.884}
+DETERMINISTIC = {"rmse": 61.0, "crps": 44.0, "spread_skill": None}
+SCORES = {
+    "n_test": 6,
+    "members": 50,
+    "units": {"fields": {"temperature": "K"}, "hotspot": {"area": "µm²", "temperature": "K"}},
+    "models": {
+        "tokens_zero_coupling": {
+            "n_meso": 0,
+            "fields": {"temperature": FIELD},
+            "hotspot": {"area": {"crps": 0.0312}, "temperature": {"crps": 118.4}},
+        },
+        "persistence": {
+            "n_meso": None,
+            "fields": {"temperature": DETERMINISTIC},
+            "hotspot": {"area": {"crps": 0.2}, "temperature": {"crps": None}},
+        },
+    },
+}
+
+
+def test_the_table_fits_a_narrow_terminal_and_says_the_units():
+    stream = io.StringIO()
+    rich.console.Console(file=stream, width=80).print(score_table(SCORES))
+    lines = [line.split() for line in stream.getvalue().splitlines()]
+    assert "Test scores: 6 simulations, 50 members" in stream.getvalue()
+    assert ["model", "runs", "[K]", "[K]", "/skill", "90", "%", "[µm²]", "[K]"] in lines
+    assert ["tokens_zero_coupling", "0", "52.31", "21", "0.95", "0.88", "0.0312", "118"] in lines
+    assert ["persistence", "–", "61", "44", "–", "–", "0.2", "–"] in lines

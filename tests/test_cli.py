@@ -1,0 +1,204 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+
+import h5py
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import probtokens
+from probtokens import cli
+from tests.helpers import make_campaign
+
+RECIPE = "rollout: {models: [persistence]}\n"
+
+
+@pytest.fixture
+def call(tmp_path):
+    """Run the command line in this process; a recipe is at hand as ``recipe``."""
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE)
+
+    def call(*arguments):
+        return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+    call.recipe, call.out = recipe, tmp_path / "run"
+    return call
+
+
+def fails_in_one_line(result, *parts):
+    lines = [line for line in result.stderr.splitlines() if line.startswith("probtokens: error: ")]
+    assert result.exit_code == 2, result.output
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.output
+    assert all(str(part) in lines[0] for part in parts), lines[0]
+
+
+def test_a_missing_recipe(call, tmp_path):
+    fails_in_one_line(call("run", tmp_path / "absent.yaml", "--out", call.out), "absent.yaml: expected a recipe file, found none")
+    assert not call.out.exists()
+
+
+def test_an_unknown_key(call):
+    call.recipe.write_text("rollout: {member: 8}\n")
+    fails_in_one_line(call("run", call.recipe, "--out", call.out), call.recipe, "rollout.member", "not permitted", "8")
+
+
+def test_a_bad_override(call):
+    fails_in_one_line(call("run", call.recipe, "--out", call.out, "--set", "rollout.members=1"), "rollout.members", "got 1")
+
+
+def test_a_missing_data_folder(call, tmp_path):
+    result = call("simulate", call.recipe, "--out", call.out, "--set", f"data.meso={tmp_path / 'absent'}", "--set", "data.micro=/absent")
+    fails_in_one_line(result, "expected a folder", "train")
+
+
+@pytest.fixture
+def given_data(call, tmp_path):
+    """Check a sound data set after ``harm(shard)`` has been done to one of its files."""
+    folder = make_campaign(tmp_path / "given")
+
+    def check(harm):
+        shard = folder / "test" / "shard_0000.hdf5"
+        harm(shard)
+        result = call("simulate", call.recipe, "--out", call.out, "--set", f"data.micro={folder}", "--set", f"data.meso={folder}")
+        return shard, result
+
+    return check
+
+
+def test_sound_data_pass(given_data):
+    _, result = given_data(lambda shard: None)
+    assert result.exit_code == 0, result.output
+
+
+def test_a_truncated_file(given_data):
+    def truncate(shard):
+        os.truncate(shard, shard.stat().st_size // 2)
+
+    shard, result = given_data(truncate)
+    fails_in_one_line(result, shard, "expected a complete HDF5 file", "truncated file")
+
+
+def test_a_field_of_another_shape(given_data):
+    def cut(shard):
+        with h5py.File(shard, "r+") as file:
+            node = file["t0_fields/temperature"]
+            values, attributes = node[..., :-1], dict(node.attrs)
+            del file["t0_fields/temperature"]
+            file["t0_fields"].create_dataset("temperature", data=values).attrs.update(attributes)
+
+    shard, result = given_data(cut)
+    fails_in_one_line(result, shard, "temperature", "expected", "got", "16", "15")
+
+
+def test_a_value_that_is_no_number(given_data):
+    def spoil(shard):
+        with h5py.File(shard, "r+") as file:
+            file["t0_fields/pressure"][1, 2, 3, 4] = np.nan
+
+    shard, result = given_data(spoil)
+    fails_in_one_line(result, shard, "pressure", "simulation 1", "frame 2", "expected finite values", "nan")
+
+
+def test_a_missing_field(given_data):
+    def drop(shard):
+        with h5py.File(shard, "r+") as file:
+            del file["t0_fields/solid_fraction"]
+            names = [name for name in file["t0_fields"].attrs["field_names"] if name != "solid_fraction"]
+            file["t0_fields"].attrs["field_names"] = names
+
+    shard, result = given_data(drop)
+    fails_in_one_line(result, shard, "expected", "solid_fraction")
+
+
+def test_a_stage_that_needs_another_names_the_command(call):
+    result = call("rollout", call.recipe, "--out", call.out)
+    fails_in_one_line(result, "'rollout persistence' expected the results of 'simulate meso', found none", "probtokens simulate")
+
+
+def test_usage_errors_are_user_errors(call):
+    assert call("run", call.recipe).exit_code == 2
+    assert call("train", "nothing", call.recipe, "--out", call.out).exit_code == 2
+    assert call("fly").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (ValueError("file x:\n  expected a, got b"), 2, "probtokens: error: file x: expected a, got b\n"),
+        (FileNotFoundError(2, "No such file", "x"), 2, "probtokens: error: [Errno 2] No such file: 'x'\n"),
+        (RuntimeError("broken"), 1, "probtokens: error: unexpected RuntimeError: broken (--debug shows where)\n"),
+        (KeyboardInterrupt(), 130, "probtokens: interrupted; the same command goes on from here\n"),
+    ],
+    ids=["bad value", "missing file", "bug", "Ctrl-C"],
+)
+def test_exit_codes(call, monkeypatch, error, code, text):
+    def fail(path):
+        raise error
+
+    monkeypatch.setattr("probtokens.pipeline.inspect.describe", fail)
+    result = call("inspect", "x")
+    assert (result.exit_code, result.stderr) == (code, text)
+
+
+def test_an_exit_that_stands_for_ctrl_c_is_one(call, monkeypatch):
+    def interrupted(path):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            sys.exit(1)
+
+    monkeypatch.setattr("probtokens.pipeline.inspect.describe", interrupted)
+    assert call("inspect", "x").exit_code == 130
+
+
+def test_debug_shows_the_traceback(call, monkeypatch):
+    def fail(path):
+        raise ValueError("expected a, got b")
+
+    monkeypatch.setattr("probtokens.pipeline.inspect.describe", fail)
+    result = call("inspect", "x", "--debug")
+    assert result.exit_code == 2
+    assert "Traceback" in result.stderr
+    assert result.stderr.endswith("probtokens: error: expected a, got b\n")
+
+
+def test_version(call):
+    result = call("--version")
+    assert (result.exit_code, result.output) == (0, f"probtokens {probtokens.__version__}\n")
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*", probtokens.__version__)
+
+
+def test_help_lists_the_commands(call):
+    text = call("--help").output
+    assert all(name in text for name in ("run", "simulate", "train", "rollout", "evaluate", "report", "inspect"))
+
+
+def test_help_imports_no_heavy_library():
+    code = "import sys, probtokens.cli; sys.exit(sum(name in sys.modules for name in ('torch', 'numpy', 'pyro', 'xarray')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_ctrl_c_ends_a_command_in_one_line():
+    program = """
+        import time
+        import probtokens.pipeline.inspect as inspect
+        from probtokens import cli
+        def work(path):
+            print("at work", flush=True)
+            time.sleep(60)
+        inspect.describe = work
+        cli.main()
+    """
+    arguments = [sys.executable, "-c", textwrap.dedent(program), "inspect", "x"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "at work\n"
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert stderr == "probtokens: interrupted; the same command goes on from here\n"

@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probtokens.config import Config, dump_config, load_config
+
+RECIPES = sorted(Path("examples").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_example_recipe_is_valid(path):
+    assert load_config(path).name == path.stem
+
+
+def test_defaults_need_no_file():
+    assert load_config() == Config()
+
+
+@given(seed=st.integers(0, 2**31), members=st.integers(2, 500), width=st.integers(1, 512), low=st.floats(1, 50))
+def test_a_saved_configuration_is_read_back_unchanged(tmp_path_factory, seed, members, width, low):
+    overrides = [
+        f"seed={seed}",
+        f"rollout.members={members}",
+        f"micro.tokens.width={width}",
+        f"simulate.meso.shock_pressure={{low: {low!r}, high: 60}}",
+    ]
+    config = load_config(None, overrides)
+    path = tmp_path_factory.mktemp("config") / "config.yaml"
+    path.write_text(dump_config(config))
+    assert load_config(path) == config
+
+
+def test_overrides_win_over_the_file_and_later_ones_over_earlier_ones(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("seed: 1\nrollout: {members: 8}\n")
+    config = load_config(path, ["rollout.members=9", "rollout.members=10", "simulate.micro.n_train=3"])
+    assert (config.seed, config.rollout.members, config.simulate.micro.n_train) == (1, 10, 3)
+
+
+def test_settings_cannot_be_changed_afterwards():
+    with pytest.raises(ValueError, match="frozen"):
+        load_config().seed = 2
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("colour: red", ["colour", "not permitted", "'red'"]),
+        ("rollout: {member: 8}", ["rollout.member", "not permitted"]),
+        ("rollout: {members: 1}", ["rollout.members", "greater than or equal to 2", "got 1"]),
+        ("rollout: {members: many}", ["rollout.members", "valid integer", "'many'"]),
+        ("simulate: {micro: {shock_pressure: {low: 5, high: 4}}}", ["simulate.micro.shock_pressure", "low <= high", "5.0 > 4.0"]),
+        ("data: {fields: [temperature]}", ["micro.tokens.groups", "exactly the fields of data.fields"]),
+        ("micro: {tokens: {groups: [{fields: [pressure, pressure], channels: 2}]}}", ["groups", "every field once"]),
+        ("[1, 2]", ["expected a mapping", "got list"]),
+        ("a: [", ["expected YAML"]),
+    ],
+)
+def test_errors_name_file_key_expected_and_found(tmp_path, text, parts):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"recipe\.yaml: ") as error:
+        load_config(path)
+    assert all(part in str(error.value) for part in parts), str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"absent\.yaml: expected a recipe file, found none"):
+        load_config(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize("override", ["seed", "=1", "name.first=x", "rollout.members.count=1"])
+def test_malformed_overrides_are_refused(tmp_path, override):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("name: tiny\nrollout: {members: 8}\n")
+    with pytest.raises(ValueError, match="override"):
+        load_config(path, [override])
+
+
+def test_an_empty_file_means_defaults(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("# nothing set\n")
+    assert load_config(path) == Config()
+    assert yaml.safe_load(dump_config(Config()))["seed"] == 0
