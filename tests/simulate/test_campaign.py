@@ -1,0 +1,100 @@
+"""Campaigns: files, resuming, reproducibility."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from probtokens.config import CampaignConfig, Interval, MicrostructureConfig, PhysicsConfig
+from probtokens.simulate.campaign import batch_size, plan, run_campaign
+
+PHYSICS = PhysicsConfig(compile=False)
+CAMPAIGN = CampaignConfig(
+    ny=16,
+    nx=20,
+    time_step=0.02,
+    n_times=3,
+    shock_pressure=Interval(low=9.0, high=12.0),
+    microstructure=MicrostructureConfig(kinds=("ellipse",), diameter=Interval(low=0.2, high=0.25), margin=0.06),
+    n_train=3,
+    n_valid=1,
+    n_test=1,
+    shard_size=2,
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("campaign")
+    run_campaign("micro", CAMPAIGN, PHYSICS, folder, seed=7)
+    return folder
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.hdf5"))}
+
+
+def test_files_hold_fields_scalars_and_units(finished):
+    assert list(files(finished)) == [
+        "test/shard_0000.hdf5",
+        "train/shard_0000.hdf5",
+        "train/shard_0001.hdf5",
+        "valid/shard_0000.hdf5",
+    ]
+    with h5py.File(finished / "train" / "shard_0000.hdf5") as file:
+        temperature = file["t0_fields/temperature"]
+        assert temperature.shape == (2, 3, 20, 16)  # simulation, time, x, y
+        assert temperature.attrs["units"] == "K"
+        assert file["t1_fields/velocity"].shape == (2, 3, 20, 16, 2)
+        pressure = file["scalars/shock_pressure"][:]
+        assert ((pressure >= 9.0) & (pressure <= 12.0)).all()
+        assert np.abs(file["scalars/conservation_drift"][:]).max() < 1e-4
+        # Shocked on the left, ambient on the right, a pore between.
+        np.testing.assert_allclose(file["t0_fields/pressure"][:, 0, 0], pressure[:, None] * np.ones(16), rtol=0.02)
+        np.testing.assert_allclose(temperature[:, 0, -1], 300.0, rtol=0.01)
+        assert file["t0_fields/solid_fraction"][:].min() < 0.01
+
+
+def test_interrupted_and_resumed_gives_the_same_bits(finished, tmp_path):
+    lines = []
+
+    def stop(line: str) -> None:
+        lines.append(line)
+        if "train/shard_0001" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign("micro", CAMPAIGN, PHYSICS, tmp_path, seed=7, progress=stop)
+    assert list(files(tmp_path)) == ["train/shard_0000.hdf5"]
+    (tmp_path / "train" / ".shard_0001.hdf5.123.tmp").write_bytes(b"half a file")
+    again: list[str] = []
+    paths = run_campaign("micro", CAMPAIGN, PHYSICS, tmp_path, seed=7, progress=again.append)
+    assert not any("train/shard_0000" in line for line in again)
+    assert files(tmp_path) == files(finished)
+    assert sorted(paths) == sorted(tmp_path.rglob("*.hdf5"))
+
+
+def test_seed_changes_the_simulations():
+    one, two = (plan(CAMPAIGN, Path(), seed) for seed in (0, 1))
+    draws = [np.random.default_rng(shard.seed).random() for shard in (*one, *two)]
+    assert len(set(draws)) == len(draws)
+
+
+def test_files_of_another_campaign_are_refused(finished):
+    with pytest.raises(ValueError, match="choose another folder"):
+        run_campaign("micro", CAMPAIGN, PHYSICS, finished, seed=8)
+
+
+def test_damaged_file_is_a_clear_error(tmp_path):
+    path = tmp_path / "train" / "shard_0000.hdf5"
+    path.parent.mkdir()
+    path.write_bytes(b"not HDF5")
+    with pytest.raises(ValueError, match="readable HDF5"):
+        run_campaign("micro", CAMPAIGN, PHYSICS, tmp_path, seed=7)
+
+
+def test_batch_size_divides_shards_without_waste():
+    assert batch_size([16, 16, 16, 4, 4], 48 * 72) == 4
+    assert batch_size([3, 3, 3], 96 * 144) == 3
+    assert batch_size([1], 100) == 1

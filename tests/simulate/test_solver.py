@@ -1,0 +1,73 @@
+"""Marching: frames, retries, compilation and its fallback."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from probtokens.config import PhysicsConfig
+from probtokens.simulate.initial import shocked_crystal
+from probtokens.simulate.mixture import State
+from probtokens.simulate.run import build_solver
+from probtokens.simulate.solver import Solver
+
+
+def small(compiled: bool = False) -> tuple[Solver, State, State]:
+    solver = build_solver(PhysicsConfig(compile=compiled), spacing=0.04)
+    porosity = np.full((1, 6, 12), 1e-6)
+    porosity[0, 2:4, 7:9] = 0.9
+    state, outside = shocked_crystal(porosity, np.array([10.0]), solver.model.mixture, 0.04, "piston")
+    return solver, state, outside
+
+
+def test_frame_is_repeated_when_waves_turn_out_faster():
+    solver, state, outside = small()
+    good, _, speed = solver.advance(state, outside, 0.02)
+    retried, _, again = solver.advance(state, outside, 0.02, wave_speed=0.5 * speed)
+    assert again == pytest.approx(speed, rel=0.05)
+    torch.testing.assert_close(retried.energy, good.energy, rtol=0.05, atol=0.05)
+
+
+def test_state_that_cannot_be_advanced_is_an_error():
+    solver, state, outside = small()
+    broken = state._replace(energy=torch.full_like(state.energy, torch.nan))
+    with pytest.raises(RuntimeError, match="no stable step"):
+        solver.advance(broken, outside, 0.01, wave_speed=10.0)
+
+
+def test_failing_compiler_warns_and_continues_eagerly(monkeypatch):
+    def refuse(function, **_):
+        def call(*_):
+            raise OSError("no C++ compiler")
+
+        return call
+
+    expected, *_ = small()[0].advance(*small()[1:], 0.01)
+    monkeypatch.setattr(torch, "compile", refuse)
+    solver, state, outside = small(compiled=True)
+    with pytest.warns(RuntimeWarning, match="no C\\+\\+ compiler") as caught:
+        got, _, _ = solver.advance(state, outside, 0.01)
+    assert len(caught) == 1
+    for one, two in zip(got, expected, strict=True):
+        torch.testing.assert_close(one, two, rtol=0.0, atol=0.0)
+
+
+_PROGRAM = """
+import hashlib
+from tests.simulate.test_solver import small
+solver, state, outside = small(compiled=True)
+state, _, _ = solver.advance(state, outside, 0.05)
+print(hashlib.sha256(b"".join(value.numpy().tobytes() for value in state)).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_compiled_bits_repeat_in_another_process_and_follow_eager():
+    digests = [subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True).stdout for _ in range(2)]
+    assert digests[0] == digests[1]
+    one, state, outside = small(compiled=True)
+    two, *_ = small()
+    got, expected = (solver.advance(state, outside, 0.05)[0] for solver in (one, two))
+    torch.testing.assert_close(got.energy, expected.energy, rtol=1e-3, atol=1e-3)
