@@ -121,7 +121,4 @@ class Grid:
 
     def compatible_with(self, other: Grid, rtol: float = 1e-5) -> bool:
         """Whether cell size and frame step agree, whatever the extent."""
-        return (
-            abs(self.spacing - other.spacing) <= rtol * self.spacing
-            and abs(self.time_step - other.time_step) <= rtol * self.time_step
-        )
+        return abs(self.spacing - other.spacing) <= rtol * self.spacing and abs(self.time_step - other.time_step) <= rtol * self.time_step

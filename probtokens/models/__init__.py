@@ -1,0 +1,1 @@
+"""Token models at both scales: Pyro models, guides and their forecasts."""

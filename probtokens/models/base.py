@@ -19,9 +19,7 @@ class Forecaster(Protocol):
     name: str
     fields: tuple[FieldSpec, ...]
 
-    def forecast(
-        self, initial: Tensor, context: Tensor, *, grid: Grid, n_steps: int, n_draws: int, seed: int
-    ) -> Iterator[Tensor]:
+    def forecast(self, initial: Tensor, context: Tensor, *, grid: Grid, n_steps: int, n_draws: int, seed: int) -> Iterator[Tensor]:
         """Yield the frames at lead 1, 2, … ``n_steps`` one after the other.
 
         Parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -121,5 +122,8 @@ class MesoTokens(TokenForecaster):
         return model.eval()
 
 
-def _frozen(module: nn.Module) -> nn.Module:
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def _frozen(module: Module) -> Module:
     return copy.deepcopy(module).requires_grad_(False)

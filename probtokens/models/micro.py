@@ -22,6 +22,8 @@ from probtokens.nn.transition import TokenTransition, TrajectoryEncoder
 class MicroDynamics(nn.Module):
     """The micro transition as a step of the chain: neither beliefs nor weights matter."""
 
+    transition: TokenTransition
+
     def __init__(self, transition: TokenTransition) -> None:
         super().__init__()
         self.transition = transition
@@ -48,6 +50,8 @@ class MicroTokens(TokenForecaster):
     ValueError
         If the field groups are not exactly the normaliser's fields.
     """
+
+    dynamics: MicroDynamics
 
     def __init__(self, config: TokenConfig, normalizer: Normalizer, grid: Grid) -> None:
         super().__init__(config, normalizer, grid)

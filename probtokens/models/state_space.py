@@ -140,7 +140,7 @@ class TokenModel(PyroModule):
         self.notes = notes
         self.prior = prior
 
-    def forward(self, frames: Tensor, context: Tensor, n_steps: int | None = None, scales: Scales = Scales()) -> Tensor:  # noqa: B008
+    def forward(self, frames: Tensor, context: Tensor, n_steps: int | None = None, scales: Scales = Scales()) -> Tensor:
         """Sample or score a window.
 
         Parameters
@@ -203,7 +203,7 @@ class TokenGuide(PyroModule):
         self.notes = notes
         self.posterior = posterior
 
-    def forward(self, frames: Tensor, context: Tensor, n_steps: int | None = None, scales: Scales = Scales()) -> None:  # noqa: B008
+    def forward(self, frames: Tensor, context: Tensor, n_steps: int | None = None, scales: Scales = Scales()) -> None:
         """Sample u and the tokens of all observed frames; same signature as the model."""
         self.notes.clear()
         weights = self.posterior() if self.posterior is not None else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -136,7 +136,7 @@ class TokenForecaster(nn.Module):
     def _frames_per_batch(self, batch: Batch) -> float:
         return len(batch) * batch.frames.shape[1] * self.scales.simulations * self.scales.frames
 
-    def _pair(self, prior: nn.Module | None = None, posterior: nn.Module | None = None) -> None:
+    def _pair(self, prior: Callable[[], Weights] | None = None, posterior: Callable[[], Weights] | None = None) -> None:
         notes = GuideNotes()
         with local_parameters():
             model = TokenModel(self.autoencoder, self.dynamics, self.tokens.trajectory_dim, notes, prior)

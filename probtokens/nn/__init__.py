@@ -1,0 +1,1 @@
+"""Networks on token lattices: plain torch, returning distributions."""

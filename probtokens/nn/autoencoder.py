@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from probtokens.nn.blocks import ResidualBlock, bounded_scale
+from probtokens.nn.blocks import ResidualBlock, bounded_scale, silent
 from probtokens.nn.lattice import merge_leading
 
 #: Bounds of the encoder's and the decoder's standard deviations, in units of the normalised latent and field.
@@ -28,7 +28,7 @@ class GroupEncoder(nn.Module):
         self.linear = nn.Conv2d(n_fields * patch**2, channels, 1)
         self.embed = nn.Conv2d(n_fields * patch**2, width, 1)
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
-        self.head = _silent(nn.Conv2d(width, 2 * channels, 1))
+        self.head = silent(nn.Conv2d(width, 2 * channels, 1))
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and raw scale, each (batch, channel, token_y, token_x), of (batch, field, y, x)."""
@@ -49,7 +49,7 @@ class GroupDecoder(nn.Module):
         self.linear = nn.Conv2d(channels, n_fields * patch**2, 1)
         self.embed = nn.Conv2d(channels, width, 3, padding=1)
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
-        self.head = _silent(nn.Conv2d(width, 2 * n_fields * patch**2, 1))
+        self.head = silent(nn.Conv2d(width, 2 * n_fields * patch**2, 1))
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and raw scale, each (batch, field, y, x), of (batch, channel, token_y, token_x)."""
@@ -63,17 +63,17 @@ class GroupDecoder(nn.Module):
 class _PatchMoments:
     """Streaming mean and covariance of patches, in double precision."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_pixels: int) -> None:
         self.count = 0
-        self.total: Tensor | float = 0.0
-        self.products: Tensor | float = 0.0
+        self.total = torch.zeros(n_pixels, dtype=torch.float64)
+        self.products = torch.zeros(n_pixels, n_pixels, dtype=torch.float64)
 
     def update(self, patches: Tensor) -> None:
         """Add patches (batch, pixel, token_y, token_x)."""
         rows = patches.movedim(1, -1).flatten(0, -2).double()
         self.count += len(rows)
-        self.total = self.total + rows.sum(0)
-        self.products = self.products + rows.T @ rows
+        self.total += rows.sum(0)
+        self.products += rows.T @ rows
 
     def principal_components(self, n: int) -> tuple[Tensor, Tensor, Tensor]:
         """Mean (pixel,), leading directions (pixel, component) with a fixed sign, standard deviations (component,)."""
@@ -86,10 +86,11 @@ class _PatchMoments:
         return mean.float(), directions.float(), spread.float()
 
 
-def _silent(layer: nn.Conv2d) -> nn.Conv2d:
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
+def set_affine(layer: nn.Module, weight: Tensor, bias: Tensor) -> None:
+    """Give a 1×1 convolution the weight (out, in) and bias (out,)."""
+    with torch.no_grad():
+        layer.get_parameter("weight").copy_(weight[:, :, None, None])
+        layer.get_parameter("bias").copy_(bias)
 
 
 class TokenAutoencoder(nn.Module):
@@ -106,6 +107,8 @@ class TokenAutoencoder(nn.Module):
     width, encoder_blocks, decoder_blocks
         Size of each group's networks.
     """
+
+    field_order: Tensor
 
     def __init__(
         self,
@@ -160,17 +163,15 @@ class TokenAutoencoder(nn.Module):
         trajectories
             Normalised frames, each (..., field, y, x); passed through once.
         """
-        patches = [_PatchMoments() for _ in self.encoders]
+        patches = [_PatchMoments(len(group) * self.patch**2) for group in self.field_groups]
         for frames in trajectories:
             flat = frames.flatten(0, -4)
             for moments, group in zip(patches, self.field_groups, strict=True):
                 moments.update(nn.functional.pixel_unshuffle(flat[:, group], self.patch))
         for moments, encoder, decoder, channels in zip(patches, self.encoders, self.decoders, self.channels, strict=True):
             mean, directions, spread = moments.principal_components(channels)
-            encoder.linear.weight.copy_((directions / spread).T[:, :, None, None])
-            encoder.linear.bias.copy_(-(directions / spread).T @ mean)
-            decoder.linear.weight.copy_((directions * spread)[:, :, None, None])
-            decoder.linear.bias.copy_(mean)
+            set_affine(encoder.get_submodule("linear"), (directions / spread).T, -(directions / spread).T @ mean)
+            set_affine(decoder.get_submodule("linear"), directions * spread, mean)
 
     def _check_frames(self, frames: Tensor) -> None:
         n_fields = len(self.pixel_log_scale)

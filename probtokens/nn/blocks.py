@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class ResidualBlock(nn.Module):
@@ -19,18 +22,11 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int, condition_dim: int = 0) -> None:
         super().__init__()
-        self.film = nn.Linear(condition_dim, 2 * width) if condition_dim else None
+        self.film = silent(nn.Linear(condition_dim, 2 * width)) if condition_dim else None
         self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
-        if self.film is not None:
-            nn.init.zeros_(self.film.weight)
-            nn.init.zeros_(self.film.bias)
+        self.second = silent(nn.Conv2d(width, width, 3, padding=1))
 
-    def forward(
-        self, h: Tensor, condition: Tensor | None = None, adapter: Callable[[Tensor], Tensor] | None = None
-    ) -> Tensor:
+    def forward(self, h: Tensor, condition: Tensor | None = None, adapter: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Map (batch, width, y, x) to the same shape; ``adapter`` adds to the first convolution."""
         inner = h
         if self.film is not None:
@@ -40,6 +36,14 @@ class ResidualBlock(nn.Module):
         if adapter is not None:
             hidden = hidden + adapter(inner)
         return h + self.second(nn.functional.silu(hidden))
+
+
+def silent(layer: Layer) -> Layer:
+    """The layer with all weights at zero: what it adds starts as nothing."""
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()
+    return layer
 
 
 def bounded_scale(raw: Tensor, low: float, high: float) -> Tensor:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from probtokens.nn.blocks import silent
+
 #: Offsets (dy, dx) of the eight neighbours, in the order of the direction axis of the weights.
 NEIGHBOURS: tuple[tuple[int, int], ...] = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 
@@ -57,12 +59,10 @@ class NeighbourCoupling(nn.Module):
         super().__init__()
         self.channels = list(channels)
         self.width = width
-        self.message = nn.ModuleList(nn.Sequential(nn.Conv2d(2 * k, width, 1), nn.SiLU(), nn.Conv2d(width, width, 1)) for k in self.channels)
+        self.message = nn.ModuleList(_message_network(k, width) for k in self.channels)
         total = sum(self.channels)
         self.read = nn.Conv2d(total + width * len(self.channels), 2 * width, 1)
-        self.write = nn.Conv2d(2 * width, total, 1)
-        nn.init.zeros_(self.write.weight)
-        nn.init.zeros_(self.write.bias)
+        self.write = silent(nn.Conv2d(2 * width, total, 1))
 
     def messages(self, mean: Tensor, log_scale: Tensor, weights: Tensor) -> Tensor:
         """Messages (batch, group·width, y, x) given weights (batch, group, direction)."""
@@ -83,3 +83,7 @@ class NeighbourCoupling(nn.Module):
         """Coupling drift (batch, channel, y, x) of flat tokens with their beliefs."""
         received = self.messages(mean, log_scale, weights)
         return self.write(nn.functional.silu(self.read(torch.cat([z, received], dim=1))))
+
+
+def _message_network(channels: int, width: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(2 * channels, width, 1), nn.SiLU(), nn.Conv2d(width, width, 1))

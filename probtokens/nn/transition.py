@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from probtokens.nn.blocks import ResidualBlock, bounded_scale
+from probtokens.nn.blocks import ResidualBlock, bounded_scale, silent
 from probtokens.nn.lattice import merge_leading
 
 #: Bounds of the process noise's standard deviation, in latent units.
@@ -25,9 +25,9 @@ class TransitionNetwork(nn.Module):
         self.embed = nn.Conv2d(channels, width, 3, padding=1)
         self.blocks = nn.ModuleList(ResidualBlock(width, condition_dim) for _ in range(blocks))
         self.head = nn.Conv2d(width, 2 * channels, 1)
-        nn.init.zeros_(self.head.bias)
         with torch.no_grad():
-            self.head.weight.mul_(0.1)
+            for parameter in self.head.parameters():
+                parameter.mul_(0.1)
 
     def forward(self, z: Tensor, condition: Tensor, adapters: Sequence[Adapter] | None = None) -> tuple[Tensor, Tensor]:
         """Drift and raw scale, each (batch, channel, y, x)."""
@@ -48,25 +48,24 @@ class TokenTransition(nn.Module):
     def __init__(self, channels: Sequence[int], condition_dim: int, width: int, blocks: int, coupled: bool) -> None:
         super().__init__()
         self.channels = [sum(channels)] if coupled else list(channels)
+        self.n_blocks = blocks
+        self.width = width
         self.networks = nn.ModuleList(TransitionNetwork(k, condition_dim, width, blocks) for k in self.channels)
 
     @property
     def adapter_widths(self) -> list[int]:
         """Width of every adaptable convolution, network by network."""
-        return [block.first.in_channels for network in self.networks for block in network.blocks]
+        return [self.width] * (self.n_blocks * len(self.networks))
 
-    def drift_and_scale(
-        self, z: Tensor, condition: Tensor, adapters: Sequence[Adapter] | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def drift_and_scale(self, z: Tensor, condition: Tensor, adapters: Sequence[Adapter] | None = None) -> tuple[Tensor, Tensor]:
         """Drift and standard deviation of flat tokens (batch, channel, y, x), condition (batch, feature)."""
         drifts, raws, start = [], [], 0
         for network, part in zip(self.networks, z.split(self.channels, dim=1), strict=True):
-            count = len(network.blocks)
-            own = adapters[start : start + count] if adapters is not None else None
+            own = adapters[start : start + self.n_blocks] if adapters is not None else None
             drift, raw = network(part, condition, own)
             drifts.append(drift)
             raws.append(raw)
-            start += count
+            start += self.n_blocks
         return torch.cat(drifts, dim=1), bounded_scale(torch.cat(raws, dim=1), *PROCESS_SCALE)
 
     def forward(self, z: Tensor, u: Tensor, context: Tensor) -> Normal:
@@ -83,9 +82,7 @@ class TrajectoryEncoder(nn.Module):
     def __init__(self, channels: int, context_dim: int, width: int, trajectory_dim: int) -> None:
         super().__init__()
         self.local = nn.Sequential(nn.Conv2d(2 * channels, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 1), nn.SiLU())
-        self.head = nn.Linear(width + context_dim, 2 * trajectory_dim)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.head = silent(nn.Linear(width + context_dim, 2 * trajectory_dim))
 
     def forward(self, tokens: Tensor, context: Tensor) -> Normal:
         """Distribution of u (batch, D) given token means (batch, time, channel, y, x) and context (batch, c).

@@ -23,6 +23,8 @@ class StageModule(lightning.LightningModule):
     draws inside the loss. So a stage that resumes at any step goes on exactly as if it had never stopped.
     """
 
+    model: Any  # an nn.Module that is Trainable; torch's types cannot say both
+
     def __init__(
         self,
         model: nn.Module,

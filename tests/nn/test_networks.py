@@ -113,7 +113,9 @@ def test_messages_come_from_the_named_neighbours_and_from_nowhere_outside() -> N
     torch.manual_seed(0)
     net = NeighbourCoupling([3, 2], width=4)
     mean, log_scale = torch.randn(2, 1, 5, 4, 6)
-    sent = torch.stack([net.message[0](torch.cat([mean[:, :3], log_scale[:, :3]], 1)), net.message[1](torch.cat([mean[:, 3:], log_scale[:, 3:]], 1))], 1)
+    sent = torch.stack(
+        [net.message[0](torch.cat([mean[:, :3], log_scale[:, :3]], 1)), net.message[1](torch.cat([mean[:, 3:], log_scale[:, 3:]], 1))], 1
+    )
     for number, (dy, dx) in enumerate(NEIGHBOURS):
         weights = torch.zeros(1, 2, 8)
         weights[:, :, number] = 2.0

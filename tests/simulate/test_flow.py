@@ -37,7 +37,7 @@ def test_isolated_interface_keeps_pressure_and_velocity_uniform():
 
 
 def shocked_pore(ny: int, nx: int) -> tuple[torch.Tensor, ...]:
-    state, _ = shocked_crystal(blob(ny, nx).numpy(), np.array([15.0]), HMX, 0.04, "piston", torch.float64)
+    state, _ = shocked_crystal(blob(ny, nx).numpy(), np.array([28.0]), HMX, 0.04, "piston", torch.float64)
     return state
 
 
