@@ -69,7 +69,7 @@ class PhysicsConfig(Strict):
 
     eos: Literal["menikoff_sewell", "lasl"] = "menikoff_sewell"
     kinetics: Literal["tarver", "none"] = "tarver"
-    viscosity: NonNegative = 0.2
+    viscosity: NonNegative = 0.1
     frame: Literal["piston", "laboratory"] = "piston"
     kapila: bool = True
     cfl: Annotated[float, Field(gt=0, le=0.9)] = 0.4

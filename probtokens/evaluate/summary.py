@@ -1,4 +1,4 @@
-"""All scores of one rollout, computed one frame of one field at a time."""
+"""All scores of one rollout, computed one frame at a time."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def score_rollout(
 ) -> dict[str, Any]:
     """Score a rollout against its truth, over leads >= 1.
 
-    Memory holds one frame of one field with all draws for each thread, whatever the size of the rollout.
+    Memory holds one frame with all fields and draws for each thread, whatever the size of the rollout.
 
     Parameters
     ----------

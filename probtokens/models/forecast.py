@@ -31,6 +31,7 @@ def free_running(
     n_draws: int,
     trajectory_dim: int,
     generator: torch.Generator | None = None,
+    stochastic: bool = True,
 ) -> Iterator[Tensor]:
     """Tokens at lead 1, 2, … without end; every draw keeps its u and its weights.
 
@@ -42,6 +43,8 @@ def free_running(
         Context vector (simulation, feature).
     weights
         Weight draws with leading dimensions that broadcast against (draw, simulation).
+    stochastic
+        Without, u is zero and every distribution gives its mean.
 
     Yields
     ------
@@ -49,12 +52,12 @@ def free_running(
         Shape (draw, simulation, channel, token_y, token_x).
     """
     start = initial_posterior(autoencoder, first)
-    z = draw(start, generator, torch.Size((n_draws, *start.mean.shape)))
-    belief = Belief.of(z, start)
-    u = torch.randn(n_draws, len(first), trajectory_dim, generator=generator, device=first.device)
+    shape = torch.Size((n_draws, *start.mean.shape))
+    belief = Belief.of(draw(start, generator, shape) if stochastic else start.mean.expand(shape), start)
+    u = torch.randn(n_draws, len(first), trajectory_dim, generator=generator, device=first.device) * stochastic
     while True:
         transition = dynamics(belief, u, context, weights)
-        belief = Belief.of(draw(transition, generator), transition)
+        belief = Belief.of(draw(transition, generator) if stochastic else transition.mean, transition)
         yield belief.z
 
 

@@ -55,17 +55,18 @@ class TokenForecaster(nn.Module):
 
     def begin_stage(self, stage: StageConfig) -> None:
         """Every parameter that belongs to this model takes gradients in every stage."""
-        if stage.objective == "mse":
-            raise ValueError(f"stage {stage.name!r}: expected objective 'elbo' or 'score' for a token model, got 'mse'")
 
     def loss(self, batch: Batch, stage: StageConfig) -> Mapping[str, Tensor]:
         """Named parts of the stage's objective; ``"loss"`` is what training minimises.
 
-        ``elbo`` is in nats per token and frame; ``score`` in units of the normalised fields.
+        ``elbo`` is in nats per token and frame; ``score`` and ``mse`` in units of the normalised fields.
         """
         context = self.context_vector(batch.context)
         if stage.objective == "score":
-            return self._score(batch.frames, context, stage.members)
+            return _mean_over_leads([rollout_score(draw(p, None), x) for p, x in self._leads(batch.frames, context, stage.members)])
+        if stage.objective == "mse":
+            leads = self._leads(batch.frames, context, 1, stochastic=False)
+            return _mean_over_leads([{"loss": (pixels.mean[0] - x).square().mean()} for pixels, x in leads])
         loss = negative_elbo(self.model, self.guide, batch.frames, context, self.scales)
         n_tokens = math.prod(batch.frames.shape[-2:]) / self.tokens.patch**2
         return {"loss": loss / (self._frames_per_batch(batch) * n_tokens)}
@@ -108,7 +109,14 @@ class TokenForecaster(nn.Module):
             yield to_physical(draw(self.autoencoder.decode(z), generator), self.normalizer, self.fields)
 
     def _rollout(
-        self, first: Tensor, context: Tensor, weights: Weights, n_draws: int, generator: torch.Generator | None = None
+        self,
+        first: Tensor,
+        context: Tensor,
+        weights: Weights,
+        n_draws: int,
+        generator: torch.Generator | None = None,
+        *,
+        stochastic: bool = True,
     ) -> Iterator[Tensor]:
         return free_running(
             self.autoencoder,
@@ -119,19 +127,17 @@ class TokenForecaster(nn.Module):
             n_draws=n_draws,
             trajectory_dim=self.tokens.trajectory_dim,
             generator=generator,
+            stochastic=stochastic,
         )
 
-    def _score(self, frames: Tensor, context: Tensor, members: int) -> dict[str, Tensor]:
-        """Mean score over a random half of the leads: decoding is what a free-running step costs most."""
+    def _leads(self, frames: Tensor, context: Tensor, members: int, *, stochastic: bool = True) -> Iterator[tuple[Normal, Tensor]]:
+        """Decoded rollout and truth at a random half of the leads: decoding is what a free-running step costs most."""
         horizon = frames.shape[1] - 1
-        scored = set((1 + torch.randperm(horizon)[: (horizon + 1) // 2]).tolist())
-        rollout = self._rollout(frames[:, 0], context, self.sample_weights(members), members)
-        leads = [
-            rollout_score(draw(self.autoencoder.decode(z), None), frames[:, lead])
-            for lead, z in zip(range(1, max(scored) + 1), rollout, strict=False)
-            if lead in scored
-        ]
-        return {key: torch.stack([lead[key] for lead in leads]).mean() for key in leads[0]}
+        chosen = set((1 + torch.randperm(horizon)[: (horizon + 1) // 2]).tolist())
+        rollout = self._rollout(frames[:, 0], context, self.sample_weights(members), members, stochastic=stochastic)
+        for lead, z in zip(range(1, max(chosen) + 1), rollout, strict=False):
+            if lead in chosen:
+                yield self.autoencoder.decode(z), frames[:, lead]
 
     def _frames_per_batch(self, batch: Batch) -> float:
         return len(batch) * batch.frames.shape[1] * self.scales.simulations * self.scales.frames
@@ -153,3 +159,7 @@ class TokenForecaster(nn.Module):
     def guide(self) -> TokenGuide:
         """The Pyro guide; same arguments as the model."""
         return self._model_and_guide[1]
+
+
+def _mean_over_leads(leads: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {key: torch.stack([lead[key] for lead in leads]).mean() for key in leads[0]}

@@ -47,10 +47,9 @@ def test_a_sample_is_part_of_the_whole_and_the_same_for_all_fields(rollout):
     for name in ("temperature", "solid_fraction"):
         np.testing.assert_array_equal(part["posterior_predictive"][name], whole["posterior_predictive"][name][..., where])
         np.testing.assert_array_equal(part["observed_data"][name], whole["observed_data"][name][where])
-    assert (
-        part.identical(to_datatree(rollout, max_observations=10, seed=1).map_over_datasets(lambda node: node.assign_attrs(node.attrs)))
-        or True
-    )
+    again = to_datatree(rollout, max_observations=10, seed=1)
+    for group in GROUPS:
+        xr.testing.assert_equal(again[group].to_dataset(), part[group].to_dataset())
     other = to_datatree(rollout, max_observations=10, seed=2)
     assert not np.array_equal(part["observed_data"]["temperature"], other["observed_data"]["temperature"])
 
