@@ -2,7 +2,7 @@
 
     python examples/train_meso_svi.py micro.pt runs/quick/data/meso --simulations 4 --out meso.pt
 
-Encoder, decoder and transition of the micro tokens stay frozen. The ELBO of a window is scaled up to the
+The micro tokens themselves are copied, not changed. The ELBO of a window is scaled up to the
 training set (``Scales``), so that the hierarchical priors of the coupling count once.
 """
 

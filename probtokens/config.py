@@ -175,8 +175,13 @@ class MicroConfig(Strict):
 
 
 class MesoConfig(Strict):
-    """Stage ``train meso``."""
+    """Stage ``train meso``.
 
+    With ``fine_tune`` the copies of the micro networks go on learning beside adapters and coupling;
+    without, they stay as the micro scale left them.
+    """
+
+    fine_tune: bool = True
     n_simulations: Annotated[int, Field(ge=0)] | None = None
     adapter_rank: Count = 4
     global_scale: Positive = 0.1

@@ -26,7 +26,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from probtokens.baselines.checks import check_request
 from probtokens.baselines.integrators import INTEGRATORS
 from probtokens.baselines.parc_network import FeatureExtractor, Reconstruction, fold, unfold
 from probtokens.baselines.parc_operators import advection, diffusion
@@ -34,6 +33,7 @@ from probtokens.config import ParcConfig, StageConfig
 from probtokens.data.dataset import Batch
 from probtokens.data.normalize import Normalizer
 from probtokens.fields import Grid
+from probtokens.models.requests import check_request
 
 _VELOCITY = ("velocity_x", "velocity_y")
 #: Edge of the blocks of cells that the networks see as one [cells].

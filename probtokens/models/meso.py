@@ -1,10 +1,9 @@
-"""Meso tokens: frozen micro tokens, corrected by a hierarchical coupling learned from few simulations."""
+"""Meso tokens: micro tokens on a larger lattice, corrected by a hierarchical coupling learned from few simulations."""
 
 from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,7 @@ from probtokens.nn.transition import TokenTransition
 
 
 class CoupledDynamics(nn.Module):
-    """z_t ~ Normal(z_t−1 + f_θ+ΔW(z_t−1, u, c) + g_ψ(z_t−1, m_t−1), σ): f frozen, ΔW, g and a factor on σ learned."""
+    """z_t ~ Normal(z_t−1 + f_θ+ΔW(z_t−1, u, c) + g_ψ(z_t−1, m_t−1), σ): ΔW, g and a factor on σ learned."""
 
     def __init__(self, transition: TokenTransition, channels: list[int], config: MesoConfig) -> None:
         super().__init__()
@@ -48,15 +47,15 @@ class CoupledDynamics(nn.Module):
 class MesoTokens(TokenForecaster):
     """Micro tokens on a larger lattice with learned coupling between neighbours.
 
-    Encoder, decoder and transition stay as the micro scale left them. Learned are: low-rank
-    adapters (A, B, point estimates), their horseshoe strengths and the partially pooled directional
-    coupling (joint low-rank Gaussian posterior), the message networks, the amortized effect of each
-    simulation, and one factor on each noise scale.
+    Learned are: low-rank adapters (A, B, point estimates), their horseshoe strengths and the partially
+    pooled directional coupling (joint low-rank Gaussian posterior), the message networks, the amortized
+    effect of each simulation, one factor on each noise scale and, with ``config.fine_tune``, copies of
+    the micro encoder, decoder and transition. Frozen copies leave the micro building block untouched.
 
     Parameters
     ----------
     micro
-        Trained micro tokens; copied and frozen.
+        Trained micro tokens; copied, never changed.
     config
         Coupling, priors and schedule.
     n_simulations
@@ -70,9 +69,10 @@ class MesoTokens(TokenForecaster):
         self.config = config
         self.population = (n_simulations, n_times)
         channels = [group.channels for group in self.tokens.groups]
-        self.autoencoder = _frozen(micro.autoencoder)
+        self.autoencoder = copy.deepcopy(micro.autoencoder).requires_grad_(config.fine_tune)
         self.autoencoder.pixel_log_scale.requires_grad_(True)
-        self.dynamics = CoupledDynamics(_frozen(micro.transition), channels, config)
+        transition = copy.deepcopy(micro.transition).requires_grad_(config.fine_tune)
+        self.dynamics = CoupledDynamics(transition, channels, config)
         self.trajectory_encoder = copy.deepcopy(micro.trajectory_encoder).requires_grad_(True)
         n_strengths = self.dynamics.adapters.n_strengths
         with local_parameters():
@@ -101,7 +101,7 @@ class MesoTokens(TokenForecaster):
         return {name: torch.stack([draw[name] for draw in draws])[:, None] for name in draws[0]}
 
     def save(self, path: Path) -> None:
-        """Write everything, the frozen micro networks included, to one file, whole or not at all."""
+        """Write everything, the micro networks included, to one file, whole or not at all."""
         extra = {"meso": self.config.model_dump(mode="json"), "population": list(self.population)}
         save_checkpoint(path, "meso", self, extra)
 
@@ -120,10 +120,3 @@ class MesoTokens(TokenForecaster):
         model = cls(micro, MesoConfig.model_validate(content["meso"]), *content["population"])
         model.load_state_dict(content["state"])
         return model.eval()
-
-
-Module = TypeVar("Module", bound=nn.Module)
-
-
-def _frozen(module: Module) -> Module:
-    return copy.deepcopy(module).requires_grad_(False)

@@ -111,3 +111,8 @@ def test_bad_model_files_are_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"model\.pt: expected a micro model, got an unreadable file"):
         MicroTokens.load(path)
+
+
+def test_fine_tuning_lets_the_copies_learn() -> None:
+    model = MesoTokens(micro_tokens(), MESO.model_copy(update={"fine_tune": True}), 3, GRID.n_times)
+    assert all(p.requires_grad for p in model.parameters())
