@@ -6,8 +6,11 @@ READY := $(VENV)/.ready-dev
 READY_DOCS := $(VENV)/.ready-docs
 RUN := runs/quick
 
+# Waiting threads give their core to whoever needs it: on a shared machine spinning costs several times more.
+export OMP_WAIT_POLICY ?= passive
+
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all lint docs bench clean
+.PHONY: help venv demo test test-all lint docs results bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | column -t -s '|'
@@ -31,6 +34,9 @@ lint: $(READY)  ## check style, imports, docstrings and types
 docs: $(READY_DOCS)  ## build the documentation in build/docs and run its examples
 	$(BIN)/mkdocs build --strict --quiet
 	$(BIN)/pytest tests/test_docs.py
+
+results: $(READY)  ## copy what the documentation shows from the demo's run to docs/results
+	$(BIN)/python examples/collect_results.py $(RUN) docs/results/quick
 
 bench: $(READY)  ## run the quick benchmarks
 	$(BIN)/python -m benchmarks --quick

@@ -63,7 +63,9 @@ class MicroTokens(TokenForecaster):
             groups, channels, config.patch, config.group_width, config.encoder_blocks, config.decoder_blocks
         )
         condition_dim = config.trajectory_dim + self.context_dim
-        transition = TokenTransition(channels, condition_dim, config.width, config.transition_blocks, config.coupled)
+        transition = TokenTransition(
+            channels, condition_dim, config.width, config.transition_blocks, config.transition_levels, config.coupled
+        )
         self.dynamics = MicroDynamics(transition)
         self.trajectory_encoder = TrajectoryEncoder(sum(channels), self.context_dim, config.width, config.trajectory_dim)
         self._pair()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +19,22 @@ Adapter = Callable[[Tensor], Tensor]
 
 
 class TransitionNetwork(nn.Module):
-    """Residual network with a stencil of 3×3 convolutions: drift and raw noise scale of some channels."""
+    """Residual U-Net of 3×3 convolutions: drift and raw noise scale of some channels.
 
-    def __init__(self, channels: int, condition_dim: int, width: int, blocks: int) -> None:
+    Every one of ``levels`` halvings of the lattice doubles the width and has one block on the way down
+    and one on the way up; the coarsest level has ``blocks``. Without levels it is a plain residual network
+    with the small stencil of its convolutions. Extents that do not divide are padded with edge values.
+    """
+
+    def __init__(self, channels: int, condition_dim: int, width: int, blocks: int, levels: int) -> None:
         super().__init__()
+        widths = [width * 2**level for level in range(levels + 1)]
+        self.multiple = 2**levels
+        self.block_widths = [*widths[:-1], *[widths[-1]] * blocks, *reversed(widths[:-1])]
         self.embed = nn.Conv2d(channels, width, 3, padding=1)
-        self.blocks = nn.ModuleList(ResidualBlock(width, condition_dim) for _ in range(blocks))
+        self.blocks = nn.ModuleList(ResidualBlock(w, condition_dim) for w in self.block_widths)
+        self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairwise(widths))
         self.head = nn.Conv2d(width, 2 * channels, 1)
         with torch.no_grad():
             for parameter in self.head.parameters():
@@ -31,11 +42,25 @@ class TransitionNetwork(nn.Module):
 
     def forward(self, z: Tensor, condition: Tensor, adapters: Sequence[Adapter] | None = None) -> tuple[Tensor, Tensor]:
         """Drift and raw scale, each (batch, channel, y, x)."""
-        h = self.embed(z)
-        for number, block in enumerate(self.blocks):
-            h = block(h, condition, adapters[number] if adapters is not None else None)
-        drift, raw = self.head(nn.functional.silu(h)).chunk(2, dim=1)
+        ny, nx = z.shape[-2:]
+        h = self.embed(nn.functional.pad(z, (0, -nx % self.multiple, 0, -ny % self.multiple), mode="replicate"))
+        todo = iter(zip(self.blocks, adapters if adapters is not None else [None] * len(self.blocks), strict=True))
+        skips = []
+        for down in self.down:
+            h = _apply(todo, h, condition)
+            skips.append(h)
+            h = down(h)
+        for _ in range(len(self.blocks) - 2 * len(self.down)):
+            h = _apply(todo, h, condition)
+        for up, skip in zip(reversed(self.up), reversed(skips), strict=True):
+            h = _apply(todo, skip + up(h), condition)
+        drift, raw = self.head(nn.functional.silu(h[..., :ny, :nx])).chunk(2, dim=1)
         return drift, raw
+
+
+def _apply(todo: Iterator[tuple[nn.Module, Adapter | None]], h: Tensor, condition: Tensor) -> Tensor:
+    block, adapter = next(todo)
+    return block(h, condition, adapter)
 
 
 class TokenTransition(nn.Module):
@@ -45,27 +70,27 @@ class TokenTransition(nn.Module):
     evolves alone (the "decoupled" variant of arXiv 2506.12996).
     """
 
-    def __init__(self, channels: Sequence[int], condition_dim: int, width: int, blocks: int, coupled: bool) -> None:
+    def __init__(self, channels: Sequence[int], condition_dim: int, width: int, blocks: int, levels: int, coupled: bool) -> None:
         super().__init__()
         self.channels = [sum(channels)] if coupled else list(channels)
-        self.n_blocks = blocks
-        self.width = width
-        self.networks = nn.ModuleList(TransitionNetwork(k, condition_dim, width, blocks) for k in self.channels)
+        networks = [TransitionNetwork(k, condition_dim, width, blocks, levels) for k in self.channels]
+        self.block_widths = networks[0].block_widths
+        self.networks = nn.ModuleList(networks)
 
     @property
     def adapter_widths(self) -> list[int]:
         """Width of every adaptable convolution, network by network."""
-        return [self.width] * (self.n_blocks * len(self.networks))
+        return self.block_widths * len(self.networks)
 
     def drift_and_scale(self, z: Tensor, condition: Tensor, adapters: Sequence[Adapter] | None = None) -> tuple[Tensor, Tensor]:
         """Drift and standard deviation of flat tokens (batch, channel, y, x), condition (batch, feature)."""
         drifts, raws, start = [], [], 0
         for network, part in zip(self.networks, z.split(self.channels, dim=1), strict=True):
-            own = adapters[start : start + self.n_blocks] if adapters is not None else None
+            own = adapters[start : start + len(self.block_widths)] if adapters is not None else None
             drift, raw = network(part, condition, own)
             drifts.append(drift)
             raws.append(raw)
-            start += self.n_blocks
+            start += len(self.block_widths)
         return torch.cat(drifts, dim=1), bounded_scale(torch.cat(raws, dim=1), *PROCESS_SCALE)
 
     def forward(self, z: Tensor, u: Tensor, context: Tensor) -> Normal:

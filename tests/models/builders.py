@@ -25,7 +25,8 @@ TOKENS = TokenConfig(
     group_width=8,
     encoder_blocks=1,
     decoder_blocks=1,
-    transition_blocks=2,
+    transition_blocks=1,
+    transition_levels=1,
     trajectory_dim=3,
 )
 MESO = MesoConfig(adapter_rank=2, coupling_width=4, guide_rank=3, fine_tune=False)

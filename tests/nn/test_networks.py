@@ -16,9 +16,9 @@ def autoencoder() -> TokenAutoencoder:
     return TokenAutoencoder([[2, 0], [1]], [3, 2], patch=4, width=8, encoder_blocks=1, decoder_blocks=1)
 
 
-def transition(coupled: bool = True) -> TokenTransition:
+def transition(coupled: bool = True, levels: int = 0) -> TokenTransition:
     torch.manual_seed(0)
-    net = TokenTransition([3, 2], condition_dim=4, width=8, blocks=2, coupled=coupled)
+    net = TokenTransition([3, 2], condition_dim=4, width=8, blocks=2, levels=levels, coupled=coupled)
     with torch.no_grad():
         for p in net.parameters():
             p.add_(0.1 * torch.randn_like(p))
@@ -78,8 +78,9 @@ def test_wrong_frames_are_named() -> None:
         autoencoder().encode(torch.zeros(1, 3, 8, 10))
 
 
-def test_transition_broadcasts_leading_dimensions() -> None:
-    net = transition()
+@pytest.mark.parametrize("levels", [0, 2])
+def test_transition_broadcasts_leading_dimensions(levels: int) -> None:
+    net = transition(levels=levels)
     z, u, c = torch.randn(4, 2, 5, 3, 3), torch.randn(4, 1, 3), torch.randn(2, 1)
     out = net(z, u, c)
     assert out.mean.shape == z.shape
@@ -107,6 +108,15 @@ def test_transition_is_local_and_moves_with_its_input() -> None:
     assert moved.max() <= 20 + reach
     shifted = net(z.roll(3, dims=-1), u, c).mean[..., 15:25]
     torch.testing.assert_close(shifted, net(z, u, c).mean.roll(3, dims=-1)[..., 15:25])
+
+
+def test_a_u_net_moves_with_its_input_by_its_coarsest_step_and_takes_any_extent() -> None:
+    net, u, c = transition(levels=2), torch.zeros(1, 3), torch.zeros(1, 1)
+    assert net.adapter_widths == [8, 16, 32, 32, 16, 8]
+    z = torch.randn(1, 5, 8, 96)
+    shifted = net(z.roll(4, dims=-1), u, c).mean[..., 40:56]
+    torch.testing.assert_close(shifted, net(z, u, c).mean.roll(4, dims=-1)[..., 40:56])
+    assert net(z[..., :7, :9], u, c).mean.shape == (1, 5, 7, 9)
 
 
 def test_messages_come_from_the_named_neighbours_and_from_nowhere_outside() -> None:

@@ -1,0 +1,50 @@
+"""Copy what the documentation shows from a finished run: scores, configuration, stage records, one picture, one table.
+
+python examples/collect_results.py runs/quick docs/results/quick
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from probtokens.evaluate import load_scores
+from probtokens.report import hero_figure
+
+COLUMNS = ("rmse", "crps", "spread_skill", "coverage_50", "coverage_90")
+
+
+def table(scores: dict) -> str:
+    """Temperature scores of all models as a Markdown table."""
+    lines = [
+        "| model | meso runs | RMSE [K] | CRPS [K] | spread/skill | 50 % covers | 90 % covers | 90 % covers, not recalibrated |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, model in scores["models"].items():
+        cells = [model["fields"]["temperature"][column] for column in COLUMNS]
+        cells.append(model.get("uncalibrated", model)["fields"]["temperature"]["coverage_90"])
+        shown = ["–" if value is None else f"{value:.0f}" if number < 2 else f"{value:.2f}" for number, value in enumerate(cells)]
+        lines.append(f"| {name} | {'–' if model['n_meso'] is None else model['n_meso']} | " + " | ".join(shown) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", type=Path, help="folder of a finished run")
+    parser.add_argument("out", type=Path, help="folder that receives the results")
+    args = parser.parse_args()
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    shutil.copy(args.run / "config.yaml", args.out / "config.yaml")
+    shutil.copy(args.run / "scores.json", args.out / "scores.json")
+    records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((args.run / "stages").glob("*.json"))}
+    (args.out / "stages.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    (args.out / "temperature.md").write_text(table(load_scores(args.run / "scores.json")), encoding="utf-8")
+    hero_figure(args.run, args.out / "rollout.png")
+    print(f"wrote {args.out}")
+
+
+if __name__ == "__main__":
+    main()
