@@ -47,7 +47,9 @@ class Normalizer(nn.Module):
     def fit(cls, trajectories: TrajectorySet) -> Normalizer:
         """Mean and standard deviation over all simulations, times and cells, in one pass.
 
-        A field or scalar that is constant up to single-precision round-off gets scale 1.
+        Components of one vector share the largest of their scales, and a field with two bounds has at
+        least a quarter of its range: how rarely a field departs from its rest must not decide how much
+        a departure weighs. A field or scalar that is constant up to single-precision round-off gets scale 1.
 
         Raises
         ------
@@ -62,7 +64,7 @@ class Normalizer(nn.Module):
         context = trajectories.context.astype(np.float64)
         normalizer = cls(trajectories.fields, trajectories.context_names)
         normalizer.field_mean.copy_(torch.from_numpy(moments.mean))
-        normalizer.field_scale.copy_(_scale(moments.mean, moments.std))
+        normalizer.field_scale.copy_(_balanced(trajectories.fields, _scale(moments.mean, moments.std)))
         normalizer.context_mean.copy_(torch.from_numpy(context.mean(axis=0)))
         normalizer.context_scale.copy_(_scale(context.mean(axis=0), context.std(axis=0)))
         return normalizer
@@ -112,3 +114,14 @@ class Normalizer(nn.Module):
 
 def _scale(mean: np.ndarray, std: np.ndarray) -> Tensor:
     return torch.from_numpy(np.where(std > _CONSTANT_RTOL * np.abs(mean), std, 1.0))
+
+
+def _balanced(fields: Sequence[FieldSpec], scale: Tensor) -> Tensor:
+    """Scales with the physics of fields in mind; see :meth:`Normalizer.fit`."""
+    balanced = scale.clone()
+    stems = [spec.name.removesuffix("_x").removesuffix("_y") for spec in fields]
+    for number, spec in enumerate(fields):
+        balanced[number] = max(scale[other] for other, stem in enumerate(stems) if stem == stems[number])
+        if spec.lower is not None and spec.upper is not None:
+            balanced[number] = max(float(balanced[number]), 0.25 * (spec.upper - spec.lower))
+    return balanced

@@ -34,6 +34,16 @@ def test_fit_gives_zero_mean_and_unit_spread(trajectories: TrajectorySet) -> Non
     assert normalizer.scale_of("pressure") == float(normalizer.field_scale[1])
 
 
+def test_vectors_share_a_scale_and_fractions_have_one_of_their_range(campaign: Path) -> None:
+    fields = ("velocity_y", "solid_fraction", "velocity_x")
+    trajectories = TrajectorySet.open(campaign / "train", fields, ["shock_pressure"])
+    frames = np.concatenate([trajectories.frames(i) for i in range(len(trajectories))])
+    spread = frames.std(axis=(0, 2, 3))
+    assert spread[0] < spread[2]
+    assert spread[1] < 0.25
+    np.testing.assert_allclose(Normalizer.fit(trajectories).field_scale, [spread[2], 0.25, spread[2]], rtol=1e-4)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     lead=st.lists(st.integers(1, 3), max_size=3),
