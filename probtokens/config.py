@@ -149,8 +149,8 @@ class TokenConfig(Strict):
     group_width: Count = 32
     encoder_blocks: Count = 2
     decoder_blocks: Count = 2
-    transition_blocks: Count = 2
-    transition_levels: Annotated[int, Field(ge=0)] = 2
+    transition_blocks: Count = 4
+    transition_levels: Annotated[int, Field(ge=0)] = 0
     trajectory_dim: Count = 8
     effective_pixels: Positive = 4.0
     reference_speed: Positive = 2.901
