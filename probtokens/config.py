@@ -110,8 +110,8 @@ class StageConfig(Strict):
     """One stage of a training schedule.
 
     ``objective`` names what is minimised: ``elbo`` (negative ELBO of a window of ``horizon`` + 1
-    frames), ``score`` (fair CRPS + 0.1 energy score of free-running decoded rollouts) or ``mse``
-    (deterministic rollouts).
+    frames), ``score`` (fair CRPS and energy score of free-running decoded rollouts with ``members``
+    draws) or ``mse`` (of rollouts without noise).
     """
 
     name: str
@@ -168,9 +168,11 @@ class MicroConfig(Strict):
 
     tokens: TokenConfig = TokenConfig()
     stages: tuple[StageConfig, ...] = (
-        StageConfig(name="reconstruction", objective="elbo", steps=300, horizon=0, batch_size=64),
-        StageConfig(name="transition", objective="elbo", steps=600, horizon=4, batch_size=16),
-        StageConfig(name="rollout", objective="score", steps=150, horizon=8, batch_size=8, learning_rate=3e-4),
+        StageConfig(name="reconstruction", objective="elbo", steps=30, horizon=0, batch_size=64),
+        StageConfig(name="transition", objective="elbo", steps=100, horizon=2, batch_size=12, learning_rate=2e-3),
+        StageConfig(name="short_rollout", objective="mse", steps=150, horizon=3, batch_size=12, learning_rate=2e-3),
+        StageConfig(name="long_rollout", objective="mse", steps=300, horizon=8, batch_size=6),
+        StageConfig(name="spread", objective="score", steps=80, horizon=6, batch_size=6, members=2),
     )
     weight_decay: NonNegative = 1e-4
 
@@ -190,8 +192,10 @@ class MesoConfig(Strict):
     coupling_width: Count = 64
     guide_rank: Count = 8
     stages: tuple[StageConfig, ...] = (
-        StageConfig(name="coupling", objective="elbo", steps=200, horizon=4, batch_size=4),
-        StageConfig(name="rollout", objective="score", steps=80, horizon=6, batch_size=2, learning_rate=3e-4),
+        StageConfig(name="coupling", objective="elbo", steps=30, horizon=2, batch_size=3, learning_rate=5e-4),
+        StageConfig(name="short_rollout", objective="mse", steps=80, horizon=4, batch_size=3),
+        StageConfig(name="long_rollout", objective="mse", steps=150, horizon=8, batch_size=2),
+        StageConfig(name="spread", objective="score", steps=70, horizon=8, batch_size=2, members=2),
     )
     weight_decay: NonNegative = 0.0
 
@@ -199,12 +203,13 @@ class MesoConfig(Strict):
 class ParcConfig(Strict):
     """Stage ``train parc``."""
 
-    width: Count = 32
-    levels: Count = 3
-    integrator: Literal["euler", "heun", "rk4"] = "heun"
+    width: Count = 64
+    levels: Count = 2
+    integrator: Literal["euler", "heun", "rk4"] = "euler"
     stages: tuple[StageConfig, ...] = (
-        StageConfig(name="one_step", objective="mse", steps=300, horizon=1, batch_size=4),
-        StageConfig(name="rollout", objective="mse", steps=100, horizon=4, batch_size=2, learning_rate=3e-4),
+        StageConfig(name="one_step", objective="mse", steps=400, horizon=1, batch_size=4, learning_rate=2e-3),
+        StageConfig(name="short_rollout", objective="mse", steps=400, horizon=3, batch_size=2, learning_rate=2e-3),
+        StageConfig(name="rollout", objective="mse", steps=250, horizon=8, batch_size=2),
     )
     weight_decay: NonNegative = 0.0
 
