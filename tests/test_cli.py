@@ -186,9 +186,10 @@ def test_help_imports_no_heavy_library():
 
 def test_ctrl_c_ends_a_command_in_one_line():
     program = """
-        import time
+        import signal, time
         import probtokens.pipeline.inspect as inspect
         from probtokens import cli
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell has it ignored
         def work(path):
             print("at work", flush=True)
             time.sleep(60)
