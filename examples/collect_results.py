@@ -40,6 +40,8 @@ def main() -> None:
     shutil.copy(args.run / "config.yaml", args.out / "config.yaml")
     shutil.copy(args.run / "scores.json", args.out / "scores.json")
     records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((args.run / "stages").glob("*.json"))}
+    for record in records.values():
+        record.pop("outputs", None)
     (args.out / "stages.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
     (args.out / "temperature.md").write_text(table(load_scores(args.run / "scores.json")), encoding="utf-8")
     hero_figure(args.run, args.out / "rollout.png")
