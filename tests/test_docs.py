@@ -33,3 +33,8 @@ def test_commands_exist(page):
 def test_make_targets_exist(page):
     targets = set(re.findall(r"^([a-z-]+):", Path("Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z-]+)", blocks(page, "sh"))) <= targets
+
+
+def test_the_table_in_the_readme_is_the_one_that_was_collected():
+    table = Path("docs/results/quick/temperature.md").read_text(encoding="utf-8")
+    assert table in Path("README.md").read_text(encoding="utf-8")
