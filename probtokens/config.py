@@ -134,7 +134,8 @@ class TokenConfig(Strict):
     """Token lattice and the networks on it.
 
     ``effective_pixels`` is how many independent pixels a patch counts for in the likelihood;
-    ``reference_speed`` [km/s] turns frame step and patch size into one dimensionless number.
+    ``reference_speed`` [km/s] turns frame step and patch size into one dimensionless number. With
+    ``transport`` coupled tokens move with the material where the data have its velocity.
     """
 
     patch: Count = 4
@@ -145,6 +146,7 @@ class TokenConfig(Strict):
         FieldGroupConfig(fields=("velocity_x", "velocity_y"), channels=2),
     )
     coupled: bool = True
+    transport: bool = True
     width: Count = 64
     group_width: Count = 32
     encoder_blocks: Count = 2

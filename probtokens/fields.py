@@ -37,6 +37,9 @@ class FieldSpec:
         return f"{self.label} [{self.unit}]"
 
 
+#: Names of the material velocity along (x, y) [km/s = µm/ns], for models that move what they describe with it.
+VELOCITY = ("velocity_x", "velocity_y")
+
 #: Fields that the built-in simulator writes. Other data sets bring their own.
 KNOWN_FIELDS: dict[str, FieldSpec] = {
     spec.name: spec

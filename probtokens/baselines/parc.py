@@ -32,10 +32,9 @@ from probtokens.baselines.parc_operators import advection, diffusion
 from probtokens.config import ParcConfig, StageConfig
 from probtokens.data.dataset import Batch
 from probtokens.data.normalize import Normalizer
-from probtokens.fields import Grid
+from probtokens.fields import VELOCITY, Grid
 from probtokens.models.requests import check_request
 
-_VELOCITY = ("velocity_x", "velocity_y")
 #: Edge of the blocks of cells that the networks see as one [cells].
 BLOCK = 4
 #: Limit c of an explicit term, in standard deviations of the field a frame.
@@ -74,9 +73,9 @@ class Parc(nn.Module):
         self._n_context = len(normalizer.context_names)
         self._integrate = INTEGRATORS[config.integrator]
         names = [spec.name for spec in self.fields]
-        present = [name for name in _VELOCITY if name in names]
+        present = [name for name in VELOCITY if name in names]
         if len(present) == 1:
-            raise ValueError(f"fields: expected both of {list(_VELOCITY)} or none, got {names}")
+            raise ValueError(f"fields: expected both of {list(VELOCITY)} or none, got {names}")
         self._velocity_channels = [names.index(name) for name in present]
         n_fields = len(names)
         self.features = FeatureExtractor(n_fields * BLOCK**2 + self._n_context, config.width, config.levels)

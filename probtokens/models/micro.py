@@ -11,12 +11,13 @@ from torch.distributions import Normal
 from probtokens.config import TokenConfig
 from probtokens.data.dataset import TrajectorySet
 from probtokens.data.normalize import Normalizer
-from probtokens.fields import Grid, field_index
+from probtokens.fields import VELOCITY, Grid, field_index
 from probtokens.models.checkpoint import load_checkpoint, restore_data_description, save_checkpoint
 from probtokens.models.state_space import Belief, Weights
 from probtokens.models.tokens import TokenForecaster
 from probtokens.nn.autoencoder import TokenAutoencoder
 from probtokens.nn.transition import TokenTransition, TrajectoryEncoder
+from probtokens.nn.transport import TokenTransport
 
 
 class MicroDynamics(nn.Module):
@@ -64,7 +65,7 @@ class MicroTokens(TokenForecaster):
         )
         condition_dim = config.trajectory_dim + self.context_dim
         transition = TokenTransition(
-            channels, condition_dim, config.width, config.transition_blocks, config.transition_levels, config.coupled
+            channels, condition_dim, config.width, config.transition_blocks, config.transition_levels, config.coupled, self._transport()
         )
         self.dynamics = MicroDynamics(transition)
         self.trajectory_encoder = TrajectoryEncoder(sum(channels), self.context_dim, config.width, config.trajectory_dim)
@@ -79,6 +80,19 @@ class MicroTokens(TokenForecaster):
         """Start the tokens at the principal components of the training patches, before any training."""
         frames = (torch.tensor(trajectories.frames(i)) for i in range(len(trajectories)))
         self.autoencoder.initialise(map(self.normalizer.normalize, frames))
+        if self.transition.transport is not None:
+            self.transition.transport.initialise(self.autoencoder)
+
+    def _transport(self) -> TokenTransport | None:
+        """Transport with the material, where tokens may see each other's fields and the data have its velocity."""
+        names = [spec.name for spec in self.fields]
+        if not (self.tokens.transport and self.tokens.coupled and set(VELOCITY) <= set(names)):
+            return None
+        positions = [names.index(name) for name in VELOCITY]
+        cells = self.grid.time_step / self.grid.spacing
+        mean, scale = ((part[positions] * cells).tolist() for part in (self.normalizer.field_mean, self.normalizer.field_scale))
+        channels = sum(group.channels for group in self.tokens.groups)
+        return TokenTransport(channels, len(names), self.tokens.patch, positions, mean, scale)
 
     def save(self, path: Path) -> None:
         """Write weights, configuration, normalisation and grid to one file, whole or not at all."""

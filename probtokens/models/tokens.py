@@ -63,10 +63,9 @@ class TokenForecaster(nn.Module):
         """
         context = self.context_vector(batch.context)
         if stage.objective == "score":
-            return _mean_over_leads([rollout_score(draw(p, None), x) for p, x in self._leads(batch.frames, context, stage.members)])
+            return self._score(batch.frames, context, stage.members)
         if stage.objective == "mse":
-            leads = self._leads(batch.frames, context, 1, stochastic=False)
-            return _mean_over_leads([{"loss": (pixels.mean[0] - x).square().mean()} for pixels, x in leads])
+            return self._squared_error(batch.frames, context)
         loss = negative_elbo(self.model, self.guide, batch.frames, context, self.scales)
         n_tokens = math.prod(batch.frames.shape[-2:]) / self.tokens.patch**2
         return {"loss": loss / (self._frames_per_batch(batch) * n_tokens)}
@@ -129,6 +128,22 @@ class TokenForecaster(nn.Module):
             generator=generator,
             stochastic=stochastic,
         )
+
+    def _score(self, frames: Tensor, context: Tensor, members: int) -> dict[str, Tensor]:
+        """Score of decoded members. Decoder noise stays as the ELBO left it, which sees what tokens cannot hold: a
+        score of pixels would sooner widen that white noise than the spread of the tokens, and no forecast drifts like that.
+        """
+        leads = self._leads(frames, context, members)
+        fixed = ((Normal(pixels.mean, pixels.stddev.detach()), x) for pixels, x in leads)
+        return _mean_over_leads([rollout_score(draw(pixels, None), x) for pixels, x in fixed])
+
+    def _squared_error(self, frames: Tensor, context: Tensor) -> dict[str, Tensor]:
+        """Squared error of the rollout without noise plus that of the first frame's reconstruction, which it starts from."""
+        leads = self._leads(frames, context, 1, stochastic=False)
+        rollout = _mean_over_leads([{"mse": (pixels.mean[0] - x).square().mean()} for pixels, x in leads])["mse"]
+        start = initial_posterior(self.autoencoder, frames[:, 0]).mean
+        reconstruction = (self.autoencoder.decode(start).mean - frames[:, 0]).square().mean()
+        return {"loss": rollout + reconstruction, "rollout": rollout, "reconstruction": reconstruction}
 
     def _leads(self, frames: Tensor, context: Tensor, members: int, *, stochastic: bool = True) -> Iterator[tuple[Normal, Tensor]]:
         """Decoded rollout and truth at a random half of the leads: decoding is what a free-running step costs most."""

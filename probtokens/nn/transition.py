@@ -11,6 +11,7 @@ from torch.distributions import Normal
 
 from probtokens.nn.blocks import ResidualBlock, bounded_scale, silent
 from probtokens.nn.lattice import merge_leading
+from probtokens.nn.transport import TokenTransport
 
 #: Bounds of the process noise's standard deviation, in latent units.
 PROCESS_SCALE = (0.005, 1.5)
@@ -67,11 +68,22 @@ class TokenTransition(nn.Module):
     """p(z_t | z_t−1, u, c) = Normal(z_t−1 + f(z_t−1, u, c), σ(z_t−1, u, c)).
 
     With ``coupled`` one network sees all channels; without, every field group has its own and
-    evolves alone (the "decoupled" variant of arXiv 2506.12996).
+    evolves alone (the "decoupled" variant of arXiv 2506.12996). With ``transport`` f is the change by
+    transport plus what the network makes of the transported tokens.
     """
 
-    def __init__(self, channels: Sequence[int], condition_dim: int, width: int, blocks: int, levels: int, coupled: bool) -> None:
+    def __init__(
+        self,
+        channels: Sequence[int],
+        condition_dim: int,
+        width: int,
+        blocks: int,
+        levels: int,
+        coupled: bool,
+        transport: TokenTransport | None = None,
+    ) -> None:
         super().__init__()
+        self.transport = transport
         self.channels = [sum(channels)] if coupled else list(channels)
         networks = [TransitionNetwork(k, condition_dim, width, blocks, levels) for k in self.channels]
         self.block_widths = networks[0].block_widths
@@ -84,14 +96,15 @@ class TokenTransition(nn.Module):
 
     def drift_and_scale(self, z: Tensor, condition: Tensor, adapters: Sequence[Adapter] | None = None) -> tuple[Tensor, Tensor]:
         """Drift and standard deviation of flat tokens (batch, channel, y, x), condition (batch, feature)."""
+        change = self.transport(z) if self.transport is not None else torch.zeros_like(z)
         drifts, raws, start = [], [], 0
-        for network, part in zip(self.networks, z.split(self.channels, dim=1), strict=True):
+        for network, part in zip(self.networks, (z + change).split(self.channels, dim=1), strict=True):
             own = adapters[start : start + len(self.block_widths)] if adapters is not None else None
             drift, raw = network(part, condition, own)
             drifts.append(drift)
             raws.append(raw)
             start += len(self.block_widths)
-        return torch.cat(drifts, dim=1), bounded_scale(torch.cat(raws, dim=1), *PROCESS_SCALE)
+        return change + torch.cat(drifts, dim=1), bounded_scale(torch.cat(raws, dim=1), *PROCESS_SCALE)
 
     def forward(self, z: Tensor, u: Tensor, context: Tensor) -> Normal:
         """Distribution of the next tokens (..., channel, y, x) given u (..., D) and context (..., c)."""
