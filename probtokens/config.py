@@ -111,7 +111,8 @@ class StageConfig(Strict):
 
     ``objective`` names what is minimised: ``elbo`` (negative ELBO of a window of ``horizon`` + 1
     frames), ``score`` (fair CRPS and energy score of free-running decoded rollouts with ``members``
-    draws) or ``mse`` (of rollouts without noise).
+    draws) or ``mse`` (of rollouts without noise). ``learn`` names which parameters take gradients: all, or those
+    that tell spread alone, so that noiseless rollouts stay as they are (token models only).
     """
 
     name: str
@@ -121,6 +122,7 @@ class StageConfig(Strict):
     batch_size: Count = 16
     learning_rate: Positive = 1e-3
     members: Count = 3
+    learn: Literal["everything", "uncertainty"] = "everything"
 
 
 class FieldGroupConfig(Strict):
@@ -134,6 +136,7 @@ class TokenConfig(Strict):
     """Token lattice and the networks on it.
 
     ``effective_pixels`` is how many independent pixels a patch counts for in the likelihood;
+    Every ``trajectory_patch`` tokens along an axis have a trajectory effect of ``trajectory_dim`` numbers.
     ``reference_speed`` [km/s] turns frame step and patch size into one dimensionless number. With
     ``transport`` coupled tokens move with the material where the data have its velocity.
     """
@@ -154,6 +157,7 @@ class TokenConfig(Strict):
     transition_blocks: Count = 4
     transition_levels: Annotated[int, Field(ge=0)] = 0
     trajectory_dim: Count = 8
+    trajectory_patch: Count = 6
     effective_pixels: Positive = 4.0
     reference_speed: Positive = 2.901
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,7 @@ def free_running(
     weights: Weights,
     *,
     n_draws: int,
-    trajectory_dim: int,
+    effect_shape: Callable[[int, int], tuple[int, int, int]],
     generator: torch.Generator | None = None,
     stochastic: bool = True,
 ) -> Iterator[Tensor]:
@@ -43,6 +43,8 @@ def free_running(
         Context vector (simulation, feature).
     weights
         Weight draws with leading dimensions that broadcast against (draw, simulation).
+    effect_shape
+        Shape of the trajectory effects of a lattice.
     stochastic
         Without, u is zero and every distribution gives its mean.
 
@@ -54,7 +56,8 @@ def free_running(
     start = initial_posterior(autoencoder, first)
     shape = torch.Size((n_draws, *start.mean.shape))
     belief = Belief.of(draw(start, generator, shape) if stochastic else start.mean.expand(shape), start)
-    u = torch.randn(n_draws, len(first), trajectory_dim, generator=generator, device=first.device) * stochastic
+    effects = (n_draws, len(first), *effect_shape(*start.mean.shape[-2:]))
+    u = torch.randn(effects, generator=generator, device=first.device) * stochastic
     while True:
         transition = dynamics(belief, u, context, weights)
         belief = Belief.of(draw(transition, generator) if stochastic else transition.mean, transition)

@@ -19,6 +19,9 @@ from probtokens.nn.coupling import NEIGHBOURS, LowRankAdapters, NeighbourCouplin
 from probtokens.nn.lattice import merge_leading
 from probtokens.nn.transition import TokenTransition
 
+#: Copies of micro networks that stay as they are unless ``fine_tune`` is set.
+_FROZEN = ("autoencoder.", "dynamics.transition.")
+
 
 class CoupledDynamics(nn.Module):
     """z_t ~ Normal(z_t−1 + f_θ+ΔW(z_t−1, u, c) + g_ψ(z_t−1, m_t−1), σ): ΔW, g and a factor on σ learned."""
@@ -33,10 +36,10 @@ class CoupledDynamics(nn.Module):
 
     def forward(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Normal:
         """Distribution of the next tokens (..., channel, y, x) under the given weights."""
-        leading, z, vectors = merge_leading(belief.z, u, context, weights["strengths"], weights["coupling"])
+        leading, z, vectors = merge_leading(belief.z, u.flatten(-3), context, weights["strengths"], weights["coupling"])
         u_flat, c_flat, strengths, directions = vectors
-        condition = torch.cat([u_flat, c_flat], dim=1)
-        drift, scale = self.transition.drift_and_scale(z, condition, self.adapters.bind(strengths))
+        effects = u_flat.unflatten(1, u.shape[-3:])
+        drift, scale = self.transition.drift_and_scale(z, effects, c_flat, self.adapters.bind(strengths))
         mean, log_scale = (part.expand_as(belief.z).reshape(z.shape) for part in (belief.mean, belief.log_scale))
         drift = drift + self.coupling(z, mean, log_scale, directions.unflatten(1, (len(self.channels), -1)))
         factor = torch.repeat_interleave(self.noise_log_factor.exp(), torch.tensor(self.channels, device=z.device))
@@ -69,24 +72,24 @@ class MesoTokens(TokenForecaster):
         self.config = config
         self.population = (n_simulations, n_times)
         channels = [group.channels for group in self.tokens.groups]
-        self.autoencoder = copy.deepcopy(micro.autoencoder).requires_grad_(config.fine_tune)
-        self.autoencoder.pixel_log_scale.requires_grad_(True)
-        transition = copy.deepcopy(micro.transition).requires_grad_(config.fine_tune)
-        self.dynamics = CoupledDynamics(transition, channels, config)
-        self.trajectory_encoder = copy.deepcopy(micro.trajectory_encoder).requires_grad_(True)
+        self.autoencoder = copy.deepcopy(micro.autoencoder)
+        self.dynamics = CoupledDynamics(copy.deepcopy(micro.transition), channels, config)
+        self.trajectory_encoder = copy.deepcopy(micro.trajectory_encoder)
         n_strengths = self.dynamics.adapters.n_strengths
         with local_parameters():
             self.prior = CouplingPrior(n_strengths, len(channels), len(NEIGHBOURS), config.global_scale, config.slab_scale)
             self.posterior = CouplingPosterior(self.prior, config.guide_rank)
         self._pair(self.prior, self.posterior)
         self.sample_weights(1)  # the posterior makes its parameters at its first call
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(self.may_learn(name))
 
     def begin_stage(self, stage: StageConfig) -> None:
         """The weight posterior learns from the ELBO alone: a score would shrink or stretch it to taste."""
         super().begin_stage(stage)
-        is_elbo = stage.objective == "elbo"
-        self.posterior.requires_grad_(is_elbo)
-        self.trajectory_encoder.requires_grad_(is_elbo)
+        if stage.objective != "elbo":
+            self.posterior.requires_grad_(False)
+            self.trajectory_encoder.requires_grad_(False)
         n_simulations, n_times = self.population
         self.scales = Scales(
             pixels=self.scales.pixels,
@@ -94,11 +97,19 @@ class MesoTokens(TokenForecaster):
             frames=n_times / (stage.horizon + 1),
         )
 
+    def may_learn(self, name: str) -> bool:
+        """Frozen copies of the micro networks keep what they know; how sure they are is learned anew."""
+        return self.config.fine_tune or not name.startswith(_FROZEN) or name == "autoencoder.pixel_log_scale"
+
     def sample_weights(self, n_draws: int) -> Weights:
         """Draws of strengths and coupling weights from their posterior, leading dimensions (draw, 1)."""
         with local_parameters():
             draws = [self.posterior() for _ in range(n_draws)]
         return {name: torch.stack([draw[name] for draw in draws])[:, None] for name in draws[0]}
+
+    def central_weights(self) -> Weights:
+        """Weights at the posterior's location."""
+        return {name: value[None, None] for name, value in self.posterior.centre().items()}
 
     def save(self, path: Path) -> None:
         """Write everything, the micro networks included, to one file, whole or not at all."""

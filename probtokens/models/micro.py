@@ -63,18 +63,22 @@ class MicroTokens(TokenForecaster):
         self.autoencoder = TokenAutoencoder(
             groups, channels, config.patch, config.group_width, config.encoder_blocks, config.decoder_blocks
         )
-        condition_dim = config.trajectory_dim + self.context_dim
         transition = TokenTransition(
-            channels, condition_dim, config.width, config.transition_blocks, config.transition_levels, config.coupled, self._transport()
+            channels,
+            self.context_dim,
+            config.trajectory_dim,
+            config.trajectory_patch,
+            config.width,
+            config.transition_blocks,
+            config.transition_levels,
+            config.coupled,
+            self._transport(),
         )
         self.dynamics = MicroDynamics(transition)
-        self.trajectory_encoder = TrajectoryEncoder(sum(channels), self.context_dim, config.width, config.trajectory_dim)
+        self.trajectory_encoder = TrajectoryEncoder(
+            sum(channels), self.context_dim, config.width, config.trajectory_dim, config.trajectory_patch
+        )
         self._pair()
-
-    @property
-    def transition(self) -> TokenTransition:
-        """The micro transition network."""
-        return self.dynamics.transition
 
     def initialise(self, trajectories: TrajectorySet) -> None:
         """Start the tokens at the principal components of the training patches, before any training."""

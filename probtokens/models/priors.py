@@ -102,6 +102,10 @@ class CouplingPosterior(PyroModule):
         """Sample all sites and return the weights that they stand for."""
         return self.prior.weights(**self.sites())
 
+    def centre(self) -> Weights:
+        """Weights that the median of every site stands for, without leading dimensions."""
+        return self.prior.weights(**self.sites.median())
+
 
 def _standard_normal(name: str, size: int) -> Tensor:
     return pyro.sample(name, dist.Normal(torch.zeros(size), 1.0).to_event(1))

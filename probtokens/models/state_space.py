@@ -3,7 +3,7 @@
 Generative story of one trajectory with context c, tokens z and normalised frames x::
 
     w ~ prior()                                      coupling weights (meso scale only)
-    u ~ Normal(0, I)                                 trajectory effect, constant in time
+    u ~ Normal(0, I)                                 trajectory effects, constant in time, on a coarse lattice
     z_0 ~ Normal(0, I)
     z_t ~ Normal(z_t−1 + f(z_t−1, u, c, w), σ)       dynamics
     x_t ~ Normal(d(z_t), σ_x(z_t))                   decoder
@@ -129,14 +129,14 @@ class TokenModel(PyroModule):
         self,
         autoencoder: TokenAutoencoder,
         dynamics: nn.Module,
-        trajectory_dim: int,
+        effect_shape: Callable[[int, int], tuple[int, int, int]],
         notes: GuideNotes,
         prior: Callable[[], Weights] | None = None,
     ) -> None:
         super().__init__()
         self.autoencoder = autoencoder
         self.dynamics = dynamics
-        self.trajectory_dim = trajectory_dim
+        self.effect_shape = effect_shape
         self.notes = notes
         self.prior = prior
 
@@ -164,7 +164,8 @@ class TokenModel(PyroModule):
         weights = self.prior() if self.prior is not None else {}
         start = initial_posterior(self.autoencoder, frames[:, 0])
         with pyro.plate("simulation", frames.shape[0], dim=-1), poutine.scale(scale=scales.simulations):
-            u = pyro.sample("u", dist.Normal(frames.new_zeros(self.trajectory_dim), 1.0).to_event(1))
+            effect = frames.new_zeros(self.effect_shape(*start.mean.shape[-2:]))
+            u = pyro.sample("u", dist.Normal(effect, 1.0).to_event(3))
             with poutine.scale(scale=scales.frames):
                 chain = self._chain(u, context, weights, start, horizon)
                 pixels = evenly_attended(self.autoencoder.decode(torch.stack(chain, dim=-4)))
@@ -211,7 +212,7 @@ class TokenGuide(PyroModule):
         factors = self.autoencoder.encode(observed)
         effect = self.trajectory_encoder(factors.mean, context)
         with pyro.plate("simulation", frames.shape[0], dim=-1), poutine.scale(scale=scales.simulations):
-            u = pyro.sample("u", dist.Normal(effect.mean, effect.stddev).to_event(1))
+            u = pyro.sample("u", dist.Normal(effect.mean, effect.stddev).to_event(3))
             with poutine.scale(scale=scales.frames):
                 self._chain(u, context, weights, factors)
 

@@ -18,7 +18,11 @@ from probtokens.models.objectives import negative_elbo, rollout_score
 from probtokens.models.requests import check_request
 from probtokens.models.state_space import GuideNotes, Scales, TokenGuide, TokenModel, Weights, initial_posterior, local_parameters
 from probtokens.nn.autoencoder import TokenAutoencoder
-from probtokens.nn.transition import TrajectoryEncoder
+from probtokens.nn.transition import TokenTransition, TrajectoryEncoder
+
+#: Modules and parameters that tell spread. Without noise a step does not depend on them, save through the certainty
+#: that messages of the meso coupling carry and a small pull of the first tokens towards their prior.
+UNCERTAINTY = frozenset({"spread", "effect", "pixel_log_scale", "noise_log_factor", "trajectory_encoder", "posterior"})
 
 
 class TokenForecaster(nn.Module):
@@ -53,8 +57,27 @@ class TokenForecaster(nn.Module):
         relative = self.grid.time_step * self.tokens.reference_speed / (self.tokens.patch * self.grid.spacing)
         return torch.cat([standardised, standardised.new_full((len(standardised), 1), math.log(relative))], dim=1)
 
+    @property
+    def effect_shape(self) -> Callable[[int, int], tuple[int, int, int]]:
+        """Shape (D, y, x) of the trajectory effects of a lattice of so many tokens along y and x."""
+        return self.transition.effect_shape
+
+    @property
+    def transition(self) -> TokenTransition:
+        """The transition network."""
+        found = self.dynamics.get_submodule("transition")
+        assert isinstance(found, TokenTransition)
+        return found
+
     def begin_stage(self, stage: StageConfig) -> None:
-        """Every parameter that belongs to this model takes gradients in every stage."""
+        """Choose what takes gradients: what may learn at all, or of that the parts that a noiseless rollout never meets."""
+        for name, parameter in self.named_parameters():
+            uncertain = not UNCERTAINTY.isdisjoint(name.split("."))
+            parameter.requires_grad_(self.may_learn(name) and (uncertain or stage.learn == "everything"))
+
+    def may_learn(self, name: str) -> bool:
+        """Whether the parameter called ``name`` takes gradients in any stage."""
+        return True
 
     def loss(self, batch: Batch, stage: StageConfig) -> Mapping[str, Tensor]:
         """Named parts of the stage's objective; ``"loss"`` is what training minimises.
@@ -76,6 +99,10 @@ class TokenForecaster(nn.Module):
 
     def sample_weights(self, n_draws: int) -> Weights:
         """Weight draws with leading dimensions (draw, 1); none at the micro scale."""
+        return {}
+
+    def central_weights(self) -> Weights:
+        """Weights at the centre of their posterior, leading dimensions (1, 1); none at the micro scale."""
         return {}
 
     def forecast(self, initial: Tensor, context: Tensor, *, grid: Grid, n_steps: int, n_draws: int, seed: int) -> Iterator[Tensor]:
@@ -124,7 +151,7 @@ class TokenForecaster(nn.Module):
             context,
             weights,
             n_draws=n_draws,
-            trajectory_dim=self.tokens.trajectory_dim,
+            effect_shape=self.effect_shape,
             generator=generator,
             stochastic=stochastic,
         )
@@ -149,7 +176,8 @@ class TokenForecaster(nn.Module):
         """Decoded rollout and truth at a random half of the leads: decoding is what a free-running step costs most."""
         horizon = frames.shape[1] - 1
         chosen = set((1 + torch.randperm(horizon)[: (horizon + 1) // 2]).tolist())
-        rollout = self._rollout(frames[:, 0], context, self.sample_weights(members), members, stochastic=stochastic)
+        weights = self.sample_weights(members) if stochastic else self.central_weights()
+        rollout = self._rollout(frames[:, 0], context, weights, members, stochastic=stochastic)
         for lead, z in zip(range(1, max(chosen) + 1), rollout, strict=False):
             if lead in chosen:
                 yield self.autoencoder.decode(z), frames[:, lead]
@@ -160,7 +188,7 @@ class TokenForecaster(nn.Module):
     def _pair(self, prior: Callable[[], Weights] | None = None, posterior: Callable[[], Weights] | None = None) -> None:
         notes = GuideNotes()
         with local_parameters():
-            model = TokenModel(self.autoencoder, self.dynamics, self.tokens.trajectory_dim, notes, prior)
+            model = TokenModel(self.autoencoder, self.dynamics, self.effect_shape, notes, prior)
             guide = TokenGuide(self.autoencoder, self.dynamics, self.trajectory_encoder, notes, posterior)
         # In a tuple, so that the networks they share with this module are not registered again.
         self._model_and_guide = (model, guide)

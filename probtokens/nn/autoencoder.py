@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from probtokens.nn.blocks import ResidualBlock, bounded_scale, silent
+from probtokens.nn.blocks import ResidualBlock, ScaleRange, silent
 from probtokens.nn.lattice import merge_leading
 
-#: Bounds of the encoder's and the decoder's standard deviations, in units of the normalised latent and field.
-FACTOR_SCALE = (0.01, 3.0)
-PIXEL_SCALE = (0.01, 3.0)
+#: Range of the encoder's and the decoder's standard deviations, in units of the normalised latent and field.
+FACTOR_SCALE = ScaleRange(0.01, 3.0, start=0.03)
+PIXEL_SCALE = ScaleRange(0.01, 3.0, start=0.03)
 
 #: Components of less spread, in normalised units, are not blown up to unit variance.
 _SMALLEST_SPREAD = 1e-3
@@ -28,7 +28,8 @@ class GroupEncoder(nn.Module):
         self.linear = nn.Conv2d(n_fields * patch**2, channels, 1)
         self.embed = nn.Conv2d(n_fields * patch**2, width, 1)
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
-        self.head = silent(nn.Conv2d(width, 2 * channels, 1))
+        self.head = silent(nn.Conv2d(width, channels, 1))
+        self.spread = silent(nn.Conv2d(width, channels, 1))
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and raw scale, each (batch, channel, token_y, token_x), of (batch, field, y, x)."""
@@ -36,8 +37,7 @@ class GroupEncoder(nn.Module):
         h = self.embed(patches)
         for block in self.blocks:
             h = block(h)
-        mean, raw = self.head(h).chunk(2, dim=1)
-        return self.linear(patches) + mean, raw
+        return self.linear(patches) + self.head(h), self.spread(h)
 
 
 class GroupDecoder(nn.Module):
@@ -49,15 +49,17 @@ class GroupDecoder(nn.Module):
         self.linear = nn.Conv2d(channels, n_fields * patch**2, 1)
         self.embed = nn.Conv2d(channels, width, 3, padding=1)
         self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
-        self.head = silent(nn.Conv2d(width, 2 * n_fields * patch**2, 1))
+        self.head = silent(nn.Conv2d(width, n_fields * patch**2, 1))
+        self.spread = silent(nn.Conv2d(width, n_fields * patch**2, 1))
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and raw scale, each (batch, field, y, x), of (batch, channel, token_y, token_x)."""
         h = self.embed(z)
         for block in self.blocks:
             h = block(h)
-        mean, raw = self.head(nn.functional.silu(h)).chunk(2, dim=1)
-        return nn.functional.pixel_shuffle(self.linear(z) + mean, self.patch), nn.functional.pixel_shuffle(raw, self.patch)
+        h = nn.functional.silu(h)
+        parts = self.linear(z) + self.head(h), self.spread(h)
+        return nn.functional.pixel_shuffle(parts[0], self.patch), nn.functional.pixel_shuffle(parts[1], self.patch)
 
 
 class _PatchMoments:
@@ -136,7 +138,7 @@ class TokenAutoencoder(nn.Module):
         leading, flat, _ = merge_leading(frames)
         parts = [net(flat[:, group]) for net, group in zip(self.encoders, self.field_groups, strict=True)]
         mean = torch.cat([part[0] for part in parts], dim=1)
-        scale = bounded_scale(torch.cat([part[1] for part in parts], dim=1), *FACTOR_SCALE)
+        scale = FACTOR_SCALE(torch.cat([part[1] for part in parts], dim=1))
         shape = (*leading, *mean.shape[1:])
         return Normal(mean.reshape(shape), scale.reshape(shape), validate_args=False)
 
@@ -147,7 +149,7 @@ class TokenAutoencoder(nn.Module):
         parts = [net(piece) for net, piece in pieces]
         mean = torch.cat([part[0] for part in parts], dim=1)[:, self.field_order]
         raw = torch.cat([part[1] for part in parts], dim=1)[:, self.field_order]
-        scale = bounded_scale(raw, *PIXEL_SCALE) * self.pixel_log_scale.exp()[:, None, None]
+        scale = PIXEL_SCALE(raw) * self.pixel_log_scale.exp()[:, None, None]
         shape = (*leading, *mean.shape[1:])
         return Normal(mean.reshape(shape), scale.reshape(shape), validate_args=False)
 

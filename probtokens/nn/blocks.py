@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -46,7 +48,20 @@ def silent(layer: Layer) -> Layer:
     return layer
 
 
-def bounded_scale(raw: Tensor, low: float, high: float) -> Tensor:
-    """Standard deviation in (low, high): log-linear sigmoid of ``raw``, smooth at both ends."""
-    low_log, high_log = torch.log(torch.tensor([low, high])).tolist()
-    return torch.exp(low_log + (high_log - low_log) * torch.sigmoid(raw))
+@dataclass(frozen=True)
+class ScaleRange:
+    """Bounds of a standard deviation, and what it is before training.
+
+    It starts small: a scale that is too small learns from the first residuals it meets, one that is too
+    large fades over thousands of steps and drowns the means in noise until then.
+    """
+
+    low: float
+    high: float
+    start: float
+
+    def __call__(self, raw: Tensor) -> Tensor:
+        """Standard deviation in (low, high): log-linear sigmoid of ``raw``, smooth at both ends, ``start`` at zero."""
+        span = math.log(self.high / self.low)
+        share = math.log(self.start / self.low) / span
+        return self.low * torch.exp(span * torch.sigmoid(raw + math.log(share / (1 - share))))

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from probtokens.nn.blocks import ResidualBlock, bounded_scale, silent
+from probtokens.nn.blocks import ResidualBlock, ScaleRange, silent
 from probtokens.nn.lattice import merge_leading
 from probtokens.nn.transport import TokenTransport
 
-#: Bounds of the process noise's standard deviation, in latent units.
-PROCESS_SCALE = (0.005, 1.5)
+#: Range of the process noise's standard deviation, in latent units.
+PROCESS_SCALE = ScaleRange(0.005, 1.5, start=0.02)
 
 Adapter = Callable[[Tensor], Tensor]
 
@@ -27,41 +27,45 @@ class TransitionNetwork(nn.Module):
     with the small stencil of its convolutions. Extents that do not divide are padded with edge values.
     """
 
-    def __init__(self, channels: int, condition_dim: int, width: int, blocks: int, levels: int) -> None:
+    def __init__(self, channels: int, context_dim: int, effect_dim: int, width: int, blocks: int, levels: int) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(levels + 1)]
         self.multiple = 2**levels
         self.block_widths = [*widths[:-1], *[widths[-1]] * blocks, *reversed(widths[:-1])]
         self.embed = nn.Conv2d(channels, width, 3, padding=1)
-        self.blocks = nn.ModuleList(ResidualBlock(w, condition_dim) for w in self.block_widths)
+        self.effect = silent(nn.Conv2d(effect_dim, 2 * width, 1, bias=False))
+        self.blocks = nn.ModuleList(ResidualBlock(w, context_dim) for w in self.block_widths)
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths))
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairwise(widths))
-        self.head = nn.Conv2d(width, 2 * channels, 1)
+        self.head = nn.Conv2d(width, channels, 1)
+        self.spread = silent(nn.Conv2d(width, channels, 1))
         with torch.no_grad():
             for parameter in self.head.parameters():
                 parameter.mul_(0.1)
 
-    def forward(self, z: Tensor, condition: Tensor, adapters: Sequence[Adapter] | None = None) -> tuple[Tensor, Tensor]:
-        """Drift and raw scale, each (batch, channel, y, x)."""
+    def forward(self, z: Tensor, u: Tensor, context: Tensor, adapters: Sequence[Adapter] | None = None) -> tuple[Tensor, Tensor]:
+        """Drift and raw scale, each (batch, channel, y, x), of tokens with effects (batch, D, y, x) and context (batch, c)."""
         ny, nx = z.shape[-2:]
-        h = self.embed(nn.functional.pad(z, (0, -nx % self.multiple, 0, -ny % self.multiple), mode="replicate"))
+        gain, shift = self.effect(u).chunk(2, dim=1)
+        h = torch.addcmul(shift, 1 + gain, self.embed(z))
+        h = nn.functional.pad(h, (0, -nx % self.multiple, 0, -ny % self.multiple), mode="replicate")
         todo = iter(zip(self.blocks, adapters if adapters is not None else [None] * len(self.blocks), strict=True))
         skips = []
         for down in self.down:
-            h = _apply(todo, h, condition)
+            h = _apply(todo, h, context)
             skips.append(h)
             h = down(h)
         for _ in range(len(self.blocks) - 2 * len(self.down)):
-            h = _apply(todo, h, condition)
+            h = _apply(todo, h, context)
         for up, skip in zip(reversed(self.up), reversed(skips), strict=True):
-            h = _apply(todo, skip + up(h), condition)
-        drift, raw = self.head(nn.functional.silu(h[..., :ny, :nx])).chunk(2, dim=1)
-        return drift, raw
+            h = _apply(todo, skip + up(h), context)
+        h = nn.functional.silu(h[..., :ny, :nx])
+        return self.head(h), self.spread(h)
 
 
-def _apply(todo: Iterator[tuple[nn.Module, Adapter | None]], h: Tensor, condition: Tensor) -> Tensor:
+def _apply(todo: Iterator[tuple[nn.Module, Adapter | None]], h: Tensor, context: Tensor) -> Tensor:
     block, adapter = next(todo)
-    return block(h, condition, adapter)
+    return block(h, context, adapter)
 
 
 class TokenTransition(nn.Module):
@@ -75,7 +79,9 @@ class TokenTransition(nn.Module):
     def __init__(
         self,
         channels: Sequence[int],
-        condition_dim: int,
+        context_dim: int,
+        effect_dim: int,
+        effect_patch: int,
         width: int,
         blocks: int,
         levels: int,
@@ -84,8 +90,10 @@ class TokenTransition(nn.Module):
     ) -> None:
         super().__init__()
         self.transport = transport
+        self.effect_dim = effect_dim
+        self.effect_patch = effect_patch
         self.channels = [sum(channels)] if coupled else list(channels)
-        networks = [TransitionNetwork(k, condition_dim, width, blocks, levels) for k in self.channels]
+        networks = [TransitionNetwork(k, context_dim, effect_dim, width, blocks, levels) for k in self.channels]
         self.block_widths = networks[0].block_widths
         self.networks = nn.ModuleList(networks)
 
@@ -94,44 +102,54 @@ class TokenTransition(nn.Module):
         """Width of every adaptable convolution, network by network."""
         return self.block_widths * len(self.networks)
 
-    def drift_and_scale(self, z: Tensor, condition: Tensor, adapters: Sequence[Adapter] | None = None) -> tuple[Tensor, Tensor]:
-        """Drift and standard deviation of flat tokens (batch, channel, y, x), condition (batch, feature)."""
+    def effect_shape(self, ny: int, nx: int) -> tuple[int, int, int]:
+        """Shape (D, y, x) of the trajectory effects of a lattice of ``ny`` × ``nx`` tokens."""
+        return self.effect_dim, -(-ny // self.effect_patch), -(-nx // self.effect_patch)
+
+    def drift_and_scale(self, z: Tensor, u: Tensor, context: Tensor, adapters: Sequence[Adapter] | None = None) -> tuple[Tensor, Tensor]:
+        """Drift and standard deviation of flat tokens (batch, channel, y, x) given effects (batch, D, …) and context (batch, c)."""
+        ny, nx = z.shape[-2:]
+        u = nn.functional.interpolate(u, scale_factor=float(self.effect_patch), mode="bilinear")[..., :ny, :nx]
         change = self.transport(z) if self.transport is not None else torch.zeros_like(z)
         drifts, raws, start = [], [], 0
         for network, part in zip(self.networks, (z + change).split(self.channels, dim=1), strict=True):
             own = adapters[start : start + len(self.block_widths)] if adapters is not None else None
-            drift, raw = network(part, condition, own)
+            drift, raw = network(part, u, context, own)
             drifts.append(drift)
             raws.append(raw)
             start += len(self.block_widths)
-        return change + torch.cat(drifts, dim=1), bounded_scale(torch.cat(raws, dim=1), *PROCESS_SCALE)
+        return change + torch.cat(drifts, dim=1), PROCESS_SCALE(torch.cat(raws, dim=1))
 
     def forward(self, z: Tensor, u: Tensor, context: Tensor) -> Normal:
-        """Distribution of the next tokens (..., channel, y, x) given u (..., D) and context (..., c)."""
-        leading, flat, (u_flat, c_flat) = merge_leading(z, u, context)
-        drift, scale = self.drift_and_scale(flat, torch.cat([u_flat, c_flat], dim=1))
+        """Distribution of the next tokens (..., channel, y, x) given effects (..., D, effect_y, effect_x) and context (..., c)."""
+        leading, flat, (u_flat, c_flat) = merge_leading(z, u.flatten(-3), context)
+        drift, scale = self.drift_and_scale(flat, u_flat.unflatten(1, u.shape[-3:]), c_flat)
         shape = (*leading, *flat.shape[1:])
         return Normal((flat + drift).reshape(shape), scale.reshape(shape), validate_args=False)
 
 
 class TrajectoryEncoder(nn.Module):
-    """Amortized q(u | x_0:T): a permutation-free summary of a window's tokens."""
+    """Amortized q(u | x_0:T): what the tokens around each effect did over a window, whatever the order of its steps."""
 
-    def __init__(self, channels: int, context_dim: int, width: int, trajectory_dim: int) -> None:
+    def __init__(self, channels: int, context_dim: int, width: int, effect_dim: int, effect_patch: int) -> None:
         super().__init__()
+        self.effect_patch = effect_patch
         self.local = nn.Sequential(nn.Conv2d(2 * channels, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 1), nn.SiLU())
-        self.head = silent(nn.Linear(width + context_dim, 2 * trajectory_dim))
+        self.head = silent(nn.Conv2d(width + context_dim, 2 * effect_dim, 1))
 
     def forward(self, tokens: Tensor, context: Tensor) -> Normal:
-        """Distribution of u (batch, D) given token means (batch, time, channel, y, x) and context (batch, c).
+        """Distribution of u (batch, D, effect_y, effect_x) given token means (batch, time, channel, y, x) and context (batch, c).
 
-        A single frame says nothing about the effect on its future: the answer is then the prior.
+        A single frame says nothing about the effects on its future: the answer is then the prior.
         """
         batch, n_times = tokens.shape[:2]
         if n_times < 2:
-            zeros = tokens.new_zeros(batch, self.head.out_features // 2)
+            ny, nx = (-(-size // self.effect_patch) for size in tokens.shape[-2:])
+            zeros = tokens.new_zeros(batch, self.head.out_channels // 2, ny, nx)
             return Normal(zeros, torch.ones_like(zeros), validate_args=False)
         pairs = torch.cat([tokens[:, :-1], tokens[:, 1:] - tokens[:, :-1]], dim=2)
-        features = self.local(pairs.flatten(0, 1)).mean((2, 3)).reshape(batch, n_times - 1, -1).mean(1)
-        mean, raw = self.head(torch.cat([features, context], dim=1)).chunk(2, dim=1)
+        features = self.local(pairs.flatten(0, 1)).unflatten(0, (batch, n_times - 1)).mean(1)
+        pooled = nn.functional.avg_pool2d(features, self.effect_patch, ceil_mode=True)
+        maps = context[:, :, None, None].expand(-1, -1, *pooled.shape[-2:])
+        mean, raw = self.head(torch.cat([pooled, maps], dim=1)).chunk(2, dim=1)
         return Normal(mean, nn.functional.softplus(raw + 0.5413), validate_args=False)

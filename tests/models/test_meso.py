@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.distributions import Normal
 
 from probtokens.config import StageConfig
+from probtokens.data.dataset import Batch
 from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
 from probtokens.models.state_space import Belief
@@ -28,7 +30,7 @@ def weights(model: MesoTokens, n: int = 2, strength: float = 0.0, coupling: floa
 def test_untrained_coupling_without_strengths_is_the_micro_transition() -> None:
     micro = micro_tokens()
     model = MesoTokens(micro, MESO, 3, GRID.n_times)
-    belief, u, c = lattice(), torch.randn(2, 3), torch.randn(2, 2)
+    belief, u, c = lattice(), torch.randn(2, 3, 1, 1), torch.randn(2, 2)
     ours, theirs = model.dynamics(belief, u, c, weights(model, coupling=1.0)), micro.dynamics(belief, u, c, {})
     torch.testing.assert_close(ours.mean, theirs.mean)
     torch.testing.assert_close(ours.stddev, theirs.stddev)
@@ -36,7 +38,7 @@ def test_untrained_coupling_without_strengths_is_the_micro_transition() -> None:
 
 def test_every_batch_entry_has_its_own_weights() -> None:
     model = meso_tokens()
-    belief, u, c = lattice(), torch.randn(2, 3), torch.randn(2, 2)
+    belief, u, c = lattice(), torch.randn(2, 3, 1, 1), torch.randn(2, 2)
     mixed = weights(model)
     mixed["strengths"][1] = 0.5
     mixed["coupling"][1] = 1.0
@@ -50,7 +52,7 @@ def test_every_batch_entry_has_its_own_weights() -> None:
 
 def test_a_neighbours_certainty_is_heard() -> None:
     model = meso_tokens()
-    belief, u, c = lattice(), torch.randn(2, 3), torch.randn(2, 2)
+    belief, u, c = lattice(), torch.randn(2, 3, 1, 1), torch.randn(2, 2)
     unsure = belief.log_scale.clone()
     unsure[:, :, 1, 2] += 1.0
     w = weights(model, coupling=1.0)
@@ -111,6 +113,47 @@ def test_bad_model_files_are_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"model\.pt: expected a micro model, got an unreadable file"):
         MicroTokens.load(path)
+
+
+@pytest.mark.parametrize("objective", ["elbo", "score"])
+def test_learning_uncertainty_alone_leaves_noiseless_rollouts_as_they_are(objective: str) -> None:
+    model = micro_tokens()
+    stage = StageConfig(name="s", objective=objective, steps=1, horizon=2, batch_size=2, members=2, learn="uncertainty")
+    frames, context = window()
+
+    def rollout(stochastic: bool) -> torch.Tensor:
+        start = Belief.of(torch.zeros(2, 7, 2, 3), Normal(torch.zeros(()), torch.ones(())))
+        u = torch.ones(2, 3, 1, 1) * stochastic
+        transition = model.dynamics(start, u, model.context_vector(context), {})
+        z = transition.mean + transition.stddev * stochastic
+        pixels = model.autoencoder.decode(z)
+        return (pixels.mean + pixels.stddev * stochastic).detach()
+
+    model.begin_stage(stage)
+    noisy, noiseless = rollout(True), rollout(False)
+    model.loss(Batch(frames, context, torch.zeros(2, dtype=torch.long)), stage)["loss"].backward()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter.sub_(0.1 * parameter.grad.sign())
+    assert torch.equal(rollout(False), noiseless)
+    assert not torch.allclose(rollout(True), noisy)
+
+
+def test_noiseless_rollouts_use_the_centre_of_the_weight_posterior() -> None:
+    model = meso_tokens()
+    centre = model.central_weights()
+    draws = model.sample_weights(400)
+    assert {name: value.shape[:2] for name, value in centre.items()} == dict.fromkeys(draws, (1, 1))
+    median = draws["coupling"].median(0).values
+    torch.testing.assert_close(centre["coupling"][0], median, rtol=0.1, atol=0.1)
+    frames, context = window(n_times=2)
+    stage = StageConfig(name="s", objective="mse", steps=1, horizon=1)
+    losses = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        losses.append(model.loss(Batch(frames, context, torch.zeros(2, dtype=torch.long)), stage)["loss"])
+    assert torch.equal(*losses)
 
 
 def test_fine_tuning_lets_the_copies_learn() -> None:

@@ -109,7 +109,7 @@ def test_forecast_is_the_posterior_predictive(tokens: TokenForecaster) -> None:
     pressure = (last[:, :, 1] - 6.0) / 5.0  # a field without bounds, hence without clipping
     expected = x[:, :, -1, 1]
     z = (pressure.mean(0) - expected.mean(0)) / ((pressure.var(0) + expected.var(0)) / 400).sqrt()
-    assert z.std() == pytest.approx(1.0, abs=0.15)
+    assert z.square().mean().sqrt() == pytest.approx(1.0, abs=0.3)  # pixels of a patch are not independent
     assert (pressure.std(0) / expected.std(0)).mean() == pytest.approx(1.0, abs=0.03)
 
 
@@ -151,11 +151,11 @@ class LinearChain:
 
         class NoEffect(nn.Module):
             def forward(self, tokens: Tensor, context: Tensor) -> Normal:
-                return Normal(torch.zeros(len(tokens), 1), torch.ones(len(tokens), 1))
+                return Normal(torch.zeros(len(tokens), 1, 1, 1), torch.ones(len(tokens), 1, 1, 1))
 
         notes = GuideNotes()
         with local_parameters():
-            self.model = TokenModel(Autoencoder(), Dynamics(), 1, notes)
+            self.model = TokenModel(Autoencoder(), Dynamics(), lambda ny, nx: (1, 1, 1), notes)
             self.guide = TokenGuide(Autoencoder(), Dynamics(), NoEffect(), notes)
 
     def log_evidence(self, frames: Tensor) -> float:

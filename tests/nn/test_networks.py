@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from probtokens.nn.autoencoder import TokenAutoencoder
-from probtokens.nn.blocks import ResidualBlock, bounded_scale
+from probtokens.nn.blocks import ResidualBlock, ScaleRange
 from probtokens.nn.coupling import NEIGHBOURS, LowRankAdapters, NeighbourCoupling
 from probtokens.nn.transition import TokenTransition, TrajectoryEncoder
 
@@ -18,18 +18,18 @@ def autoencoder() -> TokenAutoencoder:
 
 def transition(coupled: bool = True, levels: int = 0) -> TokenTransition:
     torch.manual_seed(0)
-    net = TokenTransition([3, 2], condition_dim=4, width=8, blocks=2, levels=levels, coupled=coupled)
+    net = TokenTransition([3, 2], context_dim=1, effect_dim=3, effect_patch=3, width=8, blocks=2, levels=levels, coupled=coupled)
     with torch.no_grad():
         for p in net.parameters():
             p.add_(0.1 * torch.randn_like(p))
     return net
 
 
-def test_fresh_block_is_the_identity_and_bounded_scale_is_bounded() -> None:
+def test_fresh_block_is_the_identity_and_scales_are_bounded() -> None:
     h = torch.randn(2, 8, 3, 4)
     assert torch.equal(ResidualBlock(8, 3)(h, torch.randn(2, 3)), h)
-    scales = bounded_scale(torch.tensor([-1e3, 0.0, 1e3]), 0.01, 4.0)
-    torch.testing.assert_close(scales, torch.tensor([0.01, 0.2, 4.0]))
+    scales = ScaleRange(0.01, 4.0, start=0.05)(torch.tensor([-1e3, 0.0, 1e3]))
+    torch.testing.assert_close(scales, torch.tensor([0.01, 0.05, 4.0]))
 
 
 def test_autoencoder_shapes_and_field_order() -> None:
@@ -81,7 +81,7 @@ def test_wrong_frames_are_named() -> None:
 @pytest.mark.parametrize("levels", [0, 2])
 def test_transition_broadcasts_leading_dimensions(levels: int) -> None:
     net = transition(levels=levels)
-    z, u, c = torch.randn(4, 2, 5, 3, 3), torch.randn(4, 1, 3), torch.randn(2, 1)
+    z, u, c = torch.randn(4, 2, 5, 3, 3), torch.randn(4, 1, 3, 1, 1), torch.randn(2, 1)
     out = net(z, u, c)
     assert out.mean.shape == z.shape
     torch.testing.assert_close(out.mean[3, 1], net(z[3, 1], u[3, 0], c[1]).mean)
@@ -90,7 +90,7 @@ def test_transition_broadcasts_leading_dimensions(levels: int) -> None:
 
 def test_decoupled_transition_keeps_groups_apart() -> None:
     for coupled in (True, False):
-        net, z, u, c = transition(coupled), torch.randn(1, 5, 4, 4), torch.zeros(1, 3), torch.zeros(1, 1)
+        net, z, u, c = transition(coupled), torch.randn(1, 5, 4, 4), torch.zeros(1, 3, 2, 2), torch.zeros(1, 1)
         changed = z.clone()
         changed[:, 3:] += 1.0
         same = torch.equal(net(z, u, c).mean[:, :3], net(changed, u, c).mean[:, :3])
@@ -98,7 +98,7 @@ def test_decoupled_transition_keeps_groups_apart() -> None:
 
 
 def test_transition_is_local_and_moves_with_its_input() -> None:
-    net, u, c = transition(), torch.zeros(1, 3), torch.zeros(1, 1)
+    net, u, c = transition(), torch.zeros(1, 3, 1, 14), torch.zeros(1, 1)
     reach = 1 + 2 * 2
     z = torch.randn(1, 5, 1, 40)
     changed = z.clone()
@@ -111,7 +111,7 @@ def test_transition_is_local_and_moves_with_its_input() -> None:
 
 
 def test_a_u_net_moves_with_its_input_by_its_coarsest_step_and_takes_any_extent() -> None:
-    net, u, c = transition(levels=2), torch.zeros(1, 3), torch.zeros(1, 1)
+    net, u, c = transition(levels=2), torch.zeros(1, 3, 3, 32), torch.zeros(1, 1)
     assert net.adapter_widths == [8, 16, 32, 32, 16, 8]
     z = torch.randn(1, 5, 8, 96)
     shifted = net(z.roll(4, dims=-1), u, c).mean[..., 40:56]
@@ -144,8 +144,30 @@ def test_adapter_is_a_low_rank_kernel() -> None:
     torch.testing.assert_close(adapters.bind(s)[0](h), torch.nn.functional.conv2d(h, kernel, padding=1), rtol=1e-4, atol=1e-5)
 
 
+def test_trajectory_effects_act_where_they_are() -> None:
+    net, c = transition(), torch.zeros(1, 1)
+    assert net.effect_shape(4, 40) == (3, 2, 14)
+    z, u = torch.randn(1, 5, 1, 40), torch.zeros(1, 3, 1, 14)
+    changed = u.clone()
+    changed[..., 7] += 1.0
+    moved = (net(z, u, c).mean != net(z, changed, c).mean).any(1)[0, 0].nonzero().flatten()
+    reach = 3 + 2 * 2  # of the interpolation between effects, then of two blocks
+    assert moved.min() >= 21 - reach
+    assert moved.max() <= 23 + reach
+
+
+def test_the_posterior_of_an_effect_sees_the_tokens_around_it() -> None:
+    net = TrajectoryEncoder(5, 1, 8, 3, effect_patch=2)
+    torch.nn.init.normal_(net.head.weight)
+    tokens, context = torch.randn(1, 4, 5, 5, 8), torch.zeros(1, 1)
+    before = net(tokens, context)
+    assert before.mean.shape == before.stddev.shape == (1, 3, 3, 4)
+    tokens[:, 2, :, 4, 7] += 1.0
+    assert (net(tokens, context).mean != before.mean).any(1)[0].tolist() == [[False] * 4, [False] * 3 + [True], [False] * 3 + [True]]
+
+
 def test_one_frame_says_nothing_about_the_trajectory_effect() -> None:
-    net = TrajectoryEncoder(5, 1, 8, 3)
+    net = TrajectoryEncoder(5, 1, 8, 3, effect_patch=2)
     torch.nn.init.normal_(net.head.weight)
     tokens, context = torch.randn(2, 4, 5, 3, 3), torch.zeros(2, 1)
     prior = net(tokens[:, :1], context)
