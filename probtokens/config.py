@@ -152,8 +152,8 @@ class TokenConfig(Strict):
     transport: bool = True
     width: Count = 64
     group_width: Count = 32
-    encoder_blocks: Count = 2
-    decoder_blocks: Count = 2
+    encoder_blocks: Count = 1
+    decoder_blocks: Count = 1
     transition_blocks: Count = 4
     transition_levels: Annotated[int, Field(ge=0)] = 0
     trajectory_dim: Count = 8
@@ -174,11 +174,15 @@ class MicroConfig(Strict):
 
     tokens: TokenConfig = TokenConfig()
     stages: tuple[StageConfig, ...] = (
-        StageConfig(name="reconstruction", objective="elbo", steps=30, horizon=0, batch_size=64),
-        StageConfig(name="transition", objective="elbo", steps=100, horizon=2, batch_size=12, learning_rate=2e-3),
-        StageConfig(name="short_rollout", objective="mse", steps=150, horizon=3, batch_size=12, learning_rate=2e-3),
-        StageConfig(name="long_rollout", objective="mse", steps=300, horizon=8, batch_size=6),
-        StageConfig(name="spread", objective="score", steps=80, horizon=6, batch_size=6, members=2),
+        StageConfig(name="reconstruction", objective="elbo", steps=25, horizon=0, batch_size=16),
+        StageConfig(name="one_step", objective="mse", steps=200, horizon=1, batch_size=12, learning_rate=2e-3),
+        StageConfig(name="short_rollout", objective="mse", steps=150, horizon=3, batch_size=8, learning_rate=2e-3),
+        StageConfig(name="rollout", objective="mse", steps=350, horizon=8, batch_size=6, learning_rate=2e-3),
+        StageConfig(name="long_rollout", objective="mse", steps=150, horizon=16, batch_size=4),
+        StageConfig(name="inference", objective="elbo", steps=50, horizon=2, batch_size=12, learning_rate=2e-3, learn="uncertainty"),
+        StageConfig(
+            name="spread", objective="score", steps=80, horizon=12, batch_size=4, members=2, learning_rate=2e-3, learn="uncertainty"
+        ),
     )
     weight_decay: NonNegative = 1e-4
 
@@ -195,13 +199,16 @@ class MesoConfig(Strict):
     adapter_rank: Count = 4
     global_scale: Positive = 0.1
     slab_scale: Positive = 1.0
-    coupling_width: Count = 64
+    coupling_width: Count = 16
     guide_rank: Count = 8
     stages: tuple[StageConfig, ...] = (
-        StageConfig(name="coupling", objective="elbo", steps=30, horizon=2, batch_size=3, learning_rate=5e-4),
-        StageConfig(name="short_rollout", objective="mse", steps=80, horizon=4, batch_size=3),
-        StageConfig(name="long_rollout", objective="mse", steps=150, horizon=8, batch_size=2),
-        StageConfig(name="spread", objective="score", steps=70, horizon=8, batch_size=2, members=2),
+        StageConfig(name="short_rollout", objective="mse", steps=100, horizon=4, batch_size=3),
+        StageConfig(name="rollout", objective="mse", steps=100, horizon=8, batch_size=2),
+        StageConfig(name="long_rollout", objective="mse", steps=120, horizon=16, batch_size=2),
+        StageConfig(name="coupling", objective="elbo", steps=30, horizon=1, batch_size=3, learning_rate=2e-3, learn="uncertainty"),
+        StageConfig(
+            name="spread", objective="score", steps=60, horizon=12, batch_size=2, members=2, learning_rate=2e-3, learn="uncertainty"
+        ),
     )
     weight_decay: NonNegative = 0.0
 
@@ -215,7 +222,8 @@ class ParcConfig(Strict):
     stages: tuple[StageConfig, ...] = (
         StageConfig(name="one_step", objective="mse", steps=400, horizon=1, batch_size=4, learning_rate=2e-3),
         StageConfig(name="short_rollout", objective="mse", steps=400, horizon=3, batch_size=2, learning_rate=2e-3),
-        StageConfig(name="rollout", objective="mse", steps=250, horizon=8, batch_size=2),
+        StageConfig(name="rollout", objective="mse", steps=150, horizon=8, batch_size=2),
+        StageConfig(name="long_rollout", objective="mse", steps=100, horizon=16, batch_size=2),
     )
     weight_decay: NonNegative = 0.0
 

@@ -12,7 +12,7 @@ from probtokens.nn.blocks import ResidualBlock, ScaleRange, silent
 from probtokens.nn.lattice import merge_leading
 
 #: Range of the encoder's and the decoder's standard deviations, in units of the normalised latent and field.
-FACTOR_SCALE = ScaleRange(0.01, 3.0, start=0.03)
+FACTOR_SCALE = ScaleRange(0.002, 3.0, start=0.01)
 PIXEL_SCALE = ScaleRange(0.01, 3.0, start=0.03)
 
 #: Components of less spread, in normalised units, are not blown up to unit variance.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from probtokens.nn.blocks import silent
 
-#: Offsets (dy, dx) of the eight neighbours, in the order of the direction axis of the weights.
+#: Offsets (dy, dx) of the eight neighbours, row by row, in the order of the direction axis of the weights.
 NEIGHBOURS: tuple[tuple[int, int], ...] = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 
 
@@ -71,13 +71,13 @@ class NeighbourCoupling(nn.Module):
         for m, s, net in parts:
             sent.append(net(torch.cat([m, s], dim=1)))
         h = torch.stack(sent, dim=1)
-        ny, nx = h.shape[-2:]
-        padded = nn.functional.pad(h, (1, 1, 1, 1))
-        total = torch.zeros_like(h)
-        for number, (dy, dx) in enumerate(NEIGHBOURS):
-            neighbour = padded[..., 1 + dy : 1 + dy + ny, 1 + dx : 1 + dx + nx]
-            total = total + weights[:, :, number, None, None, None] * neighbour
-        return total.flatten(1, 2)
+        batch, groups, width, ny, nx = h.shape
+        # The sum over neighbours is a convolution with a kernel of its own for every batch entry and group.
+        kernel = nn.functional.pad(weights[..., :4], (0, 1)), weights[..., 4:]
+        kernels = torch.cat(kernel, dim=-1).reshape(batch * groups, 1, 3, 3)
+        images = h.permute(2, 0, 1, 3, 4).reshape(width, batch * groups, ny, nx)
+        total = nn.functional.conv2d(images, kernels, padding=1, groups=batch * groups)
+        return total.reshape(width, batch, groups, ny, nx).permute(1, 2, 0, 3, 4).flatten(1, 2)
 
     def forward(self, z: Tensor, mean: Tensor, log_scale: Tensor, weights: Tensor) -> Tensor:
         """Coupling drift (batch, channel, y, x) of flat tokens with their beliefs."""

@@ -14,7 +14,7 @@ from probtokens.nn.lattice import merge_leading
 from probtokens.nn.transport import TokenTransport
 
 #: Range of the process noise's standard deviation, in latent units.
-PROCESS_SCALE = ScaleRange(0.005, 1.5, start=0.02)
+PROCESS_SCALE = ScaleRange(0.001, 1.5, start=0.01)
 
 Adapter = Callable[[Tensor], Tensor]
 

@@ -15,6 +15,9 @@ from probtokens.data.dataset import Batch, StepSampler, WindowDataset
 from probtokens.train.reflection import Reflection
 from probtokens.train.schedules import warmup_cosine
 
+#: Of Adam. A stage has some hundred steps: second moments that remember a thousand would be those of its first ones.
+BETAS = (0.9, 0.99)
+
 
 class StageModule(lightning.LightningModule):
     """One stage of training.
@@ -65,6 +68,6 @@ class StageModule(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW on the parameters that take gradients, with a warm-up and a cosine."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, lr=self.stage.learning_rate, weight_decay=self.weight_decay)
+        optimizer = torch.optim.AdamW(parameters, lr=self.stage.learning_rate, betas=BETAS, weight_decay=self.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, self.stage.steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
