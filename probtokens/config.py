@@ -202,9 +202,9 @@ class MesoConfig(Strict):
     coupling_width: Count = 16
     guide_rank: Count = 8
     stages: tuple[StageConfig, ...] = (
-        StageConfig(name="short_rollout", objective="mse", steps=100, horizon=4, batch_size=3),
-        StageConfig(name="rollout", objective="mse", steps=100, horizon=8, batch_size=2),
-        StageConfig(name="long_rollout", objective="mse", steps=120, horizon=16, batch_size=2),
+        StageConfig(name="short_rollout", objective="mse", steps=80, horizon=4, batch_size=3),
+        StageConfig(name="rollout", objective="mse", steps=90, horizon=8, batch_size=2),
+        StageConfig(name="long_rollout", objective="mse", steps=160, horizon=16, batch_size=2),
         StageConfig(name="coupling", objective="elbo", steps=30, horizon=1, batch_size=3, learning_rate=2e-3, learn="uncertainty"),
         StageConfig(
             name="spread", objective="score", steps=60, horizon=12, batch_size=2, members=2, learning_rate=2e-3, learn="uncertainty"

@@ -72,8 +72,9 @@ class MesoTokens(TokenForecaster):
         self.config = config
         self.population = (n_simulations, n_times)
         channels = [group.channels for group in self.tokens.groups]
-        self.autoencoder = copy.deepcopy(micro.autoencoder)
-        self.dynamics = CoupledDynamics(copy.deepcopy(micro.transition), channels, config)
+        # Copied together: the transition's transport uses the autoencoder's linear maps.
+        self.autoencoder, transition = copy.deepcopy((micro.autoencoder, micro.transition))
+        self.dynamics = CoupledDynamics(transition, channels, config)
         self.trajectory_encoder = copy.deepcopy(micro.trajectory_encoder)
         n_strengths = self.dynamics.adapters.n_strengths
         with local_parameters():

@@ -84,8 +84,6 @@ class MicroTokens(TokenForecaster):
         """Start the tokens at the principal components of the training patches, before any training."""
         frames = (torch.tensor(trajectories.frames(i)) for i in range(len(trajectories)))
         self.autoencoder.initialise(map(self.normalizer.normalize, frames))
-        if self.transition.transport is not None:
-            self.transition.transport.initialise(self.autoencoder)
 
     def _transport(self) -> TokenTransport | None:
         """Transport with the material, where tokens may see each other's fields and the data have its velocity."""
@@ -95,8 +93,7 @@ class MicroTokens(TokenForecaster):
         positions = [names.index(name) for name in VELOCITY]
         cells = self.grid.time_step / self.grid.spacing
         mean, scale = ((part[positions] * cells).tolist() for part in (self.normalizer.field_mean, self.normalizer.field_scale))
-        channels = sum(group.channels for group in self.tokens.groups)
-        return TokenTransport(channels, len(names), self.tokens.patch, positions, mean, scale)
+        return TokenTransport(self.autoencoder, positions, mean, scale)
 
     def save(self, path: Path) -> None:
         """Write weights, configuration, normalisation and grid to one file, whole or not at all."""

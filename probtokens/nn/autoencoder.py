@@ -153,6 +153,20 @@ class TokenAutoencoder(nn.Module):
         shape = (*leading, *mean.shape[1:])
         return Normal(mean.reshape(shape), scale.reshape(shape), validate_args=False)
 
+    def linear_decode(self, z: Tensor) -> Tensor:
+        """Linear part of the decoded mean: frames (batch, field, y, x) of tokens (batch, channel, token_y, token_x)."""
+        pieces = zip(self.decoders, z.split(self.channels, dim=1), strict=True)
+        parts = [nn.functional.pixel_shuffle(net.get_submodule("linear")(piece), self.patch) for net, piece in pieces]
+        return torch.cat(parts, dim=1)[:, self.field_order]
+
+    def linear_encode(self, change: Tensor) -> Tensor:
+        """Change of tokens (batch, channel, token_y, token_x) that goes with one of frames (batch, field, y, x), without correction."""
+        parts = [
+            nn.functional.conv2d(nn.functional.pixel_unshuffle(change[:, group], self.patch), net.get_parameter("linear.weight"))
+            for net, group in zip(self.encoders, self.field_groups, strict=True)
+        ]
+        return torch.cat(parts, dim=1)
+
     @torch.no_grad()
     def initialise(self, trajectories: Iterable[Tensor]) -> None:
         """Start from the principal components of patches, scaled to unit variance.

@@ -11,7 +11,7 @@ from typing import Any
 from probtokens.pipeline.stage import Stage
 
 #: Raise it when files written by an older version of the package can no longer be used.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def fingerprint(stage: str, settings: Mapping[str, Any], needs: Mapping[str, str]) -> str:

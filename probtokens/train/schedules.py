@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 
-def warmup_cosine(step: int, n_steps: int, warmup: float = 0.05, floor: float = 0.02) -> float:
+def warmup_cosine(step: int, n_steps: int, warmup: float = 0.1, floor: float = 0.02) -> float:
     """Factor on the learning rate: linear warm-up, then half a cosine down to ``floor``.
 
     Parameters

@@ -108,7 +108,7 @@ def test_bad_model_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="found no file"):
         MicroTokens.load(path)
     micro_tokens().save(path)
-    with pytest.raises(ValueError, match="expected format 1 of kind 'meso', got format 1 of kind 'micro'"):
+    with pytest.raises(ValueError, match="expected format 2 of kind 'meso', got format 2 of kind 'micro'"):
         MesoTokens.load(path)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"model\.pt: expected a micro model, got an unreadable file"):
@@ -159,3 +159,15 @@ def test_noiseless_rollouts_use_the_centre_of_the_weight_posterior() -> None:
 def test_fine_tuning_lets_the_copies_learn() -> None:
     model = MesoTokens(micro_tokens(), MESO.model_copy(update={"fine_tune": True}), 3, GRID.n_times)
     assert all(p.requires_grad for p in model.parameters())
+
+
+def test_the_copied_transport_moves_with_the_copied_autoencoder() -> None:
+    micro = micro_tokens()
+    model = MesoTokens(micro, MESO, 3, GRID.n_times)
+    z = torch.randn(1, 7, 2, 3)
+    before = model.transition.transport(z)
+    torch.testing.assert_close(before, micro.transition.transport(z))
+    with torch.no_grad():
+        model.autoencoder.decoders[0].linear.weight.mul_(2.0)
+    assert not torch.allclose(model.transition.transport(z), before)
+    torch.testing.assert_close(micro.transition.transport(z), before)
