@@ -11,7 +11,7 @@ from tests.models.builders import MEAN, SCALE, normalizer
 
 @pytest.mark.parametrize(
     ("step", "expected"),
-    [(0, 0.2), (1, 0.4), (4, 1.0), (5, 1.0), (52, 0.51), (99, 0.02), (150, 0.02)],
+    [(0, 0.1), (1, 0.2), (9, 1.0), (10, 1.0), (54, 0.52), (99, 0.02), (150, 0.02)],
 )
 def test_warmup_cosine_by_table(step: int, expected: float) -> None:
     assert warmup_cosine(step, 100) == pytest.approx(expected, abs=0.01)
