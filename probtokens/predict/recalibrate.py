@@ -55,6 +55,7 @@ class Recalibration:
 
         Where the factor differs from 1, values beyond the field's physical bounds are set to the bound (no
         negative temperature, no fraction outside [0, 1]); that trims the tail and moves the mean inward a little.
+        Members at a bound stay there: a crystal without pores has a solid fraction of exactly one.
         """
         factor = self.factor(field.name, lead)
         if factor == 1 or len(prediction) == 1:
@@ -65,6 +66,9 @@ class Recalibration:
         scaled += mean
         if field.lower is not None or field.upper is not None:
             np.clip(scaled, field.lower, field.upper, out=scaled)
+            for bound in (field.lower, field.upper):
+                if bound is not None:
+                    scaled[prediction == bound] = bound
         return scaled
 
     def apply_to(self, slab: Slab) -> Slab:

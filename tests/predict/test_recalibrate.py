@@ -89,6 +89,17 @@ def test_apply_scales_anomalies_keeps_mean_order_and_bounds():
     assert free.dtype == np.float32
 
 
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_members_at_a_bound_stay_there_and_the_others_move(factor):
+    members = np.float32([[1.0, 1.0], [0.8, 0.0], [1.0, 0.4]])
+    recalibration = Recalibration("tokens", 3, {"solid_fraction": [factor]})
+    scaled = recalibration.apply(members, field_spec("solid_fraction"), 1)
+    at_bound = (members == 0) | (members == 1)
+    assert np.array_equal(scaled[at_bound], members[at_bound])
+    assert (scaled[~at_bound] != members[~at_bound]).all()
+    assert np.array_equal(np.argsort(scaled, axis=0, kind="stable"), np.argsort(members, axis=0, kind="stable"))
+
+
 def test_unknown_field_or_lead_is_an_error():
     recalibration = Recalibration("m", 3, {"temperature": [1.5]})
     for field, lead in (("pressure", 1), ("temperature", 0)):
