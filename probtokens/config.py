@@ -6,12 +6,14 @@ A recipe is a YAML file with any subset of these keys. ``load_config`` reads it,
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -287,20 +289,37 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
         If the file is missing or not a mapping, an override has no ``=``, a key is unknown or a
         value does not fit; the message names the file, the key, what was expected and what came.
     """
-    source = str(path) if path is not None else "defaults"
+    source = str(path) if path is not None else "overrides"
     raw = _read_yaml(path) if path is not None else {}
     for override in overrides:
         _apply_override(raw, override)
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        lines = (f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']} (got {e['input']!r})" for e in error.errors())
-        raise ValueError(f"{source}: " + "; ".join(lines)) from None
+        if path is not None and overrides:
+            source = f"{source} with {' '.join(f'--set {override}' for override in overrides)}"
+        raise ValueError(f"{source}: " + "; ".join(map(_describe, error.errors()))) from None
 
 
 def dump_config(config: Config) -> str:
     """Resolved configuration as YAML that ``load_config`` reads back unchanged."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def _describe(error: ErrorDetails) -> str:
+    """One validation error: the key, what was expected and what came; for an unknown key the known ones nearby."""
+    loc = [str(part) for part in error["loc"]]
+    key = ".".join(loc) or "config"
+    if error["type"] != "extra_forbidden":
+        return f"{key}: {error['msg']} (got {error['input']!r})"
+    section: Any = Config
+    for part in loc[:-1]:
+        field = section.model_fields.get(part) if isinstance(section, type) and issubclass(section, BaseModel) else None
+        section = field.annotation if field is not None else None
+    known = sorted(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
+    close = difflib.get_close_matches(loc[-1], known, n=1, cutoff=0.75)
+    hint = f"; did you mean {close[0]!r}?" if close else f", expected one of {known}" if known else ""
+    return f"{key}: no such key (got {error['input']!r}){hint}"
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -45,15 +45,29 @@ def test_a_missing_recipe(call, tmp_path):
 
 def test_an_unknown_key(call):
     call.recipe.write_text("rollout: {member: 8}\n")
-    fails_in_one_line(call("run", call.recipe, "--out", call.out), call.recipe, "rollout.member", "not permitted", "8")
+    fails_in_one_line(
+        call("run", call.recipe, "--out", call.out), call.recipe, "rollout.member: no such key (got 8); did you mean 'members'?"
+    )
 
 
 def test_a_bad_override(call):
     fails_in_one_line(call("run", call.recipe, "--out", call.out, "--set", "rollout.members=1"), "rollout.members", "got 1")
 
 
-def test_a_missing_data_folder(call, tmp_path):
-    result = call("simulate", call.recipe, "--out", call.out, "--set", f"data.meso={tmp_path / 'absent'}", "--set", "data.micro=/absent")
+def test_an_unknown_key_in_an_override_names_the_override(call):
+    fails_in_one_line(call("run", call.recipe, "--out", call.out, "--set", "sed=1"), call.recipe, "--set sed=1", "did you mean 'seed'?")
+
+
+@pytest.mark.parametrize("scale", ["micro", "meso"])
+def test_a_missing_data_folder_is_refused_before_anything_is_made(call, tmp_path, scale):
+    result = call("run", call.recipe, "--out", call.out, "--set", f"data.{scale}={tmp_path / 'absent'}")
+    fails_in_one_line(result, f"data.{scale}: ", tmp_path / "absent", "expected a folder of simulations, found none")
+    assert not call.out.exists()
+
+
+def test_a_data_folder_without_splits(call, tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = call("simulate", call.recipe, "--out", call.out, *(f"--set=data.{scale}={tmp_path / 'empty'}" for scale in ("micro", "meso")))
     fails_in_one_line(result, "expected a folder", "train")
 
 

@@ -48,8 +48,8 @@ def test_settings_cannot_be_changed_afterwards():
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("colour: red", ["colour", "not permitted", "'red'"]),
-        ("rollout: {member: 8}", ["rollout.member", "not permitted"]),
+        ("colour: red", ["colour: no such key (got 'red'), expected one of ['data'"]),
+        ("rollout: {member: 8}", ["rollout.member: no such key (got 8); did you mean 'members'?"]),
         ("rollout: {members: 1}", ["rollout.members", "greater than or equal to 2", "got 1"]),
         ("rollout: {members: many}", ["rollout.members", "valid integer", "'many'"]),
         ("simulate: {micro: {shock_pressure: {low: 5, high: 4}}}", ["simulate.micro.shock_pressure", "low <= high", "5.0 > 4.0"]),

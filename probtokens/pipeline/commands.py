@@ -46,7 +46,10 @@ def run_stages(command: str, recipe: Path, out: Path, overrides: Sequence[str] =
 
 
 def _resolved(recipe: Path, overrides: Sequence[str]) -> Config:
-    """Recipe with absolute data paths, so that the saved one holds from any working folder."""
+    """Recipe with absolute data paths, so that the saved one holds from any working folder; given folders must exist."""
     config = load_config(recipe, overrides)
     given = {scale: path.absolute() for scale in ("micro", "meso") if (path := getattr(config.data, scale)) is not None}
+    for scale, path in given.items():
+        if not path.is_dir():
+            raise ValueError(f"data.{scale}: {path}: expected a folder of simulations, found none")
     return config.model_copy(update={"data": config.data.model_copy(update=given)})

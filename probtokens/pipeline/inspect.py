@@ -43,7 +43,9 @@ def describe(path: Path, screen: rich.console.Console | None = None) -> None:
     elif shards := _shards(path):
         describe_files(path, shards, screen)
     else:
-        raise ValueError(f"{path}: expected a run folder, HDF5 files, a rollout or a scores file, found none of them")
+        inside = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))[:8] if path.is_dir() else []
+        hint = f"; inspect one of {inside} in it?" if inside else ""
+        raise ValueError(f"{path}: expected a run folder, HDF5 files, a rollout (.zarr) or a scores file, found none of them{hint}")
 
 
 def _shards(path: Path) -> list[Path]:
