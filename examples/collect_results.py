@@ -1,4 +1,4 @@
-"""Copy what the documentation shows from a finished run: scores, configuration, stage records, one picture, one table.
+"""Copy what the documentation shows from a finished run: scores, configuration, stage records, one picture, tables.
 
 python examples/collect_results.py runs/quick docs/results/quick
 """
@@ -30,6 +30,22 @@ def table(scores: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def hotspot_table(scores: dict) -> str:
+    """Hot-spot scores of all models as a Markdown table."""
+    lines = [
+        "| model | area CRPS [µm²] | 90 % covers | true / forecast area at the end [µm²] | temperature CRPS [K] | 90 % covers |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, model in scores["models"].items():
+        area, temperature = model["hotspot"]["area"], model["hotspot"]["temperature"]
+        truth, forecast = (sum(curve[-1] for curve in area["curves"][key]) / len(area["curves"][key]) for key in ("truth", "mean"))
+        cover = ["–" if part["coverage_90"] is None else f"{part['coverage_90']:.2f}" for part in (area, temperature)]
+        lines.append(
+            f"| {name} | {area['crps']:.2f} | {cover[0]} | {truth:.2f} / {forecast:.2f} | {temperature['crps']:.0f} | {cover[1]} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a finished run")
@@ -43,7 +59,9 @@ def main() -> None:
     for record in records.values():
         record.pop("outputs", None)
     (args.out / "stages.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-    (args.out / "temperature.md").write_text(table(load_scores(args.run / "scores.json")), encoding="utf-8")
+    scores = load_scores(args.run / "scores.json")
+    (args.out / "temperature.md").write_text(table(scores), encoding="utf-8")
+    (args.out / "hotspots.md").write_text(hotspot_table(scores), encoding="utf-8")
     hero_figure(args.run, args.out / "rollout.png")
     print(f"wrote {args.out}")
 

@@ -35,6 +35,7 @@ def test_make_targets_exist(page):
     assert set(re.findall(r"\bmake ([a-z-]+)", blocks(page, "sh"))) <= targets
 
 
-def test_the_table_in_the_readme_is_the_one_that_was_collected():
-    table = Path("docs/results/quick/temperature.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["temperature", "hotspots"])
+def test_the_tables_in_the_readme_are_those_that_were_collected(name):
+    table = Path(f"docs/results/quick/{name}.md").read_text(encoding="utf-8")
     assert table in Path("README.md").read_text(encoding="utf-8")
