@@ -94,6 +94,14 @@ def plan(campaign: CampaignConfig, out_dir: Path, seed: int) -> list[Shard]:
     return shards
 
 
+def draw(shard: Shard, campaign: CampaignConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Shock pressures [GPa] (simulation,) and gas volume fractions (simulation, y, x) of a shard."""
+    generator = np.random.default_rng(shard.seed)
+    pressure = generator.uniform(campaign.shock_pressure.low, campaign.shock_pressure.high, shard.size)
+    pores = [pore_fraction(campaign.ny, campaign.nx, campaign.spacing, campaign.microstructure, generator) for _ in range(shard.size)]
+    return pressure, np.stack(pores)
+
+
 def batch_size(sizes: list[int], cells: int) -> int:
     """Simulations computed together, one number for the whole campaign.
 
@@ -147,11 +155,7 @@ def _simulate(
     progress: Callable[[str], None] | None,
 ) -> BatchResult:
     """Run a shard in batches of equal size and drop what fills up the last one."""
-    generator = np.random.default_rng(shard.seed)
-    pressure = generator.uniform(campaign.shock_pressure.low, campaign.shock_pressure.high, shard.size)
-    porosity = np.stack(
-        [pore_fraction(campaign.ny, campaign.nx, campaign.spacing, campaign.microstructure, generator) for _ in range(shard.size)]
-    )
+    pressure, porosity = draw(shard, campaign)
     parts = []
     for start in range(0, shard.size, batch):
         chosen = np.minimum(np.arange(start, start + batch), shard.size - 1)
