@@ -84,6 +84,23 @@ def inspect(
         describe(path)
 
 
+@app.command()
+def verify(
+    part: Annotated[Literal["simulator"], typer.Argument(help="What to verify.")],
+    case: Annotated[list[str] | None, typer.Option("--case", metavar="NAME", help="Run this case only; may be repeated.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", metavar="PATH", help="Write all numbers to this file.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Compare with exact and independent references; fails if any check does."""
+    with _errors_reported(debug):
+        from probtokens.verify.run import choose, run_cases
+        from probtokens.verify.simulator import CASES
+
+        passed = run_cases(choose({"simulator": CASES}[part], case or ()), json)
+    if not passed:
+        raise typer.Exit(1)
+
+
 @app.callback(invoke_without_command=True)
 def _root(version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
     if version:

@@ -67,16 +67,29 @@ class CampaignConfig(Strict):
 
 
 class PhysicsConfig(Strict):
-    """Reactive-flow model shared by all campaigns."""
+    """Reactive-flow model shared by all campaigns; docs/simulator.md describes the choices.
+
+    ``viscosity`` is the melt's in Pa·s. ``frame`` is that in which shocked material rests (``piston``) or
+    undisturbed material does (``laboratory``). The edge that the shock runs to is ``far`` (the crystal
+    goes on), ``open`` or a ``wall``; the two edges along its way are ``wall`` or ``periodic``.
+    """
 
     eos: Literal["menikoff_sewell", "lasl"] = "menikoff_sewell"
-    kinetics: Literal["tarver", "none"] = "tarver"
+    kinetics: Literal["tarver", "arrhenius", "none"] = "tarver"
     viscosity: NonNegative = 0.1
     frame: Literal["piston", "laboratory"] = "piston"
+    right: Literal["far", "open", "wall"] = "far"
+    lateral: Literal["wall", "periodic"] = "wall"
     kapila: bool = True
     cfl: Annotated[float, Field(gt=0, le=0.9)] = 0.4
     dtype: Literal["float32", "float64"] = "float32"
     compile: bool = True
+
+    @model_validator(mode="after")
+    def _wall_ahead_rests(self) -> PhysicsConfig:
+        if self.right == "wall" and self.frame == "piston":
+            raise ValueError("right: expected far or open with frame piston, got wall, from which the moving crystal would tear off")
+        return self
 
 
 class SimulateConfig(Strict):

@@ -171,7 +171,6 @@ def _simulate(
 
 
 def _write(shard: Shard, result: BatchResult, name: str, campaign: CampaignConfig, physics: PhysicsConfig, digest: str) -> None:
-    left = "WALL" if physics.frame == "piston" else "OPEN"
     write_shard(
         shard.path,
         result.frames,
@@ -179,9 +178,16 @@ def _write(shard: Shard, result: BatchResult, name: str, campaign: CampaignConfi
         scalars=result.scalars,
         units=FIELD_UNITS | SCALAR_UNITS,
         dataset_name=name,
-        boundary={"left": left, "right": "OPEN", "bottom": "WALL", "top": "WALL"},
+        boundary=_stored_boundary(physics),
         attributes={"config_digest": digest, "physics": physics.model_dump_json()},
     )
+
+
+def _stored_boundary(physics: PhysicsConfig) -> dict[str, str]:
+    """Edges in The Well's terms, which has no given states: what lets material through is open."""
+    lateral = physics.lateral.upper()
+    left = "WALL" if physics.frame == "piston" else "OPEN"
+    return {"left": left, "right": "WALL" if physics.right == "wall" else "OPEN", "bottom": lateral, "top": lateral}
 
 
 def _grid(campaign: CampaignConfig) -> Grid:

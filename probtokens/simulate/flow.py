@@ -16,7 +16,7 @@ from torch import Tensor
 
 from probtokens.simulate.boundaries import Boundaries, pad
 from probtokens.simulate.eos import AMBIENT_TEMPERATURE, MieGruneisen
-from probtokens.simulate.kinetics import Fractions, Tarver
+from probtokens.simulate.kinetics import Fractions, Kinetics
 from probtokens.simulate.mixture import Acoustics, Mixture, Primitive, State
 from probtokens.simulate.reconstruct import faces
 from probtokens.simulate.riemann import hllc
@@ -44,7 +44,7 @@ class FlowModel:
     spacing: float
     viscosity: float = 0.0
     viscous_density: float = 1.0
-    kinetics: Tarver | None = None
+    kinetics: Kinetics | None = None
     heat_exchange: float = 0.0
 
     def euler(self, state: State, outside: State | None, time_step: Tensor) -> Stage:

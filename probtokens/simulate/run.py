@@ -15,7 +15,7 @@ from probtokens.simulate.boundaries import Boundaries, Kind
 from probtokens.simulate.eos import PORE_GAS, hmx
 from probtokens.simulate.flow import FlowModel
 from probtokens.simulate.initial import shocked_crystal
-from probtokens.simulate.kinetics import Tarver
+from probtokens.simulate.kinetics import hmx_kinetics
 from probtokens.simulate.mixture import Mixture, State
 from probtokens.simulate.solver import Solver
 
@@ -49,11 +49,11 @@ def build_solver(physics: PhysicsConfig, spacing: float) -> Solver:
     left: Kind = "wall" if physics.frame == "piston" else "inflow"
     model = FlowModel(
         mixture=Mixture(hmx(physics.eos), PORE_GAS, kapila=physics.kapila),
-        boundaries=Boundaries(left=left, right="far", bottom="wall", top="wall"),
+        boundaries=Boundaries(left=left, right=physics.right, bottom=physics.lateral, top=physics.lateral),
         spacing=spacing,
         viscosity=physics.viscosity,
         viscous_density=hmx(physics.eos).rho0,
-        kinetics=Tarver() if physics.kinetics == "tarver" else None,
+        kinetics=hmx_kinetics(physics.kinetics),
         heat_exchange=HEAT_EXCHANGE,
     )
     return Solver(model, cfl=physics.cfl, compiled=physics.compile)
@@ -88,12 +88,12 @@ def run_batch(
     outside = State(*(value.to(device) for value in outside))
     start = _totals(solver.model, state)
     outflow = torch.zeros_like(start)
-    frames = [_observe(solver.model, state)]
+    frames = [observe(solver.model, state)]
     speed = None
     for index in range(1, grid.n_times):
         state, lost, speed = solver.advance(state, outside, grid.time_step, speed)
         outflow += lost / grid.spacing
-        frames.append(_observe(solver.model, state))
+        frames.append(observe(solver.model, state))
         if progress is not None:
             progress(f"frame {index + 1}/{grid.n_times}: hottest {float(frames[-1]['temperature'].max()):.0f} K")
     stacked = {name: np.stack([frame[name] for frame in frames], axis=1) for name in FIELD_UNITS}
@@ -116,7 +116,7 @@ def _totals(model: FlowModel, state: State) -> Tensor:
 
 
 @torch.no_grad()
-def _observe(model: FlowModel, state: State) -> dict[str, np.ndarray]:
+def observe(model: FlowModel, state: State) -> dict[str, np.ndarray]:
     """Stored fields, float32 (simulation, y, x).
 
     ``temperature`` is that of :meth:`Mixture.temperature`; ``reacted_fraction`` the mass of final

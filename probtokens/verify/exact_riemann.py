@@ -1,4 +1,4 @@
-"""Exact Riemann solver for two stiffened gases, independent of the package (Toro 2009, ch. 4)."""
+"""Exact Riemann solver for two stiffened gases (Toro 2009, ch. 4); shares nothing with the simulator."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from scipy.optimize import brentq
 
 @dataclass(frozen=True)
 class Gas:
+    """State of a stiffened gas p = (γ − 1) ρe − γ π on one side of the membrane, in any consistent units."""
+
     gamma: float
     stiffness: float
     density: float
@@ -18,6 +20,7 @@ class Gas:
 
     @property
     def sound_speed(self) -> float:
+        """Speed of sound."""
         return math.sqrt(self.gamma * (self.pressure + self.stiffness) / self.density)
 
     def velocity_change(self, p: float) -> float:
@@ -29,6 +32,7 @@ class Gas:
         return 2.0 * self.sound_speed / (g - 1.0) * ((target / total) ** ((g - 1.0) / (2.0 * g)) - 1.0)
 
     def star_density(self, p: float) -> float:
+        """Density behind the wave that brings this side to pressure ``p``."""
         ratio = (p + self.stiffness) / (self.pressure + self.stiffness)
         if p > self.pressure:
             k = (self.gamma - 1.0) / (self.gamma + 1.0)
@@ -56,11 +60,20 @@ class Star:
 
 
 def solve(left: Gas, right: Gas) -> Star:
+    """Solve the Riemann problem.
+
+    Raises
+    ------
+    ValueError
+        If the waves are not a rarefaction to the left and a shock to the right.
+    """
+
     def excess(p: float) -> float:
         return left.velocity_change(p) + right.velocity_change(p) + right.velocity - left.velocity
 
     p = brentq(excess, 1e-12, 10.0 * max(left.pressure, right.pressure), xtol=1e-16, rtol=1e-14)
-    assert right.pressure < p < left.pressure
+    if not right.pressure < p < left.pressure:
+        raise ValueError(f"Riemann problem: expected p* between {right.pressure:g} and {left.pressure:g}, got {p:g}")
     u = left.velocity - left.velocity_change(p)
     inside = left.star_density(p)
     sound = math.sqrt(left.gamma * (p + left.stiffness) / inside)

@@ -1,0 +1,1 @@
+"""Verification: what the package computes against exact and independent references."""

@@ -1,0 +1,98 @@
+"""Transport: isolated interfaces, order of accuracy, conservation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from probtokens.simulate.boundaries import Boundaries
+from probtokens.simulate.eos import MENIKOFF_SEWELL, PORE_GAS, StiffenedGas, ambient_density
+from probtokens.simulate.flow import FlowModel
+from probtokens.simulate.initial import shocked_crystal
+from probtokens.simulate.kinetics import Tarver
+from probtokens.simulate.mixture import Mixture, Phases, State
+from probtokens.simulate.solver import Solver
+from probtokens.verify.check import Check
+
+_PERIODIC = Boundaries("periodic", "periodic", "periodic", "periodic")
+_SPACING = 0.04
+
+
+def soft_disc(ny: int, nx: int) -> np.ndarray:
+    """Gas fraction (1, y, x) of a round pore, half as wide as the domain is high, with an edge of some cells."""
+    y, x = np.meshgrid(np.arange(ny) - ny / 2, np.arange(nx) - nx / 2, indexing="ij")
+    return 1e-6 + 0.999 / (1.0 + np.exp(-2.0 * (0.25 * ny - np.hypot(y, x))))[None]
+
+
+def moving_interface() -> Sequence[Check]:
+    """A pore carried across the grid in uniform pressure and velocity must leave both as they are."""
+    mixture = Mixture(MENIKOFF_SEWELL, PORE_GAS)
+    gas = torch.from_numpy(soft_disc(24, 32))
+    one = torch.ones_like(gas)
+    pressure, velocity = 1e-2, (-1.4, 0.7)
+    solid = ambient_density(MENIKOFF_SEWELL, pressure)
+    state = mixture.state(Phases(gas, solid * one, 1e-2 * one, velocity[0] * one, velocity[1] * one, pressure * one))
+    state, _, _ = Solver(FlowModel(mixture, _PERIODIC, _SPACING)).advance(state, None, 0.1)
+    cells, _ = mixture.primitive(state)
+    return (
+        Check("pressure, largest deviation", "GPa", 0.0, float((cells.pressure - pressure).abs().max()), 1e-11, "absolute"),
+        Check("velocity x, largest deviation", "km/s", 0.0, float((cells.velocity_x - velocity[0]).abs().max()), 1e-11, "absolute"),
+        Check("velocity y, largest deviation", "km/s", 0.0, float((cells.velocity_y - velocity[1]).abs().max()), 1e-11, "absolute"),
+        Check("gas fraction, change where the pore was", "1", 0.1, float((cells.gas - gas).abs().max()), relation="at_least"),
+    )
+
+
+def advection_error(cells: int, direction: tuple[float, float] = (1.0, 0.0)) -> float:
+    """Mean absolute error of density after a smooth wave has crossed the unit domain once, along ``direction``."""
+    mixture = Mixture(StiffenedGas(1.4), StiffenedGas(1.4))
+    rows = 4 if direction[1] == 0.0 else cells
+    x, y = ((torch.arange(n, dtype=torch.float64) + 0.5) / cells for n in (cells, rows))
+    phase = direction[0] * x[None, None, :] + direction[1] * y[None, :, None]
+    density = 1.0 + 0.2 * torch.sin(2.0 * torch.pi * phase.expand(1, rows, cells))
+    one = torch.ones_like(density)
+    state = mixture.state(Phases(1e-6 * one, density, one, direction[0] * one, direction[1] * one, one))
+    new, _, _ = Solver(FlowModel(mixture, _PERIODIC, spacing=1.0 / cells)).advance(state, None, 1.0)
+    return float((new.solid_mass - state.solid_mass).abs().mean())
+
+
+def smooth_advection() -> Sequence[Check]:
+    """Order of accuracy of a smooth density wave carried along an axis and along the diagonal."""
+    along = np.log2(advection_error(40) / advection_error(80))
+    diagonal = np.log2(advection_error(48, (1.0, 1.0)) / advection_error(96, (1.0, 1.0)))
+    return (
+        Check("order along x", "1", 1.8, float(along), relation="at_least"),
+        Check("order along the diagonal", "1", 1.8, float(diagonal), relation="at_least"),
+    )
+
+
+def conservation() -> Sequence[Check]:
+    """Mass, momentum and energy of a pore that collapses and burns, in a periodic and in a closed domain."""
+    checks = []
+    for name, boundaries in (("periodic", _PERIODIC), ("closed", Boundaries())):
+        model = FlowModel(Mixture(MENIKOFF_SEWELL, PORE_GAS), boundaries, _SPACING, 0.1, 1.9, Tarver(), heat_exchange=20.0)
+        state, _ = shocked_crystal(soft_disc(16, 24), np.array([28.0]), model.mixture, _SPACING, "piston", torch.float64)
+        new, _, _ = Solver(model).advance(state, None, 0.1)
+        before, after = _totals(model, state), _totals(model, new)
+        scale = before | dict.fromkeys(("momentum x", "momentum y"), before["mass"])  # momenta: per mass · 1 km/s
+        kept = ("mass", "momentum x", "momentum y", "energy") if name == "periodic" else ("mass", "energy")
+        checks += [
+            Check(
+                f"{quantity}, {name}, relative change", "1", 0.0, (after[quantity] - before[quantity]) / scale[quantity], 1e-10, "absolute"
+            )
+            for quantity in kept
+        ]
+        burnt = 1.0 - float((new.species_a / new.solid_mass).min())
+        checks.append(Check(f"fraction of A that reacted somewhere, {name}", "1", 0.03, burnt, relation="at_least"))
+    return checks
+
+
+def _totals(model: FlowModel, state: State) -> dict[str, float]:
+    quantities = {
+        "mass": state.solid_mass + state.gas_mass,
+        "momentum x": state.momentum_x,
+        "momentum y": state.momentum_y,
+        "energy": model.total_energy(state),
+    }
+    return {name: float(value.sum()) for name, value in quantities.items()}
