@@ -65,6 +65,13 @@ def test_a_missing_data_folder_is_refused_before_anything_is_made(call, tmp_path
     assert not call.out.exists()
 
 
+def test_a_missing_image_is_refused_before_anything_is_made(call, tmp_path):
+    image = f"simulate.meso.microstructure.image={{path: {tmp_path / 'absent.png'}, pixel_size: 0.02}}"
+    result = call("run", call.recipe, "--out", call.out, "--set", image)
+    fails_in_one_line(result, "simulate.meso.microstructure.image.path: ", tmp_path / "absent.png", "found no file")
+    assert not call.out.exists()
+
+
 def test_a_data_folder_without_splits(call, tmp_path):
     (tmp_path / "empty").mkdir()
     result = call("simulate", call.recipe, "--out", call.out, *(f"--set=data.{scale}={tmp_path / 'empty'}" for scale in ("micro", "meso")))
