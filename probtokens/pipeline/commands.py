@@ -10,9 +10,10 @@ import rich.console
 from probtokens.config import CampaignConfig, Config, load_config
 from probtokens.evaluate import load_scores
 from probtokens.pipeline.console import Console
-from probtokens.pipeline.engine import execute
+from probtokens.pipeline.engine import execute, require_usable
 from probtokens.pipeline.folder import SCALES, RunFolder
 from probtokens.pipeline.graph import build_stages, required, run_by
+from probtokens.pipeline.preview import write_preview
 from probtokens.pipeline.table import score_table
 
 
@@ -43,6 +44,19 @@ def run_stages(command: str, recipe: Path, out: Path, overrides: Sequence[str] =
     config, folder = _resolved(recipe, overrides), RunFolder(out)
     stages = build_stages(config, folder)
     execute(folder, config, stages, Console(), run_by(stages, command))
+
+
+def preview_simulations(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> None:
+    """Draw the microstructures that ``simulate`` would run, without running anything.
+
+    Raises
+    ------
+    ValueError
+        As :func:`run_stages`, and if a microstructure cannot be drawn.
+    """
+    config, folder = _resolved(recipe, overrides), RunFolder(out)
+    require_usable(folder)
+    write_preview(config, folder, rich.console.Console(highlight=False, soft_wrap=True))
 
 
 def _resolved(recipe: Path, overrides: Sequence[str]) -> Config:

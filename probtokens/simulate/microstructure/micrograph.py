@@ -33,7 +33,7 @@ def crop(ny: int, nx: int, spacing: float, config: MicrostructureConfig, generat
     """
     image = config.image
     assert image is not None
-    voids = _voids(image, image.path.stat().st_mtime_ns if image.path.is_file() else 0)
+    voids = find_voids(image)
     size = tuple(math.ceil(n * spacing / image.pixel_size - 1e-6) for n in (ny, nx))
     _check_size(voids.shape, size, (ny * spacing, nx * spacing), image)
     edge = math.ceil(config.margin / spacing - 1e-9)
@@ -50,6 +50,17 @@ def crop(ny: int, nx: int, spacing: float, config: MicrostructureConfig, generat
         f"{image.path}: expected pieces of {ny * spacing:g} × {nx * spacing:g} µm with {asked} farther than margin {config.margin} µm "
         f"from left and right edge, got none in {ATTEMPTS} random ones (voids cover {voids.mean():.3g} of the image)"
     )
+
+
+def find_voids(image: ImageConfig) -> np.ndarray:
+    """Which pixels of the image (row, column), from the bottom up, are voids; bool.
+
+    Raises
+    ------
+    ValueError
+        If the image cannot be read or is of one grey.
+    """
+    return _voids(image, image.path.stat().st_mtime_ns if image.path.is_file() else 0)
 
 
 def otsu(grey: np.ndarray) -> float:
