@@ -37,9 +37,21 @@ def run(recipe: Recipe, out: Out, overrides: Overrides = None, debug: Debug = Fa
 
 
 @app.command()
-def simulate(recipe: Recipe, out: Out, overrides: Overrides = None, debug: Debug = False) -> None:
+def simulate(
+    recipe: Recipe,
+    out: Out,
+    preview: Annotated[bool, typer.Option("--preview", help="Only draw the microstructures, to DIR/preview.")] = False,
+    overrides: Overrides = None,
+    debug: Debug = False,
+) -> None:
     """Run the micro and meso campaigns, or check the files that the recipe names instead."""
-    _run_stages("simulate", recipe, out, overrides, debug)
+    if preview:
+        with _errors_reported(debug):
+            from probtokens.pipeline.commands import preview_simulations
+
+            preview_simulations(recipe, out, overrides or ())
+    else:
+        _run_stages("simulate", recipe, out, overrides, debug)
 
 
 @app.command()

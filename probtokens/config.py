@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -40,14 +40,75 @@ class Interval(Strict):
         return self
 
 
-class MicrostructureConfig(Strict):
-    """Random pores. Lengths in µm."""
+class ImageConfig(Strict):
+    """Grey image (PNG, PGM or npy) of a section. Lengths in µm.
 
-    kinds: tuple[PoreKind, ...] = ("ellipse", "v", "crack", "cluster")
+    Pixels darker (``pores: dark``) or brighter (``bright``) than ``threshold``, a fraction of the full
+    range or Otsu's, are voids. Voids whose area is less than that of a disc of ``least_diameter`` are noise and filled.
+    ``random_orientation`` turns the image by quarter turns and mirrors it: only for textures without direction.
+    """
+
+    path: Path
+    pixel_size: Positive
+    threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["otsu"] = "otsu"
+    pores: Literal["dark", "bright"] = "dark"
+    least_diameter: NonNegative = 0.0
+    random_orientation: bool = False
+
+
+class MicrostructureConfig(Strict):
+    """Random pores. Lengths in µm.
+
+    ``n_pores`` of them are drawn, or with ``porosity`` (area fraction of voids) as many as come
+    nearest to a target from that range. ``diameter`` is that of a disc of about the area of an
+    ellipse; a crack is 1.6 times as long, the arms of a V once. It is uniform, or log-normal with ``diameter_median`` (by
+    default the geometric centre of the range) and standard deviation ``diameter_log_sd`` of its
+    logarithm, both before it is truncated to the range. Kinds are drawn with ``kind_weights``, 1 where none is given.
+
+    With ``image`` random pieces of it take the place of drawn pores; ``porosity`` is then the range that a piece must be in.
+    """
+
+    kinds: Annotated[tuple[PoreKind, ...], Field(min_length=1)] = ("ellipse", "v", "crack", "cluster")
+    kind_weights: dict[PoreKind, Positive] | None = None
     diameter: Interval = Interval(low=0.3, high=0.8)
+    diameter_distribution: Literal["uniform", "log_normal"] = "uniform"
+    diameter_median: Positive | None = None
+    diameter_log_sd: Positive = 0.4
     n_pores: tuple[Count, Count] = (1, 1)
+    porosity: Interval | None = None
     margin: NonNegative = 0.25
     gap: NonNegative = 0.15
+    image: ImageConfig | None = None
+
+    @model_validator(mode="after")
+    def _ranges(self) -> MicrostructureConfig:
+        if self.n_pores[0] > self.n_pores[1]:
+            raise ValueError(f"n_pores: expected low <= high, got {self.n_pores[0]} > {self.n_pores[1]}")
+        if self.diameter.low <= 0.0:
+            raise ValueError(f"diameter: expected low > 0, got {self.diameter.low}")
+        if self.porosity is not None and not 0.0 < self.porosity.low <= self.porosity.high < 1.0:
+            raise ValueError(f"porosity: expected a range inside 0..1, got {self.porosity.low}..{self.porosity.high}")
+        median = self.diameter_median
+        if median is not None and not self.diameter.low <= median <= self.diameter.high:
+            raise ValueError(f"diameter_median: expected it in diameter {self.diameter.low}..{self.diameter.high}, got {median}")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_fit_together(self) -> MicrostructureConfig:
+        if unknown := sorted(set(self.kind_weights or ()) - set(self.kinds)):
+            raise ValueError(f"kind_weights: expected kinds among {list(self.kinds)}, got {unknown}")
+        if self.diameter_distribution == "uniform" and self._changed("diameter_median", "diameter_log_sd"):
+            raise ValueError("diameter_median, diameter_log_sd: expected diameter_distribution log_normal with them, got uniform")
+        if self.porosity is not None and self._changed("n_pores"):
+            raise ValueError("expected one of n_pores and porosity, got both")
+        drawn = ("kinds", "kind_weights", "diameter", "diameter_distribution", "diameter_median", "diameter_log_sd", "n_pores", "gap")
+        if self.image is not None and (changed := self._changed(*drawn)):
+            raise ValueError(f"image: expected no settings of drawn pores beside it, got {changed}")
+        return self
+
+    def _changed(self, *keys: str) -> list[str]:
+        """Keys that have another value than their default: a saved recipe names them all."""
+        return [key for key in keys if getattr(self, key) != type(self).model_fields[key].default]
 
 
 class CampaignConfig(Strict):
@@ -328,11 +389,17 @@ def _describe(error: ErrorDetails) -> str:
     section: Any = Config
     for part in loc[:-1]:
         field = section.model_fields.get(part) if isinstance(section, type) and issubclass(section, BaseModel) else None
-        section = field.annotation if field is not None else None
+        section = _without_none(field.annotation) if field is not None else None
     known = sorted(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
     close = difflib.get_close_matches(loc[-1], known, n=1, cutoff=0.75)
     hint = f"; did you mean {close[0]!r}?" if close else f", expected one of {known}" if known else ""
     return f"{key}: no such key (got {error['input']!r}){hint}"
+
+
+def _without_none(annotation: Any) -> Any:
+    """Type of an optional section."""
+    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+    return kinds[0] if len(kinds) == 1 else annotation
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

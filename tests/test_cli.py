@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import probtokens
 from probtokens import cli
 from tests.helpers import make_campaign
+from tests.pipeline.recipes import TINY
 
 RECIPE = "rollout: {models: [persistence]}\n"
 
@@ -62,6 +63,13 @@ def test_an_unknown_key_in_an_override_names_the_override(call):
 def test_a_missing_data_folder_is_refused_before_anything_is_made(call, tmp_path, scale):
     result = call("run", call.recipe, "--out", call.out, "--set", f"data.{scale}={tmp_path / 'absent'}")
     fails_in_one_line(result, f"data.{scale}: ", tmp_path / "absent", "expected a folder of simulations, found none")
+    assert not call.out.exists()
+
+
+def test_a_missing_image_is_refused_before_anything_is_made(call, tmp_path):
+    image = f"simulate.meso.microstructure.image={{path: {tmp_path / 'absent.png'}, pixel_size: 0.02}}"
+    result = call("run", call.recipe, "--out", call.out, "--set", image)
+    fails_in_one_line(result, "simulate.meso.microstructure.image.path: ", tmp_path / "absent.png", "found no file")
     assert not call.out.exists()
 
 
@@ -133,6 +141,25 @@ def test_a_missing_field(given_data):
 def test_a_stage_that_needs_another_names_the_command(call):
     result = call("rollout", call.recipe, "--out", call.out)
     fails_in_one_line(result, "'rollout persistence' expected the results of 'simulate meso', found none", "probtokens simulate")
+
+
+def test_a_preview_simulates_nothing_and_leaves_the_folder_to_the_run(call):
+    call.recipe.write_text(TINY.replace("n_times: 5", "n_times: 2").replace("time_step: 0.05", "time_step: 0.01"))
+    result = call("simulate", call.recipe, "--out", call.out, "--preview")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in call.out.rglob("*")) == ["meso.png", "micro.png", "preview"]
+    assert call("simulate", call.recipe, "--out", call.out).exit_code == 0
+    before = {path: path.stat().st_mtime_ns for path in call.out.rglob("*") if path.is_file() and path.suffix != ".png"}
+    assert call("simulate", call.recipe, "--out", call.out, "--preview", "--set", "seed=3").exit_code == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    again = call("simulate", call.recipe, "--out", call.out)
+    assert "simulate micro: up to date" in again.stderr
+
+
+def test_a_preview_into_a_folder_of_something_else_is_refused(call):
+    call.out.mkdir()
+    (call.out / "thesis.tex").touch()
+    fails_in_one_line(call("simulate", call.recipe, "--out", call.out, "--preview"), call.out, "found other files")
 
 
 def test_usage_errors_are_user_errors(call):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from probtokens.config import Config, dump_config, load_config
 
 RECIPES = sorted(Path("examples").glob("*.yaml"))
+PORES = "simulate: {micro: {microstructure: {%s}}}"
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -33,6 +34,18 @@ def test_a_saved_configuration_is_read_back_unchanged(tmp_path_factory, seed, me
     assert load_config(path) == config
 
 
+def test_a_saved_microstructure_is_read_back_unchanged(tmp_path):
+    pores = "simulate.micro.microstructure="
+    for settings in (
+        "{porosity: {low: 0.05, high: 0.1}, kind_weights: {v: 0.5}, diameter_distribution: log_normal, diameter_median: 0.5}",
+        "{image: {path: a.png, pixel_size: 0.01, pores: bright}, porosity: {low: 0.05, high: 0.1}}",
+    ):
+        config = load_config(None, [pores + settings])
+        path = tmp_path / "config.yaml"
+        path.write_text(dump_config(config))
+        assert load_config(path) == config
+
+
 def test_overrides_win_over_the_file_and_later_ones_over_earlier_ones(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text("seed: 1\nrollout: {members: 8}\n")
@@ -55,6 +68,19 @@ def test_settings_cannot_be_changed_afterwards():
         ("simulate: {micro: {shock_pressure: {low: 5, high: 4}}}", ["simulate.micro.shock_pressure", "low <= high", "5.0 > 4.0"]),
         ("data: {fields: [temperature]}", ["micro.tokens.groups", "exactly the fields of data.fields"]),
         ("micro: {tokens: {groups: [{fields: [pressure, pressure], channels: 2}]}}", ["groups", "every field once"]),
+        (PORES % "kinds: [ellipse, disc]", ["kinds.1", "'ellipse', 'v', 'crack' or 'cluster'", "'disc'"]),
+        (PORES % "kinds: []", ["kinds", "at least 1 item"]),
+        (PORES % "kinds: [v], kind_weights: {crack: 2}", ["kind_weights: expected kinds among ['v'], got ['crack']"]),
+        (PORES % "n_pores: [3, 2]", ["n_pores: expected low <= high, got 3 > 2"]),
+        (PORES % "n_pores: [3, 4], porosity: {low: 0.1, high: 0.2}", ["expected one of n_pores and porosity, got both"]),
+        (PORES % "porosity: {low: 0, high: 0.2}", ["porosity: expected a range inside 0..1, got 0.0..0.2"]),
+        (PORES % "diameter: {low: 0, high: 0.2}", ["diameter: expected low > 0, got 0.0"]),
+        (PORES % "diameter_log_sd: 0.5", ["expected diameter_distribution log_normal", "got uniform"]),
+        (PORES % "diameter_distribution: log_normal, diameter_median: 0.9", ["diameter_median: expected it in diameter 0.3..0.8, got 0.9"]),
+        (PORES % "image: {path: a.png}", ["image.pixel_size", "Field required"]),
+        (PORES % "image: {path: a.png, pixel_size: 0.02, treshold: 0.4}", ["image.treshold", "did you mean 'threshold'?"]),
+        (PORES % "image: {path: a.png, pixel_size: 0.02, threshold: 1.5}", ["image.threshold", "less than 1", "got 1.5"]),
+        (PORES % "image: {path: a.png, pixel_size: 0.02}, gap: 0.1", ["expected no settings of drawn pores beside it, got ['gap']"]),
         ("[1, 2]", ["expected a mapping", "got list"]),
         ("a: [", ["expected YAML"]),
     ],

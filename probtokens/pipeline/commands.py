@@ -7,12 +7,13 @@ from pathlib import Path
 
 import rich.console
 
-from probtokens.config import Config, load_config
+from probtokens.config import CampaignConfig, Config, load_config
 from probtokens.evaluate import load_scores
 from probtokens.pipeline.console import Console
-from probtokens.pipeline.engine import execute
-from probtokens.pipeline.folder import RunFolder
+from probtokens.pipeline.engine import execute, require_usable
+from probtokens.pipeline.folder import SCALES, RunFolder
 from probtokens.pipeline.graph import build_stages, required, run_by
+from probtokens.pipeline.preview import write_preview
 from probtokens.pipeline.table import score_table
 
 
@@ -45,11 +46,39 @@ def run_stages(command: str, recipe: Path, out: Path, overrides: Sequence[str] =
     execute(folder, config, stages, Console(), run_by(stages, command))
 
 
+def preview_simulations(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> None:
+    """Draw the microstructures that ``simulate`` would run, without running anything.
+
+    Raises
+    ------
+    ValueError
+        As :func:`run_stages`, and if a microstructure cannot be drawn.
+    """
+    config, folder = _resolved(recipe, overrides), RunFolder(out)
+    require_usable(folder)
+    write_preview(config, folder, rich.console.Console(highlight=False, soft_wrap=True))
+
+
 def _resolved(recipe: Path, overrides: Sequence[str]) -> Config:
-    """Recipe with absolute data paths, so that the saved one holds from any working folder; given folders must exist."""
+    """Recipe with absolute paths of data and images, so that the saved one holds from any working folder; what is needed must exist."""
     config = load_config(recipe, overrides)
-    given = {scale: path.absolute() for scale in ("micro", "meso") if (path := getattr(config.data, scale)) is not None}
+    given: dict[str, Path] = {scale: path.absolute() for scale in SCALES if (path := getattr(config.data, scale)) is not None}
     for scale, path in given.items():
         if not path.is_dir():
             raise ValueError(f"data.{scale}: {path}: expected a folder of simulations, found none")
-    return config.model_copy(update={"data": config.data.model_copy(update=given)})
+    campaigns: dict[str, CampaignConfig] = {scale: _with_absolute_image(getattr(config.simulate, scale)) for scale in SCALES}
+    for scale, campaign in campaigns.items():
+        image = campaign.microstructure.image
+        if scale not in given and image is not None and not image.path.is_file():
+            key = f"simulate.{scale}.microstructure.image.path"
+            raise ValueError(f"{key}: {image.path}: expected an image (PNG, PGM or npy), found no file")
+    data, simulate = config.data.model_copy(update=given), config.simulate.model_copy(update=campaigns)
+    return config.model_copy(update={"data": data, "simulate": simulate})
+
+
+def _with_absolute_image(campaign: CampaignConfig) -> CampaignConfig:
+    image = campaign.microstructure.image
+    if image is None:
+        return campaign
+    pores = campaign.microstructure.model_copy(update={"image": image.model_copy(update={"path": image.path.absolute()})})
+    return campaign.model_copy(update={"microstructure": pores})

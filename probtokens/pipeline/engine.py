@@ -129,14 +129,26 @@ def _save_config(folder: RunFolder, config: Config) -> None:
             temporary.write_text(text, encoding="utf-8")
 
 
-@contextmanager
-def _claimed(folder: RunFolder) -> Iterator[None]:
-    """Make the run folder if needed and keep other processes out of it."""
+def require_usable(folder: RunFolder) -> None:
+    """Refuse a root that is no run folder and could not become one.
+
+    Raises
+    ------
+    ValueError
+        If it is a file, or holds something else than a run or previews of one.
+    """
     root = folder.root
     if root.exists() and not root.is_dir():
         raise ValueError(f"{root}: expected a folder for the run, found a file")
-    if root.is_dir() and not folder.stages.is_dir() and any(not path.name.startswith(".") for path in root.iterdir()):
+    if root.is_dir() and not folder.stages.is_dir() and any(p != folder.preview and not p.name.startswith(".") for p in root.iterdir()):
         raise ValueError(f"{root}: expected an empty folder or a run folder (with stages/), found other files")
+
+
+@contextmanager
+def _claimed(folder: RunFolder) -> Iterator[None]:
+    """Make the run folder if needed and keep other processes out of it."""
+    require_usable(folder)
+    root = folder.root
     folder.stages.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.lock)
     try:

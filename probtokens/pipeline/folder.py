@@ -9,6 +9,7 @@ from typing import Literal, get_args
 Scale = Literal["micro", "meso"]
 Split = Literal["train", "valid", "test"]
 
+SCALES: tuple[Scale, ...] = get_args(Scale)
 SPLITS: tuple[Split, ...] = get_args(Split)
 #: Splits that are forecast: validation for the recalibration, test for the scores.
 FORECAST_SPLITS: tuple[Split, ...] = ("valid", "test")
@@ -57,6 +58,11 @@ class RunFolder:
     def data(self, scale: Scale) -> Path:
         """Simulations of the run's own campaign, with a sub-folder per split."""
         return self.root / "data" / scale
+
+    @property
+    def preview(self) -> Path:
+        """Pictures of what a simulation would start from; belongs to no stage."""
+        return self.root / "preview"
 
     def training(self, model: str) -> Path:
         """State of a training, from which it resumes, and its final model."""

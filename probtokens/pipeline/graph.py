@@ -74,13 +74,16 @@ def run_by(stages: Sequence[Stage], command: str) -> frozenset[str]:
 
 def _data_stage(config: Config, folder: RunFolder, scale: Scale) -> Stage:
     """Simulate, or check the files that the recipe names."""
+    from probtokens.simulate.campaign import campaign_settings
+
     given = getattr(config.data, scale)
     if given is None:
+        campaign = campaign_settings(getattr(config.simulate, scale))
         return Stage(
             name=f"simulate_{scale}",
             command="simulate",
             needs=(),
-            settings=_settings(config, "simulate.physics", f"simulate.{scale}", "seed"),
+            settings={**_settings(config, "simulate.physics", "seed"), f"simulate.{scale}": campaign},
             outputs=(folder.data(scale),),
             work=partial(work.simulate, scale=scale),
         )

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from probtokens.config import CampaignConfig, PhysicsConfig
 from probtokens.data.the_well import write_shard
 from probtokens.fields import Grid
-from probtokens.simulate.microstructure import pore_fraction
+from probtokens.simulate.microstructure import image_digest, pore_fraction
 from probtokens.simulate.run import FIELD_UNITS, BatchResult, build_solver, run_batch
 from probtokens.simulate.solver import Solver
 
@@ -120,12 +121,21 @@ def config_digest(name: str, campaign: CampaignConfig, physics: PhysicsConfig, s
     """Fingerprint of everything that determines a campaign's content."""
     content = {
         "name": name,
-        "campaign": campaign.model_dump(mode="json"),
+        "campaign": campaign_settings(campaign),
         "physics": physics.model_dump(mode="json"),
         "seed": seed,
         "model": MODEL_VERSION,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def campaign_settings(campaign: CampaignConfig) -> dict[str, Any]:
+    """JSON-like settings of a campaign, with an image's content (hash) in place of its path."""
+    settings = campaign.model_dump(mode="json")
+    image = campaign.microstructure.image
+    if image is not None:
+        settings["microstructure"]["image"]["path"] = image_digest(image.path)
+    return settings
 
 
 def _finished(shard: Shard, digest: str) -> bool:

@@ -91,6 +91,20 @@ def test_given_files_replace_the_campaign_and_count(folder, tmp_path):
     assert {name for name in after if after[name] != before[name]} == {"check_micro"} | MICRO | LAST
 
 
+def test_an_image_counts_by_its_content(folder, tmp_path):
+    def known(name):
+        override = f"simulate.meso.microstructure.image={{path: {tmp_path / name}, pixel_size: 0.02}}"
+        return fingerprints(build_stages(load_config(None, [override]), folder))
+
+    for name in ("a.png", "moved.png"):
+        (tmp_path / name).write_bytes(b"one")
+    before = known("a.png")
+    assert known("moved.png") == before
+    (tmp_path / "a.png").write_bytes(b"two")
+    after = known("a.png")
+    assert {name for name in after if after[name] != before[name]} == {"simulate_meso"} | MESO | LAST
+
+
 def test_a_sub_command_without_stages_is_refused(folder):
     stages = build_stages(load_config(None, ["meso.n_simulations=0", "rollout.models=[tokens]"]), folder)
     assert run_by(stages, "simulate") == {"simulate_micro", "simulate_meso"}

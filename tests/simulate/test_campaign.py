@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 
-from probtokens.config import CampaignConfig, Interval, MicrostructureConfig, PhysicsConfig
-from probtokens.simulate.campaign import batch_size, plan, run_campaign
+from probtokens.config import CampaignConfig, ImageConfig, Interval, MicrostructureConfig, PhysicsConfig
+from probtokens.simulate.campaign import batch_size, config_digest, plan, run_campaign
 
 PHYSICS = PhysicsConfig(compile=False)
 CAMPAIGN = CampaignConfig(
@@ -84,6 +84,20 @@ def test_seed_changes_the_simulations():
 def test_files_of_another_campaign_are_refused(finished):
     with pytest.raises(ValueError, match="choose another folder"):
         run_campaign("micro", CAMPAIGN, PHYSICS, finished, seed=8)
+
+
+def test_an_image_counts_by_its_content(tmp_path):
+    def digest(name: str) -> str:
+        image = ImageConfig(path=tmp_path / name, pixel_size=0.02)
+        campaign = CAMPAIGN.model_copy(update={"microstructure": MicrostructureConfig(image=image)})
+        return config_digest("micro", campaign, PHYSICS, seed=7)
+
+    (tmp_path / "a.png").write_bytes(b"one")
+    (tmp_path / "b.png").write_bytes(b"one")
+    before = digest("a.png")
+    assert digest("b.png") == before
+    (tmp_path / "a.png").write_bytes(b"two")
+    assert digest("a.png") != before
 
 
 def test_damaged_file_is_a_clear_error(tmp_path):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from probtokens.config import Config
-from probtokens.pipeline.folder import SPLITS, RunFolder, Scale, Split
+from probtokens.pipeline.folder import SCALES, SPLITS, RunFolder, Scale, Split
 from probtokens.pipeline.stage import Job
 
 if TYPE_CHECKING:
@@ -26,8 +26,12 @@ def simulate(job: Job, *, scale: Scale) -> None:
     def progress(line: str) -> None:
         job.progress(sum(1 for _ in out.glob("*/[!.]*.hdf5")), n_shards, line)
 
-    seed = int(np.random.SeedSequence((job.config.seed, get_args(Scale).index(scale))).generate_state(1)[0])
-    run_campaign(scale, campaign, job.config.simulate.physics, out, seed, progress)
+    run_campaign(scale, campaign, job.config.simulate.physics, out, campaign_seed(job.config, scale), progress)
+
+
+def campaign_seed(config: Config, scale: Scale) -> int:
+    """Seed of one scale's campaign."""
+    return int(np.random.SeedSequence((config.seed, SCALES.index(scale))).generate_state(1)[0])
 
 
 def check_data(job: Job, *, scale: Scale) -> None:

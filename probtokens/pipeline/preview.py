@@ -1,0 +1,86 @@
+"""Pictures and numbers of what ``simulate`` is going to run, before it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import rich.console
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from probtokens.config import Config
+from probtokens.data.atomic import replacing
+from probtokens.pipeline.folder import SCALES, SPLITS, RunFolder, Scale
+from probtokens.pipeline.work.simulations import campaign_seed
+
+if TYPE_CHECKING:
+    from probtokens.simulate.preview import Preview
+
+_DPI = 150.0
+
+
+def write_preview(config: Config, folder: RunFolder, screen: rich.console.Console) -> None:
+    """Draw the microstructures of the run's own campaigns to ``folder.preview`` and print what they are like.
+
+    Nothing is simulated and no record of the run is touched.
+
+    Raises
+    ------
+    ValueError
+        If a microstructure cannot be drawn.
+    """
+    from probtokens.report.microstructures import preview_figure
+    from probtokens.report.style import figure_style, png_bytes
+    from probtokens.simulate.preview import preview_campaign, preview_warnings
+
+    previews: dict[Scale, Preview] = {}
+    for scale in SCALES:
+        if getattr(config.data, scale) is not None:
+            screen.print(f"{scale}: nothing to preview, the recipe gives its data", markup=False)
+            continue
+        previews[scale] = preview_campaign(getattr(config.simulate, scale), campaign_seed(config, scale))
+    if previews:
+        screen.print(preview_table(previews))
+    for scale, preview in previews.items():
+        for warning in preview_warnings(preview):
+            screen.print(f"warning: {scale}: {warning}", style="yellow", markup=False)
+    for scale, preview in previews.items():
+        path = folder.preview / f"{scale}.png"
+        with figure_style(), replacing(path) as temporary:
+            temporary.write_bytes(png_bytes(preview_figure(preview, scale), _DPI))
+        screen.print(f"{scale}: {path}", markup=False)
+
+
+def preview_table(previews: Mapping[Scale, Preview]) -> Table:
+    """One column for each scale: simulations, pores, porosity and sizes, smallest to largest."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("")
+    for scale in previews:
+        table.add_column(scale, justify="right", no_wrap=True)
+    columns = [_numbers(preview) for preview in previews.values()]
+    for name in columns[0]:
+        table.add_row(Text(name), *(Text(column[name]) for column in columns))
+    return table
+
+
+def _numbers(preview: Preview) -> dict[str, str]:
+    campaign, pores = preview.campaign, preview.pores
+    return {
+        f"simulations ({' + '.join(SPLITS)})": " + ".join(str(preview.n_simulations.get(split, 0)) for split in SPLITS),
+        "domain [cells]": f"{campaign.ny} × {campaign.nx}",
+        "domain [µm]": f"{campaign.ny * campaign.spacing:.4g} × {campaign.nx * campaign.spacing:.4g}",
+        "shock pressure [GPa]": _range(preview.shock_pressure),
+        "separate pores in a simulation": _range(preview.pores_per_simulation),
+        "porosity [%]": _range(100.0 * preview.porosity),
+        "equivalent diameter [µm]": _range(pores.diameter),
+        "width [µm]": _range(pores.width),
+        "equivalent diameter [cells]": _range(pores.diameter / campaign.spacing),
+        "width [cells]": _range(pores.width / campaign.spacing),
+    }
+
+
+def _range(values: np.ndarray) -> str:
+    return f"{values.min():.3g} … {values.max():.3g}" if len(values) else "none"

@@ -1,0 +1,118 @@
+"""Microstructures cut from a grey image: voids by threshold, random crops, averaged onto cells."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from scipy.ndimage import label
+
+from probtokens.config import ImageConfig, MicrostructureConfig
+from probtokens.simulate.microstructure.image import read_grey
+from probtokens.simulate.microstructure.rasterize import area_average
+
+#: Crops tried for one microstructure.
+ATTEMPTS = 200
+#: Grey levels that Otsu's threshold tells apart.
+_LEVELS = 256
+
+
+def crop(ny: int, nx: int, spacing: float, config: MicrostructureConfig, generator: np.random.Generator) -> np.ndarray:
+    """Cut a random piece of the size of the domain out of the image; return its area fraction of voids (y, x).
+
+    The piece begins at a whole pixel. Its voids are made solid within ``config.margin`` of the left
+    edge, where the shock starts, and of the right edge, where the boundary knows solid only; they may
+    touch bottom and top, which reflect. A piece without voids, or of a porosity outside
+    ``config.porosity``, is thrown away and another one cut.
+
+    Raises
+    ------
+    ValueError
+        If the image cannot be read, is smaller than the domain, or has no piece as asked for.
+    """
+    image = config.image
+    assert image is not None
+    voids = find_voids(image)
+    size = tuple(math.ceil(n * spacing / image.pixel_size - 1e-6) for n in (ny, nx))
+    _check_size(voids.shape, size, (ny * spacing, nx * spacing), image)
+    edge = math.ceil(config.margin / spacing - 1e-9)
+    for _ in range(ATTEMPTS):
+        turned = _reoriented(voids, generator) if image.random_orientation else voids
+        row, column = (int(generator.integers(have - need + 1)) for have, need in zip(turned.shape, size, strict=True))
+        piece = turned[row : row + size[0], column : column + size[1]]
+        void = area_average(piece, image.pixel_size, ny, nx, spacing)
+        void[:, :edge] = void[:, nx - edge :] = 0.0
+        if _wanted(float(void.mean()), config):
+            return void
+    asked = f"porosity {config.porosity.low:g}–{config.porosity.high:g}" if config.porosity else "voids"
+    raise ValueError(
+        f"{image.path}: expected pieces of {ny * spacing:g} × {nx * spacing:g} µm with {asked} farther than margin {config.margin} µm "
+        f"from left and right edge, got none in {ATTEMPTS} random ones (voids cover {voids.mean():.3g} of the image)"
+    )
+
+
+def find_voids(image: ImageConfig) -> np.ndarray:
+    """Which pixels of the image (row, column), from the bottom up, are voids; bool.
+
+    Raises
+    ------
+    ValueError
+        If the image cannot be read or is of one grey.
+    """
+    return _voids(image, image.path.stat().st_mtime_ns if image.path.is_file() else 0)
+
+
+def otsu(grey: np.ndarray) -> float:
+    """Threshold that separates two classes of values in 0..1 best: the largest variance between their means.
+
+    Otsu (1979), IEEE Trans. Syst. Man Cybern. 9, 62. The middle of the range where several are equally good.
+    """
+    counts, edges = np.histogram(grey, bins=_LEVELS, range=(0.0, 1.0))
+    values = 0.5 * (edges[1:] + edges[:-1])
+    below, total = np.cumsum(counts)[:-1], counts.sum()
+    sum_below, sum_all = np.cumsum(counts * values)[:-1], (counts * values).sum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = (sum_all * below / total - sum_below) ** 2 / (below * (total - below))
+    between = np.nan_to_num(between, nan=-1.0)
+    best = np.flatnonzero(between >= between.max() * (1.0 - 1e-12))
+    return float(edges[1:-1][best].mean())
+
+
+@lru_cache(maxsize=2)
+def _voids(image: ImageConfig, modified: int) -> np.ndarray:
+    """Which pixels are voids (row, column), bool; ``modified`` makes a changed file be read again."""
+    grey = read_grey(image.path)
+    if float(np.ptp(grey)) == 0.0:
+        raise ValueError(f"{image.path}: expected pores and solid of different grey, got one grey of {grey.flat[0]:.3g} everywhere")
+    threshold = otsu(grey) if image.threshold == "otsu" else image.threshold
+    voids = grey < threshold if image.pores == "dark" else grey > threshold
+    if image.least_diameter > 0.0:
+        regions, _ = label(voids, structure=np.ones((3, 3)))  # a thin oblique crack is one void
+        least = math.pi / 4.0 * (image.least_diameter / image.pixel_size) ** 2
+        voids &= np.bincount(regions.ravel())[regions] >= least
+    voids.setflags(write=False)
+    return voids
+
+
+def _reoriented(voids: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """One of the eight images that quarter turns and a mirror make."""
+    turned = np.rot90(voids, int(generator.integers(4)))
+    return turned[:, ::-1] if generator.integers(2) else turned
+
+
+def _check_size(have: tuple[int, ...], need: tuple[int, ...], extent: tuple[float, float], image: ImageConfig) -> None:
+    room = (min(have), min(have)) if image.random_orientation else have
+    if any(h < n for h, n in zip(room, need, strict=True)):
+        turned = ", in either orientation" if image.random_orientation else ""
+        got = " × ".join(f"{n * image.pixel_size:g}" for n in have)
+        raise ValueError(
+            f"{image.path}: expected an image of at least {extent[0]:g} × {extent[1]:g} µm (height × width of the domain{turned}), "
+            f"got {got} µm ({have[0]} × {have[1]} pixels of {image.pixel_size:g} µm)"
+        )
+
+
+def _wanted(porosity: float, config: MicrostructureConfig) -> bool:
+    if config.porosity is None:
+        return porosity > 0.0
+    return config.porosity.low <= porosity <= config.porosity.high
