@@ -17,7 +17,7 @@ from probtokens.simulate.flow import FlowModel
 from probtokens.simulate.initial import shocked_crystal
 from probtokens.simulate.kinetics import Tarver
 from probtokens.simulate.mixture import Mixture, State
-from probtokens.simulate.solver import Solver
+from probtokens.simulate.solver import Pace, Solver
 
 #: Stored fields and their units.
 FIELD_UNITS = {
@@ -89,9 +89,9 @@ def run_batch(
     start = _totals(solver.model, state)
     outflow = torch.zeros_like(start)
     frames = [_observe(solver.model, state)]
-    speed = None
+    pace: Pace | None = None
     for index in range(1, grid.n_times):
-        state, lost, speed = solver.advance(state, outside, grid.time_step, speed)
+        state, lost, pace = solver.advance(state, outside, grid.time_step, pace)
         outflow += lost / grid.spacing
         frames.append(_observe(solver.model, state))
         if progress is not None:
