@@ -58,6 +58,11 @@ class RunFolder:
         """Simulations of the run's own campaign, with a sub-folder per split."""
         return self.root / "data" / scale
 
+    @property
+    def jobs(self) -> Path:
+        """Logs of the jobs that ran on a cluster."""
+        return self.root / "jobs"
+
     def training(self, model: str) -> Path:
         """State of a training, from which it resumes, and its final model."""
         return self.root / "checkpoints" / model

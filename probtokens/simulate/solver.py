@@ -79,7 +79,10 @@ class Solver:
         if self._untried:
             self._compile(state, outside)
         fastest = pace.wave_speed if pace else float(self._euler(state, outside, state.gas.new_zeros(())).wave_speed.max())
+        if not math.isfinite(fastest):
+            raise UnstableError("flow solver: expected a finite state to advance, got a wave speed that is not")
         steps = self._steps(duration, fastest)
+        most = steps * 2**_ATTEMPTS
         for _ in range(_ATTEMPTS):
             new, outflow, speeds = self._march(state, outside, duration / steps, steps)
             fastest = float(speeds.max())
@@ -87,6 +90,8 @@ class Solver:
             needed = self._steps(duration, fastest) if finite else 2 * steps
             if needed <= steps * _TOLERANCE:
                 return new, outflow, Pace(fastest, self._rate(speeds.double()) * (0.5 * duration / steps))
+            if needed > most:  # a wave that fast is an instability; following it would take for ever
+                break
             steps = needed
         raise UnstableError(f"flow solver: no stable step for a frame of {duration} ns; last tried {steps} steps")
 

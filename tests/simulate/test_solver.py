@@ -37,6 +37,27 @@ def test_state_that_cannot_be_advanced_is_an_error():
         solver.advance(broken, outside, 0.01, Pace(10.0, torch.zeros(1)))
 
 
+def test_state_that_is_not_finite_is_an_error():
+    solver, state, outside = small()
+    broken = state._replace(energy=torch.full_like(state.energy, torch.nan))
+    with pytest.raises(UnstableError, match="finite state"):
+        solver.advance(broken, outside, 0.01)
+
+
+def test_wave_that_is_absurdly_fast_is_an_error_and_not_followed(monkeypatch):
+    solver, state, outside = small()
+    marches = []
+
+    def march(state, outside, step, steps):
+        marches.append(steps)
+        return state, torch.zeros(1, 2), torch.full((1,), 1e9)
+
+    monkeypatch.setattr(solver, "_march", march)
+    with pytest.raises(UnstableError, match="no stable step"):
+        solver.advance(state, outside, 0.01)
+    assert len(marches) == 1
+
+
 def test_courant_number_is_that_of_each_simulation():
     solver, state, outside = small()
     doubled = State(*(value.repeat(2, 1, 1) for value in state))
