@@ -24,6 +24,8 @@ app = typer.Typer(
 Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe, a YAML file.")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Run folder; an existing one is continued.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY.SUBKEY=VALUE", help="Override one setting; may be repeated.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Processes at work at once; simulate.jobs.")]
+Submitit = Annotated[bool, typer.Option("--submitit", help="Send each file as a SLURM job, with simulate.cluster's settings.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
@@ -42,6 +44,8 @@ def simulate(
     out: Out,
     preview: Annotated[bool, typer.Option("--preview", help="Only draw the microstructures, to DIR/preview.")] = False,
     overrides: Overrides = None,
+    jobs: Jobs = None,
+    submitit: Submitit = False,
     debug: Debug = False,
 ) -> None:
     """Run the micro and meso campaigns, or check the files that the recipe names instead."""
@@ -50,8 +54,9 @@ def simulate(
             from probtokens.pipeline.commands import preview_simulations
 
             preview_simulations(recipe, out, overrides or ())
-    else:
-        _run_stages("simulate", recipe, out, overrides, debug)
+        return
+    execution = [f"simulate.jobs={jobs}"] * (jobs is not None) + ["simulate.cluster.submit=true"] * submitit
+    _run_stages("simulate", recipe, out, [*(overrides or ()), *execution], debug)
 
 
 @app.command()
@@ -134,7 +139,7 @@ def _run_stages(command: str, recipe: Path, out: Path, overrides: list[str] | No
 
 @contextmanager
 def _errors_reported(debug: bool) -> Iterator[None]:
-    """One line on standard error; exit code 2 for bad input, 1 for what should not happen, 130 for Ctrl-C."""
+    """One line on standard error; exit code 2 for bad input and files that cannot be used, 1 for what should not happen, 130 for Ctrl-C."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -143,7 +148,7 @@ def _errors_reported(debug: bool) -> Iterator[None]:
             raise
         typer.echo("probtokens: interrupted; the same command goes on from here", err=True)
         raise typer.Exit(130) from None
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         _show(str(error), debug)
         raise typer.Exit(2) from None
     except Exception as error:  # noqa: BLE001 - the last line of defence: whatever it is becomes one line

@@ -153,9 +153,33 @@ class PhysicsConfig(Strict):
         return self
 
 
-class SimulateConfig(Strict):
-    """Stage ``simulate``."""
+class ClusterConfig(Strict):
+    """Shards as jobs of a cluster; ``probtokens simulate --submitit`` sets ``submit``.
 
+    ``local`` runs them as processes of this machine, all at once, and ``debug`` one after the other
+    in this process: to try a recipe out. ``max_parallel`` jobs of a SLURM array run at once.
+    """
+
+    submit: bool = False
+    executor: Literal["slurm", "local", "debug"] = "slurm"
+    partition: str | None = None
+    account: str | None = None
+    timeout_min: Count = 240
+    cpus: Count = 4
+    gpus: Annotated[int, Field(ge=0)] = 0
+    memory_gb: Positive | None = None
+    max_parallel: Count = 32
+
+
+class SimulateConfig(Strict):
+    """Stage ``simulate``.
+
+    ``jobs`` processes of this machine compute shards at once, by default one for every two cores.
+    Neither it nor ``cluster`` changes what is simulated.
+    """
+
+    jobs: Count | None = None
+    cluster: ClusterConfig = ClusterConfig()
     physics: PhysicsConfig = PhysicsConfig()
     micro: CampaignConfig = CampaignConfig()
     meso: CampaignConfig = CampaignConfig(

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 import probtokens
 from probtokens import cli
+from probtokens.data.atomic import WriteError
+from probtokens.simulate import shard
 from tests.helpers import make_campaign
 from tests.pipeline.recipes import TINY
 
@@ -162,10 +164,61 @@ def test_a_preview_into_a_folder_of_something_else_is_refused(call):
     fails_in_one_line(call("simulate", call.recipe, "--out", call.out, "--preview"), call.out, "found other files")
 
 
+TINY_CAMPAIGN = """
+simulate:
+  physics: {compile: false}
+  micro: &micro
+    {ny: 16, nx: 24, time_step: 0.02, n_times: 2, n_train: 2, n_valid: 1, n_test: 1, shard_size: 2,
+     microstructure: {kinds: [ellipse], diameter: {low: 0.25, high: 0.3}, margin: 0.08}}
+  meso: *micro
+rollout: {models: [persistence]}
+"""
+
+
+def test_simulations_by_jobs_of_a_cluster_are_those_of_this_process(call, tmp_path):
+    pytest.importorskip("submitit")
+    call.recipe.write_text(TINY_CAMPAIGN)
+    here, there = tmp_path / "here", tmp_path / "there"
+    assert call("simulate", call.recipe, "--out", here, "--jobs", 1).exit_code == 0
+    arguments = ("simulate", call.recipe, "--out", there, "--submitit", "--set", "simulate.cluster.executor=debug")
+    assert call(*arguments).exit_code == 0
+    shards = sorted((here / "data").rglob("*.hdf5"))
+    assert len(shards) == 6
+    for path in shards:
+        assert (there / path.relative_to(here)).read_bytes() == path.read_bytes()
+    again = call("simulate", call.recipe, "--out", there, "--jobs", 2)
+    assert "simulate micro: up to date\nsimulate meso: up to date\n" in again.stderr
+
+
+def test_failed_runs_are_told_at_once_at_the_end_and_when_asked(call, monkeypatch):
+    call.recipe.write_text(TINY_CAMPAIGN)
+    draw = shard.draw
+
+    def one_is_broken(task, campaign):
+        pressure, porosity = draw(task, campaign)
+        if len(porosity) == 2:
+            porosity[1, 3, 3] = np.nan
+        return pressure, porosity
+
+    monkeypatch.setattr(shard, "draw", one_is_broken)
+    result = call("simulate", call.recipe, "--out", call.out, "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    assert "micro train/shard_0000: left out run 1 (" in result.stderr
+    data = call.out / "data" / "micro"
+    assert f"simulate micro: runs that failed and are left out: 1; see probtokens inspect {data}\n" in result.stderr
+    assert "train/shard_0000.hdf5 run 1 (" in call("inspect", data).output
+
+
+def test_without_submitit_the_line_says_what_to_install(call, monkeypatch):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    fails_in_one_line(call("simulate", call.recipe, "--out", call.out, "--submitit"), "pip install 'probtokens[slurm]'")
+
+
 def test_usage_errors_are_user_errors(call):
     assert call("run", call.recipe).exit_code == 2
     assert call("train", "nothing", call.recipe, "--out", call.out).exit_code == 2
     assert call("fly").exit_code == 2
+    assert call("simulate", call.recipe, "--out", call.out, "--jobs", 0).exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -173,10 +226,11 @@ def test_usage_errors_are_user_errors(call):
     [
         (ValueError("file x:\n  expected a, got b"), 2, "probtokens: error: file x: expected a, got b\n"),
         (FileNotFoundError(2, "No such file", "x"), 2, "probtokens: error: [Errno 2] No such file: 'x'\n"),
+        (WriteError("x: cannot write: No space left on device"), 2, "probtokens: error: x: cannot write: No space left on device\n"),
         (RuntimeError("broken"), 1, "probtokens: error: unexpected RuntimeError: broken (--debug shows where)\n"),
         (KeyboardInterrupt(), 130, "probtokens: interrupted; the same command goes on from here\n"),
     ],
-    ids=["bad value", "missing file", "bug", "Ctrl-C"],
+    ids=["bad value", "missing file", "full disk", "bug", "Ctrl-C"],
 )
 def test_exit_codes(call, monkeypatch, error, code, text):
     def fail(path):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -12,9 +13,16 @@ from typing import Protocol
 import rich.console
 import rich.progress
 
+from probtokens.data.atomic import writing
+from probtokens.pipeline.time_left import TimeLeft, format_left
+
 log = logging.getLogger(__name__)
 
 _PLAIN_INTERVAL = 15.0
+
+
+#: Shows steps done, steps in all, what is being done, and how long it will take.
+_Show = Callable[[int, int, str, str], None]
 
 
 class Progress(Protocol):
@@ -47,7 +55,13 @@ class Console:
         """Show a stage from its begin to its end; yields what its work reports progress to."""
         log.info("%s: begin", title)
         begin = time.perf_counter()
-        with self._bar(title) if self._stream.is_terminal else self._lines(title) as progress:
+        estimate = TimeLeft()
+        with self._bar(title) if self._stream.is_terminal else self._lines(title) as show:
+
+            def progress(done: int, total: int, text: str = "") -> None:
+                left = estimate.update(done, total)
+                show(done, total, text, f"about {format_left(left)} left" if left is not None else "")
+
             yield progress
         message = f"{title}: done in {format_seconds(time.perf_counter() - begin)}"
         log.info(message)
@@ -56,7 +70,8 @@ class Console:
     @contextmanager
     def logging_to(self, path: Path) -> Iterator[None]:
         """Append the package's log records and all warnings to ``path``; show its warnings on the stream."""
-        file = logging.FileHandler(path, encoding="utf-8")
+        with writing(path):
+            file = _FileHandler(path, encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         shown = _StreamHandler(self._stream)
         own, warned = logging.getLogger("probtokens"), logging.getLogger("py.warnings")
@@ -77,35 +92,47 @@ class Console:
             file.close()
 
     @contextmanager
-    def _bar(self, title: str) -> Iterator[Progress]:
+    def _bar(self, title: str) -> Iterator[_Show]:
         columns = (
             rich.progress.TextColumn("{task.fields[title]}"),
             rich.progress.BarColumn(bar_width=30),
             rich.progress.MofNCompleteColumn(),
             rich.progress.TimeElapsedColumn(),
+            rich.progress.TextColumn("{task.fields[left]}"),
             rich.progress.TextColumn("[dim]{task.description}[/dim]"),
         )
         with rich.progress.Progress(*columns, console=self._stream, transient=True) as bars:
-            task = bars.add_task("", total=None, title=title)
+            task = bars.add_task("", total=None, title=title, left="")
 
-            def progress(done: int, total: int, text: str = "") -> None:
-                bars.update(task, completed=done, total=total, description=text)
+            def show(done: int, total: int, text: str, left: str) -> None:
+                bars.update(task, completed=done, total=total, description=text, left=left)
 
-            yield progress
+            yield show
 
     @contextmanager
-    def _lines(self, title: str) -> Iterator[Progress]:
+    def _lines(self, title: str) -> Iterator[_Show]:
         """Write at most one line per interval, so that a log of a batch job stays readable."""
         self._stream.print(f"{title} ...")
         last = time.perf_counter()
 
-        def progress(done: int, total: int, text: str = "") -> None:
+        def show(done: int, total: int, text: str, left: str) -> None:
             nonlocal last
             if time.perf_counter() - last >= _PLAIN_INTERVAL:
                 last = time.perf_counter()
-                self._stream.print(f"{title}: {done}/{total} {text}".rstrip())
+                self._stream.print(", ".join(filter(None, (f"{title}: {done}/{total} {text}".rstrip(), left))))
 
-        yield progress
+        yield show
+
+
+class _FileHandler(logging.FileHandler):
+    """A log on a full disk loses lines; what went wrong is said on the screen."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 class _StreamHandler(logging.Handler):

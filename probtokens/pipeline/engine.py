@@ -11,7 +11,7 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from probtokens.config import Config, dump_config
-from probtokens.data.atomic import replacing
+from probtokens.data.atomic import replacing, writing
 from probtokens.pipeline import outputs
 from probtokens.pipeline.console import Console
 from probtokens.pipeline.fingerprint import fingerprints
@@ -149,9 +149,10 @@ def _claimed(folder: RunFolder) -> Iterator[None]:
     """Make the run folder if needed and keep other processes out of it."""
     require_usable(folder)
     root = folder.root
-    folder.stages.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.lock)
     try:
+        with writing(root):
+            folder.stages.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise ValueError(f"{root}: expected no other process at work in this run folder, found one") from None

@@ -64,6 +64,11 @@ class RunFolder:
         """Pictures of what a simulation would start from; belongs to no stage."""
         return self.root / "preview"
 
+    @property
+    def jobs(self) -> Path:
+        """Logs of the jobs that ran on a cluster."""
+        return self.root / "jobs"
+
     def training(self, model: str) -> Path:
         """State of a training, from which it resumes, and its final model."""
         return self.root / "checkpoints" / model

@@ -15,6 +15,9 @@ from rich.table import Table
 from probtokens.config import EvaluateConfig
 from probtokens.data import ShardInfo, read_frames, read_info, read_scalar
 from probtokens.fields import Grid
+from probtokens.simulate.quality import load_failed
+
+_FAILED_SHOWN = 20
 
 
 @dataclass
@@ -64,6 +67,7 @@ def _describe_folder(title: Path, infos: Sequence[ShardInfo], screen: rich.conso
     for name, found in ranges.items():
         table.add_row("field", name, infos[0].units.get(name, ""), str(found))
     screen.print(table)
+    _describe_failed(infos, screen)
     if "ignited" in scalars:
         screen.print(f"ignition: {np.count_nonzero(scalars['ignited'])} of {n_simulations}")
     if hot is not None:
@@ -72,6 +76,18 @@ def _describe_folder(title: Path, infos: Sequence[ShardInfo], screen: rich.conso
             f"hot spots: {np.count_nonzero(hot)} of {n_simulations} end with cells above {threshold:g} K, "
             f"on average {hot[hot > 0].mean() if hot.any() else 0.0:.3g} µm² of them"
         )
+
+
+def _describe_failed(infos: Sequence[ShardInfo], screen: rich.console.Console) -> None:
+    """List the simulations that a campaign planned and left out."""
+    failed = [(info, run) for info in infos for run in load_failed(info.attributes)]
+    if not failed:
+        return
+    screen.print(f"[yellow]failed and left out: {len(failed)}[/yellow]")
+    for info, run in failed[:_FAILED_SHOWN]:
+        screen.print(f"  {info.path.parent.name}/{info.path.name} {run}", markup=False)
+    if len(failed) > _FAILED_SHOWN:
+        screen.print(f"  and {len(failed) - _FAILED_SHOWN} more")
 
 
 def _scan(infos: Sequence[ShardInfo]) -> tuple[dict[str, _Range], np.ndarray | None]:

@@ -26,8 +26,9 @@ from probtokens.simulate.viscosity import viscous_flux
 class Stage(NamedTuple):
     """Outcome of one Runge–Kutta stage.
 
-    ``outflow`` [(batch, 2), per µm of depth] is the mass and chemical-plus-thermal energy that leaves
-    through the edges per ns; ``wave_speed`` (scalar, km/s) is the largest |u| + |v| + 2c.
+    ``outflow`` [(batch, 2, face), per µm of depth] is the mass and chemical-plus-thermal energy that
+    leaves through every face of the edges per ns, not summed, because the order of a compiled sum
+    depends on the number of threads; ``wave_speed`` (batch, km/s) is the largest |u| + |v| + 2c.
     """
 
     state: State
@@ -63,7 +64,7 @@ class FlowModel:
         new = [old - (fx.diff(dim=-1) + fy.diff(dim=-2)) * scale for old, fx, fy in zip(state, flux_x, flux_y, strict=True)]
         new[0] = self.mixture.share_volume(new[0], state.gas, -divergence, acoustics.bulk_1[centre], acoustics.bulk_2[centre])
         speed = cells.velocity_x[centre].abs() + cells.velocity_y[centre].abs() + 2.0 * acoustics.speed[centre]
-        return Stage(State(*new), self._outflow(flux_x, flux_y), speed.amax())
+        return Stage(State(*new), self._outflow(flux_x, flux_y), speed.amax(dim=(-2, -1)))
 
     def _arrived(self, state: State, outside: State | None) -> Tensor:
         """Where the last column has been shocked, by its entropy: bool (batch, ny, 1).
@@ -101,16 +102,15 @@ class FlowModel:
 
     def _outflow(self, flux_x: State, flux_y: State) -> Tensor:
         mass, energy = (self._edges(flux_x, flux_y, quantity) for quantity in (_mass, self.total_energy))
-        return torch.stack([mass, energy], dim=-1)
+        return torch.stack([mass, energy], dim=1)
 
     def _edges(self, flux_x: State, flux_y: State, quantity: Callable[[State], Tensor]) -> Tensor:
-        """Net flux of ``quantity`` out of the four edges (batch,)."""
-        total = torch.zeros_like(flux_x.gas[:, 0, 0])
+        """Flux of ``quantity`` out of every face of the four edges (batch, face)."""
+        parts = []
         for flux, dim in ((flux_x, -1), (flux_y, -2)):
             for edge, sign in ((0, -1.0), (-1, 1.0)):
-                part = State(*(value.select(dim, edge) for value in flux))
-                total = total + sign * quantity(part).sum(dim=-1)
-        return total
+                parts.append(sign * quantity(State(*(value.select(dim, edge) for value in flux))))
+        return torch.cat(parts, dim=-1)
 
     def total_energy(self, state: State) -> Tensor:
         """Kinetic, thermal and chemical energy per volume [GPa]."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from probtokens.config import PhysicsConfig
 from probtokens.fields import Grid
@@ -17,7 +16,8 @@ from probtokens.simulate.flow import FlowModel
 from probtokens.simulate.initial import shocked_crystal
 from probtokens.simulate.kinetics import hmx_kinetics
 from probtokens.simulate.mixture import Mixture, State
-from probtokens.simulate.solver import Solver
+from probtokens.simulate.quality import ignition
+from probtokens.simulate.solver import Pace, Solver, UnstableError
 
 #: Stored fields and their units.
 FIELD_UNITS = {
@@ -28,12 +28,18 @@ FIELD_UNITS = {
     "velocity_x": "km/s",
     "velocity_y": "km/s",
 }
+#: Stored scalars and their units.
+SCALAR_UNITS = {
+    "shock_pressure": "GPa",
+    "max_temperature": "K",
+    "ignited": "1",
+    "ignition_time": "ns",
+    "conservation_drift": "1",
+    "max_courant": "1",
+}
 
 #: Rate [1/ns] of heat exchange between solid and gas in mixed cells.
 HEAT_EXCHANGE = 20.0
-
-#: A run counts as ignited when any stored temperature [K] exceeds this.
-IGNITION_TEMPERATURE = 2000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ def run_batch(
     shock_pressure: np.ndarray,
     grid: Grid,
     physics: PhysicsConfig,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[int, str], None] | None = None,
 ) -> BatchResult:
     """Simulate a batch of porous crystals.
 
@@ -79,6 +85,13 @@ def run_batch(
         [GPa], (simulation,).
     grid
         Frame 0 is the initial state.
+    progress
+        Receives the number of frames computed and a line about the last of them.
+
+    Raises
+    ------
+    UnstableError
+        If a frame of one of the simulations cannot be computed.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = getattr(torch, physics.dtype)
@@ -87,32 +100,39 @@ def run_batch(
     state = State(*(value.to(device) for value in state))
     outside = State(*(value.to(device) for value in outside))
     start = _totals(solver.model, state)
-    outflow = torch.zeros_like(start)
+    outflow = np.zeros_like(start)
     frames = [observe(solver.model, state)]
-    speed = None
+    courant = np.zeros(len(porosity))
+    pace: Pace | None = None
     for index in range(1, grid.n_times):
-        state, lost, speed = solver.advance(state, outside, grid.time_step, speed)
-        outflow += lost / grid.spacing
+        try:
+            state, lost, pace = solver.advance(state, outside, grid.time_step, pace)
+        except UnstableError as error:
+            raise UnstableError(f"frame {index}: {error}") from None
+        outflow += lost.cpu().numpy() / grid.spacing
+        courant = np.maximum(courant, pace.courant.cpu().numpy())
         frames.append(observe(solver.model, state))
         if progress is not None:
-            progress(f"frame {index + 1}/{grid.n_times}: hottest {float(frames[-1]['temperature'].max()):.0f} K")
+            progress(index, f"frame {index + 1}/{grid.n_times}: hottest {float(frames[-1]['temperature'].max()):.0f} K")
     stacked = {name: np.stack([frame[name] for frame in frames], axis=1) for name in FIELD_UNITS}
-    drift = ((_totals(solver.model, state) + outflow - start) / start).abs().amax(dim=-1)
-    hottest = stacked["temperature"].max(axis=(1, 2, 3))
+    drift = np.abs((_totals(solver.model, state) + outflow - start) / start).max(axis=-1)
     scalars = {
         "shock_pressure": np.asarray(shock_pressure, dtype=np.float64),
-        "max_temperature": hottest.astype(np.float64),
-        "ignited": (hottest > IGNITION_TEMPERATURE).astype(np.float64),
-        "conservation_drift": drift.cpu().numpy(),
+        **ignition(stacked["temperature"], grid.time_step),
+        "conservation_drift": drift,
+        "max_courant": courant,
     }
     return BatchResult(stacked, scalars)
 
 
-def _totals(model: FlowModel, state: State) -> Tensor:
-    """Mass and total energy of every simulation, in units of cells (batch, 2), double precision."""
+def _totals(model: FlowModel, state: State) -> np.ndarray:
+    """Mass and total energy of every simulation, in units of cells (batch, 2), double precision.
+
+    Summed by NumPy, whose order does not depend on the number of threads.
+    """
     mass = state.solid_mass + state.gas_mass
     energy = model.total_energy(state)
-    return torch.stack([value.double().sum(dim=(-2, -1)) for value in (mass, energy)], dim=-1)
+    return np.stack([value.double().cpu().numpy().sum(axis=(-2, -1)) for value in (mass, energy)], axis=-1)
 
 
 @torch.no_grad()

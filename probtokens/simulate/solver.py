@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,24 @@ from probtokens.simulate.mixture import State
 _TOLERANCE = 1.15
 #: Attempts per frame, each with more steps.
 _ATTEMPTS = 6
+
+Speed = TypeVar("Speed", float, Tensor)
+
+
+class UnstableError(RuntimeError):
+    """No number of steps advances a frame."""
+
+
+class Pace(NamedTuple):
+    """How a frame was stepped.
+
+    ``wave_speed`` is the largest |u| + |v| + 2c [km/s] of the batch; ``courant`` (batch,) is the largest
+    Courant number of each simulation, acoustic and viscous transport together; ``steps`` were taken.
+    """
+
+    wave_speed: float
+    courant: Tensor
+    steps: int
 
 
 class Solver:
@@ -40,39 +59,49 @@ class Solver:
         self._untried = compiled
 
     @torch.no_grad()
-    def advance(self, state: State, outside: State | None, duration: float, wave_speed: float | None = None) -> tuple[State, Tensor, float]:
+    def advance(self, state: State, outside: State | None, duration: float, pace: Pace | None = None) -> tuple[State, Tensor, Pace]:
         """Advance by exactly ``duration`` [ns] in equal steps.
 
-        The number of steps follows from ``wave_speed``, the largest |u| + |v| + 2c [km/s] of the
-        preceding frame (measured here if not given). If waves turn out faster than the tolerance
-        allows, or the state is not finite, the frame is repeated with more steps.
+        The number of steps follows from the largest wave speed of the preceding frame, given by its
+        ``pace`` (measured here if not given); all simulations of a batch take the same steps. If waves
+        turn out faster than the tolerance allows, or the state is not finite, the frame is repeated with
+        more steps.
 
         Returns
         -------
         State, accumulated outflow of mass and energy (batch, 2) per µm² of cell face, and the
-        frame's largest wave speed.
+        frame's pace.
 
         Raises
         ------
-        RuntimeError
+        UnstableError
             If no acceptable step count was found.
         """
         if self._untried:
             self._compile(state, outside)
-        if wave_speed is None:
-            wave_speed = float(self._euler(state, outside, state.gas.new_zeros(())).wave_speed)
-        steps = self._steps(duration, wave_speed)
+        fastest = pace.wave_speed if pace else float(self._euler(state, outside, state.gas.new_zeros(())).wave_speed.max())
+        if not math.isfinite(fastest):
+            raise UnstableError("flow solver: expected a finite state to advance, got a wave speed that is not")
+        steps = self._steps(duration, fastest)
+        most = steps * 2**_ATTEMPTS
         for _ in range(_ATTEMPTS):
-            new, outflow, speed = self._march(state, outside, duration / steps, steps)
-            finite = math.isfinite(speed) and all(bool(value.isfinite().all()) for value in new)
-            needed = self._steps(duration, speed) if finite else 2 * steps
+            new, outflow, speeds = self._march(state, outside, duration / steps, steps)
+            fastest = float(speeds.max())
+            finite = math.isfinite(fastest) and all(bool(value.isfinite().all()) for value in new)
+            needed = self._steps(duration, fastest) if finite else 2 * steps
             if needed <= steps * _TOLERANCE:
-                return new, outflow, speed
+                return new, outflow, Pace(fastest, self._rate(speeds.double()) * (0.5 * duration / steps), steps)
+            if needed > most:  # a wave that fast is an instability; following it would take for ever
+                break
             steps = needed
-        raise RuntimeError(f"flow solver: no stable step for a frame of {duration} ns; last tried {steps} steps")
+        raise UnstableError(f"flow solver: no stable step for a frame of {duration} ns; last tried {steps} steps")
 
     def _steps(self, duration: float, wave_speed: float) -> int:
-        """Number of steps from the acoustic and viscous limits together.
+        """Number of steps from the acoustic and viscous limits together."""
+        return math.ceil(duration * self._rate(wave_speed) / (2.0 * self.cfl))
+
+    def _rate(self, wave_speed: Speed) -> Speed:
+        """Twice the Courant number of a step per its duration [1/ns].
 
         The most oscillating mode decays at 2 (Σ|u| + c)/Δx by upwinding and at 4 (4/3 + 1) ν/Δx² by
         viscosity in two dimensions; the two add up, and their sum bounds an explicit step.
@@ -81,7 +110,7 @@ class Solver:
         rate = wave_speed / spacing
         if self.model.viscosity:
             rate += 2.0 * (4.0 / 3.0 + 1.0) * self.model.viscosity / self.model.viscous_density / spacing**2
-        return math.ceil(duration * rate / (2.0 * self.cfl))
+        return rate
 
     def _compile(self, state: State, outside: State | None) -> None:
         """Try compiled kernels on one step of no duration; keep the eager ones if that fails."""
@@ -101,15 +130,17 @@ class Solver:
         else:
             self._euler, self._combine = euler, combine
 
-    def _march(self, state: State, outside: State | None, step: float, steps: int) -> tuple[State, Tensor, float]:
+    def _march(self, state: State, outside: State | None, step: float, steps: int) -> tuple[State, Tensor, Tensor]:
+        """State, outflow (batch, 2) and largest wave speeds (batch,) of equal steps."""
         time_step = torch.full((), step, dtype=state.gas.dtype, device=state.gas.device)
-        outflow = state.gas.new_zeros((state.gas.shape[0], 2), dtype=torch.float64)
-        speed = state.gas.new_zeros(())
+        batch, ny, nx = state.gas.shape
+        outflow = state.gas.new_zeros((batch, 2, 2 * (ny + nx)), dtype=torch.float64)
+        speeds = state.gas.new_zeros(batch)
         for _ in range(steps):
             first = self._euler(state, outside, time_step)
             second = self._euler(first.state, outside, time_step)
             both = self._combine(state, first, second, time_step)
             state = both.state
             outflow += both.outflow
-            speed = torch.maximum(speed, both.wave_speed)
-        return state, outflow, float(speed)
+            speeds = torch.maximum(speeds, both.wave_speed)
+        return state, outflow.sum(dim=-1), speeds

@@ -1,11 +1,14 @@
 import io
 import logging
 import warnings
+from functools import partial
+from pathlib import Path
 
 import pytest
 import rich.console
 
 from probtokens.pipeline.console import Console, format_seconds
+from probtokens.pipeline.time_left import TimeLeft
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (59.94, "59.9 s"), (60.0, "1 min 0 s"), (3725.4, "62 min 5 s")])
@@ -33,6 +36,26 @@ def test_plain_lines_are_rare():
         for done in range(1000):
             progress(done, 1000)
     assert stream.getvalue().count("\n") == 2
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_time_left_is_shown(terminal, monkeypatch):
+    monkeypatch.setattr("probtokens.pipeline.console._PLAIN_INTERVAL", 0.0)
+    monkeypatch.setattr("probtokens.pipeline.time_left._ENOUGH", 0.0)
+    monkeypatch.setattr("probtokens.pipeline.console.TimeLeft", partial(TimeLeft, clock=iter([0.0, 60.0]).__next__))
+    stream = io.StringIO()
+    with Console(rich.console.Console(file=stream, force_terminal=terminal, width=140)).stage("simulate micro") as progress:
+        progress(30, 90)  # 30 were there before
+        progress(50, 90, "train/shard_0001")
+    assert "about 2 min left" in stream.getvalue()
+
+
+def test_a_log_that_cannot_be_written_does_not_hide_what_went_wrong(capfd):
+    stream = io.StringIO()
+    with Console(rich.console.Console(file=stream)).logging_to(Path("/dev/full")):
+        logging.getLogger("probtokens.somewhere").warning("attention")
+    assert stream.getvalue() == "attention\n"
+    assert capfd.readouterr().err == ""
 
 
 def test_the_log_file_gets_everything_and_the_screen_the_warnings(tmp_path):

@@ -30,6 +30,8 @@ MESO = {"train_meso", "train_parc", *(f"rollout_{model}" for model in MODELS)}
     ("override", "expected"),
     [
         ("report.simulation=77", {"report"}),
+        ("simulate.jobs=7", set()),
+        ("simulate.cluster.partition=short", set()),
         ("name=other", {"report"}),
         ("evaluate.hotspot_threshold=901.5", LAST),
         ("rollout.members=77", {f"rollout_{model}" for model in MODELS} | LAST),

@@ -6,22 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
-from probtokens.config import CampaignConfig, ImageConfig, Interval, MicrostructureConfig, PhysicsConfig
-from probtokens.simulate.campaign import batch_size, config_digest, plan, run_campaign
-
-PHYSICS = PhysicsConfig(compile=False)
-CAMPAIGN = CampaignConfig(
-    ny=16,
-    nx=20,
-    time_step=0.02,
-    n_times=3,
-    shock_pressure=Interval(low=9.0, high=12.0),
-    microstructure=MicrostructureConfig(kinds=("ellipse",), diameter=Interval(low=0.2, high=0.25), margin=0.06),
-    n_train=3,
-    n_valid=1,
-    n_test=1,
-    shard_size=2,
-)
+from probtokens.config import ImageConfig, MicrostructureConfig
+from probtokens.simulate.campaign import batch_size, config_digest, plan
+from probtokens.simulate.execute import run_campaign
+from tests.simulate.campaigns import CAMPAIGN, PHYSICS, files, hidden
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +17,6 @@ def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("campaign")
     run_campaign("micro", CAMPAIGN, PHYSICS, folder, seed=7)
     return folder
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.hdf5"))}
 
 
 def test_files_hold_fields_scalars_and_units(finished):
@@ -54,13 +38,14 @@ def test_files_hold_fields_scalars_and_units(finished):
         np.testing.assert_allclose(file["t0_fields/pressure"][:, 0, 0], pressure[:, None] * np.ones(16), rtol=0.02)
         np.testing.assert_allclose(temperature[:, 0, -1], 300.0, rtol=0.01)
         assert file["t0_fields/solid_fraction"][:].min() < 0.01
+        assert ((file["scalars/max_courant"][:] > 0.3) & (file["scalars/max_courant"][:] <= 1.15 * PHYSICS.cfl)).all()
+        np.testing.assert_allclose(file["scalars/ignition_time"][:], 0.04)  # none ignites: the last frame's
+        assert file["scalars/ignition_time"].attrs["units"] == "ns"
+        assert file.attrs["failed_runs"] == "[]"
 
 
 def test_interrupted_and_resumed_gives_the_same_bits(finished, tmp_path):
-    lines = []
-
-    def stop(line: str) -> None:
-        lines.append(line)
+    def stop(done: int, total: int, line: str) -> None:
         if "train/shard_0001" in line:
             raise KeyboardInterrupt
 
@@ -68,10 +53,14 @@ def test_interrupted_and_resumed_gives_the_same_bits(finished, tmp_path):
         run_campaign("micro", CAMPAIGN, PHYSICS, tmp_path, seed=7, progress=stop)
     assert list(files(tmp_path)) == ["train/shard_0000.hdf5"]
     (tmp_path / "train" / ".shard_0001.hdf5.123.tmp").write_bytes(b"half a file")
-    again: list[str] = []
-    paths = run_campaign("micro", CAMPAIGN, PHYSICS, tmp_path, seed=7, progress=again.append)
-    assert not any("train/shard_0000" in line for line in again)
+    again: list[tuple[int, int, str]] = []
+    paths = run_campaign("micro", CAMPAIGN, PHYSICS, tmp_path, seed=7, progress=lambda *report: again.append(report))
+    assert not any("train/shard_0000" in line for *_, line in again)
+    assert again[0] == (4, 10, "")  # frames of what is finished count from the start
+    assert again[-1][:2] == (10, 10)
+    assert [done for done, *_ in again] == sorted(done for done, *_ in again)
     assert files(tmp_path) == files(finished)
+    assert hidden(tmp_path) == []
     assert sorted(paths) == sorted(tmp_path.rglob("*.hdf5"))
 
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from probtokens.config import CampaignConfig, ImageConfig, Interval, MicrostructureConfig, PhysicsConfig
-from probtokens.simulate.campaign import draw, plan, run_campaign
+from probtokens.simulate.campaign import draw, plan
+from probtokens.simulate.execute import run_campaign
 from probtokens.simulate.microstructure.rasterize import gas_fraction
 from probtokens.simulate.preview import Preview, preview_campaign, preview_warnings
 

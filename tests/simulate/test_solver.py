@@ -11,7 +11,7 @@ from probtokens.config import PhysicsConfig
 from probtokens.simulate.initial import shocked_crystal
 from probtokens.simulate.mixture import State
 from probtokens.simulate.run import build_solver
-from probtokens.simulate.solver import Solver
+from probtokens.simulate.solver import Pace, Solver, UnstableError
 
 
 def small(compiled: bool = False) -> tuple[Solver, State, State]:
@@ -24,17 +24,53 @@ def small(compiled: bool = False) -> tuple[Solver, State, State]:
 
 def test_frame_is_repeated_when_waves_turn_out_faster():
     solver, state, outside = small()
-    good, _, speed = solver.advance(state, outside, 0.02)
-    retried, _, again = solver.advance(state, outside, 0.02, wave_speed=0.5 * speed)
-    assert again == pytest.approx(speed, rel=0.05)
+    good, _, pace = solver.advance(state, outside, 0.02)
+    retried, _, again = solver.advance(state, outside, 0.02, pace._replace(wave_speed=0.5 * pace.wave_speed))
+    assert again.wave_speed == pytest.approx(pace.wave_speed, rel=0.05)
     torch.testing.assert_close(retried.energy, good.energy, rtol=0.05, atol=0.05)
 
 
 def test_state_that_cannot_be_advanced_is_an_error():
     solver, state, outside = small()
     broken = state._replace(energy=torch.full_like(state.energy, torch.nan))
-    with pytest.raises(RuntimeError, match="no stable step"):
-        solver.advance(broken, outside, 0.01, wave_speed=10.0)
+    with pytest.raises(UnstableError, match="no stable step"):
+        solver.advance(broken, outside, 0.01, Pace(10.0, torch.zeros(1), 1))
+
+
+def test_state_that_is_not_finite_is_an_error():
+    solver, state, outside = small()
+    broken = state._replace(energy=torch.full_like(state.energy, torch.nan))
+    with pytest.raises(UnstableError, match="finite state"):
+        solver.advance(broken, outside, 0.01)
+
+
+def test_wave_that_is_absurdly_fast_is_an_error_and_not_followed(monkeypatch):
+    solver, state, outside = small()
+    marches = []
+
+    def march(state, outside, step, steps):
+        marches.append(steps)
+        return state, torch.zeros(1, 2), torch.full((1,), 1e9)
+
+    monkeypatch.setattr(solver, "_march", march)
+    with pytest.raises(UnstableError, match="no stable step"):
+        solver.advance(state, outside, 0.01)
+    assert len(marches) == 1
+
+
+def test_courant_number_is_that_of_each_simulation():
+    solver, state, outside = small()
+    doubled = State(*(value.repeat(2, 1, 1) for value in state))
+    doubled.momentum_x[0] += 2.0 * (doubled.solid_mass[0] + doubled.gas_mass[0])  # 2 km/s to the right
+    doubled.energy[0] += 0.5 * (doubled.momentum_x[0] ** 2 - doubled.momentum_x[1] ** 2) / (doubled.solid_mass[0] + doubled.gas_mass[0])
+    _, _, pace = solver.advance(doubled, State(*(value.repeat(2, 1, 1) for value in outside)), 0.02)
+    assert pace.courant.shape == (2,)
+    assert 0.85 * solver.cfl < pace.courant[0] <= 1.15 * solver.cfl
+    assert pace.courant[1] < 0.95 * pace.courant[0]
+    # In as many steps as the pair took, the slower one has the same number alone.
+    _, _, alone = solver.advance(state, outside, 0.02, pace)
+    assert alone.courant[0] == pytest.approx(float(pace.courant[1]), rel=1e-6)
+    assert alone.wave_speed < pace.wave_speed
 
 
 def test_failing_compiler_warns_and_continues_eagerly(monkeypatch):

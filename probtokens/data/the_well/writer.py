@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ def write_shard(
     ValueError
         If shapes, units, boundary or attributes do not fit or a value is not physical; the message
         names the file, the field, what was expected and what came.
+    WriteError
+        If the file cannot be written, e.g. because the disk is full.
     """
     n_simulations = _check_arrays(path, frames, grid, scalars)
     _check_units(path, frames, scalars, units)
@@ -64,7 +67,9 @@ def write_shard(
         spec = field_spec(name, units[name])
         for simulation, trajectory in enumerate(values):
             check_values(trajectory, spec, path=path, simulation=simulation)
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    # Made in memory: on a full disk HDF5 cannot even close its file, and says so many times over.
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
         _write_root(file, dataset_name, n_simulations, extra)
         for group in GROUPS:
             file.create_group(group)
@@ -72,6 +77,8 @@ def write_shard(
         _write_boundary(file["boundary_conditions"], boundary, grid)
         _write_scalars(file["scalars"], scalars, units)
         _write_fields(file, frames, units)
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def _check_arrays(path: Path, frames: Mapping[str, np.ndarray], grid: Grid, scalars: Mapping[str, np.ndarray]) -> int:

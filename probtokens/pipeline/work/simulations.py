@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,18 +15,29 @@ from probtokens.pipeline.stage import Job
 if TYPE_CHECKING:
     from probtokens.data import TrajectorySet
 
+log = logging.getLogger(__name__)
+
 
 def simulate(job: Job, *, scale: Scale) -> None:
     """Run the campaign of one scale; each scale draws from its own seed."""
-    from probtokens.simulate import run_campaign
+    from probtokens.simulate import default_jobs, failed_runs, run_campaign
 
-    campaign, out = getattr(job.config.simulate, scale), job.folder.data(scale)
-    n_shards = sum(math.ceil(count / campaign.shard_size) for count in (campaign.n_train, campaign.n_valid, campaign.n_test))
-
-    def progress(line: str) -> None:
-        job.progress(sum(1 for _ in out.glob("*/[!.]*.hdf5")), n_shards, line)
-
-    run_campaign(scale, campaign, job.config.simulate.physics, out, campaign_seed(job.config, scale), progress)
+    settings = job.config.simulate
+    paths = run_campaign(
+        scale,
+        getattr(settings, scale),
+        settings.physics,
+        job.folder.data(scale),
+        seed=campaign_seed(job.config, scale),
+        progress=job.progress,
+        jobs=settings.jobs or default_jobs(),
+        cluster=settings.cluster if settings.cluster.submit else None,
+        logs=job.folder.jobs / scale,
+    )
+    if n_failed := sum(len(failed_runs(path)) for path in paths):
+        log.warning(
+            "simulate %s: runs that failed and are left out: %d; see probtokens inspect %s", scale, n_failed, job.folder.data(scale)
+        )
 
 
 def campaign_seed(config: Config, scale: Scale) -> int:
