@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
 PoreKind = Literal["ellipse", "v", "crack", "cluster"]
 
 
@@ -121,10 +122,32 @@ class CampaignConfig(Strict):
     n_times: Count = 25
     shock_pressure: Interval = Interval(low=8.0, high=14.0)
     microstructure: MicrostructureConfig = MicrostructureConfig()
-    n_train: Count = 48
-    n_valid: Count = 4
-    n_test: Count = 4
+    n_train: Whole = 48
+    n_valid: Whole = 4
+    n_test: Whole = 4
     shard_size: Count = 16
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> CampaignConfig:
+        if self.n_train + self.n_valid + self.n_test == 0:
+            raise ValueError("expected at least one simulation in n_train, n_valid and n_test, got none")
+        return self
+
+
+class ShiftConfig(Strict):
+    """A test set that differs from the meso campaign in the keys that are given."""
+
+    n_test: Count
+    ny: Count | None = None
+    nx: Count | None = None
+    n_times: Count | None = None
+    shock_pressure: Interval | None = None
+    microstructure: MicrostructureConfig | None = None
+
+    def applied_to(self, meso: CampaignConfig) -> CampaignConfig:
+        """The meso campaign with these changes, test simulations only."""
+        given = {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}
+        return meso.model_copy(update={**given, "n_train": 0, "n_valid": 0})
 
 
 class PhysicsConfig(Strict):
@@ -166,7 +189,7 @@ class ClusterConfig(Strict):
     account: str | None = None
     timeout_min: Count = 240
     cpus: Count = 4
-    gpus: Annotated[int, Field(ge=0)] = 0
+    gpus: Whole = 0
     memory_gb: Positive | None = None
     max_parallel: Count = 32
 
@@ -175,7 +198,7 @@ class SimulateConfig(Strict):
     """Stage ``simulate``.
 
     ``jobs`` processes of this machine compute shards at once, by default one for every two cores.
-    Neither it nor ``cluster`` changes what is simulated.
+    Neither it nor ``cluster`` changes what is simulated. ``shifts`` are further test sets by name.
     """
 
     jobs: Count | None = None
@@ -191,6 +214,19 @@ class SimulateConfig(Strict):
         shard_size=3,
         microstructure=MicrostructureConfig(n_pores=(8, 12)),
     )
+    shifts: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")], ShiftConfig] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> SimulateConfig:
+        if taken := {"micro", "meso"} & set(self.shifts):
+            raise ValueError(f"shifts: expected names other than micro and meso, got {sorted(taken)}")
+        return self
+
+    @property
+    def campaigns(self) -> dict[str, CampaignConfig]:
+        """Every campaign by name: micro, meso and the shifted test sets."""
+        shifted = {name: shift.applied_to(self.meso) for name, shift in self.shifts.items()}
+        return {"micro": self.micro, "meso": self.meso, **shifted}
 
 
 class DataConfig(Strict):
@@ -218,7 +254,7 @@ class StageConfig(Strict):
     name: str
     objective: Literal["elbo", "score", "mse"]
     steps: Count
-    horizon: Annotated[int, Field(ge=0)]
+    horizon: Whole
     batch_size: Count = 16
     learning_rate: Positive = 1e-3
     members: Count = 3
@@ -255,7 +291,7 @@ class TokenConfig(Strict):
     encoder_blocks: Count = 1
     decoder_blocks: Count = 1
     transition_blocks: Count = 4
-    transition_levels: Annotated[int, Field(ge=0)] = 0
+    transition_levels: Whole = 0
     trajectory_dim: Count = 8
     trajectory_patch: Count = 6
     effective_pixels: Positive = 4.0
@@ -295,7 +331,7 @@ class MesoConfig(Strict):
     """
 
     fine_tune: bool = True
-    n_simulations: Annotated[int, Field(ge=0)] | None = None
+    n_simulations: Whole | None = None
     adapter_rank: Count = 4
     global_scale: Positive = 0.1
     slab_scale: Positive = 1.0
@@ -351,7 +387,7 @@ class EvaluateConfig(Strict):
 class ReportConfig(Strict):
     """Stage ``report``."""
 
-    simulation: Annotated[int, Field(ge=0)] = 0
+    simulation: Whole = 0
     animation: bool = True
 
 
@@ -359,7 +395,7 @@ class Config(Strict):
     """Everything that determines a run. Written resolved to ``config.yaml`` in the run folder."""
 
     name: str = "quick"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Whole = 0
     simulate: SimulateConfig = SimulateConfig()
     data: DataConfig = DataConfig()
     micro: MicroConfig = MicroConfig()

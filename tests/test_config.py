@@ -111,3 +111,30 @@ def test_an_empty_file_means_defaults(tmp_path):
     path.write_text("# nothing set\n")
     assert load_config(path) == Config()
     assert yaml.safe_load(dump_config(Config()))["seed"] == 0
+
+
+def test_a_shift_is_the_meso_campaign_with_changes_and_test_simulations_alone():
+    overrides = ("simulate.shifts={hot: {n_test: 2, shock_pressure: {low: 15, high: 16}}, wide: {n_test: 3, nx: 288}}",)
+    campaigns = load_config(None, overrides).simulate.campaigns
+    assert list(campaigns) == ["micro", "meso", "hot", "wide"]
+    meso, hot, wide = (campaigns[name] for name in ("meso", "hot", "wide"))
+    assert (hot.n_train, hot.n_valid, hot.n_test) == (0, 0, 2)
+    assert hot.shock_pressure.low == 15
+    assert hot.microstructure == meso.microstructure
+    assert (wide.ny, wide.nx, wide.shock_pressure) == (meso.ny, 288, meso.shock_pressure)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("simulate.shifts={meso: {n_test: 2}}", "other than micro and meso"),
+        ("simulate.shifts={'../x': {n_test: 2}}", "pattern"),
+        ("simulate.shifts={hot: {n_test: 2, n_train: 4}}", "n_train"),
+        ("simulate.shifts={hot: {}}", "n_test"),
+        ("simulate.micro={n_train: 0, n_valid: 0, n_test: 0}", "at least one simulation"),
+        ("simulate.physics={right: wall}", "tear off"),
+    ],
+)
+def test_simulation_settings_that_make_no_sense_are_errors(override, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(None, (override,))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import rich.console
 
-from probtokens.config import CampaignConfig, Config, load_config
+from probtokens.config import CampaignConfig, Config, ShiftConfig, load_config
 from probtokens.evaluate import load_scores
 from probtokens.pipeline.console import Console
 from probtokens.pipeline.engine import execute, require_usable
@@ -15,6 +16,8 @@ from probtokens.pipeline.folder import SCALES, RunFolder
 from probtokens.pipeline.graph import build_stages, required, run_by
 from probtokens.pipeline.preview import write_preview
 from probtokens.pipeline.table import score_table
+
+Owner = TypeVar("Owner", CampaignConfig, ShiftConfig)
 
 
 def run_all(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> None:
@@ -66,19 +69,21 @@ def _resolved(recipe: Path, overrides: Sequence[str]) -> Config:
     for scale, path in given.items():
         if not path.is_dir():
             raise ValueError(f"data.{scale}: {path}: expected a folder of simulations, found none")
-    campaigns: dict[str, CampaignConfig] = {scale: _with_absolute_image(getattr(config.simulate, scale)) for scale in SCALES}
-    for scale, campaign in campaigns.items():
-        image = campaign.microstructure.image
-        if scale not in given and image is not None and not image.path.is_file():
-            key = f"simulate.{scale}.microstructure.image.path"
-            raise ValueError(f"{key}: {image.path}: expected an image (PNG, PGM or npy), found no file")
-    data, simulate = config.data.model_copy(update=given), config.simulate.model_copy(update=campaigns)
-    return config.model_copy(update={"data": data, "simulate": simulate})
+    settings = config.simulate
+    own: dict[str, CampaignConfig] = {scale: _with_absolute_image(getattr(settings, scale)) for scale in SCALES}
+    shifts = {name: _with_absolute_image(shift) for name, shift in settings.shifts.items()}
+    owners: list[tuple[str, CampaignConfig | ShiftConfig]] = [*own.items(), *((f"shifts.{name}", shift) for name, shift in shifts.items())]
+    for key, owner in owners:
+        image = owner.microstructure.image if owner.microstructure is not None else None
+        if key not in given and image is not None and not image.path.is_file():
+            raise ValueError(f"simulate.{key}.microstructure.image.path: {image.path}: expected an image (PNG, PGM or npy), found no file")
+    simulate = settings.model_copy(update={**own, "shifts": shifts})
+    return config.model_copy(update={"data": config.data.model_copy(update=given), "simulate": simulate})
 
 
-def _with_absolute_image(campaign: CampaignConfig) -> CampaignConfig:
-    image = campaign.microstructure.image
-    if image is None:
-        return campaign
-    pores = campaign.microstructure.model_copy(update={"image": image.model_copy(update={"path": image.path.absolute()})})
-    return campaign.model_copy(update={"microstructure": pores})
+def _with_absolute_image(owner: Owner) -> Owner:
+    if owner.microstructure is None or owner.microstructure.image is None:
+        return owner
+    image = owner.microstructure.image
+    pores = owner.microstructure.model_copy(update={"image": image.model_copy(update={"path": image.path.absolute()})})
+    return owner.model_copy(update={"microstructure": pores})

@@ -55,9 +55,9 @@ class RunFolder:
         """Record of a stage: what it was made from and whether it is finished."""
         return self.stages / f"{stage}.json"
 
-    def data(self, scale: Scale) -> Path:
-        """Simulations of the run's own campaign, with a sub-folder per split."""
-        return self.root / "data" / scale
+    def data(self, campaign: str) -> Path:
+        """Simulations of one of the run's own campaigns, with a sub-folder per split."""
+        return self.root / "data" / campaign
 
     @property
     def preview(self) -> Path:

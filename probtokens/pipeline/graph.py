@@ -42,7 +42,8 @@ def build_stages(config: Config, folder: RunFolder) -> tuple[Stage, ...]:
         outputs=(folder.report,),
         work=work.report,
     )
-    return (*data.values(), *training, *rollouts, evaluate, report)
+    shifts = [_simulation_stage(config, folder, name) for name in config.simulate.shifts]
+    return (*data.values(), *shifts, *training, *rollouts, evaluate, report)
 
 
 def required(stages: Sequence[Stage], target: str) -> frozenset[str]:
@@ -74,19 +75,9 @@ def run_by(stages: Sequence[Stage], command: str) -> frozenset[str]:
 
 def _data_stage(config: Config, folder: RunFolder, scale: Scale) -> Stage:
     """Simulate, or check the files that the recipe names."""
-    from probtokens.simulate.campaign import campaign_settings
-
     given = getattr(config.data, scale)
     if given is None:
-        campaign = campaign_settings(getattr(config.simulate, scale))
-        return Stage(
-            name=f"simulate_{scale}",
-            command="simulate",
-            needs=(),
-            settings={**_settings(config, "simulate.physics", "seed"), f"simulate.{scale}": campaign},
-            outputs=(folder.data(scale),),
-            work=partial(work.simulate, scale=scale),
-        )
+        return _simulation_stage(config, folder, scale)
     return Stage(
         name=f"check_{scale}",
         command="simulate",
@@ -94,6 +85,20 @@ def _data_stage(config: Config, folder: RunFolder, scale: Scale) -> Stage:
         settings={"files": file_manifest(given, _DATA_FILES), **_settings(config, "data.fields", "data.context")},
         outputs=(),
         work=partial(work.check_data, scale=scale),
+    )
+
+
+def _simulation_stage(config: Config, folder: RunFolder, campaign: str) -> Stage:
+    from probtokens.simulate.campaign import campaign_settings
+
+    settings = campaign_settings(config.simulate.campaigns[campaign])
+    return Stage(
+        name=f"simulate_{campaign}",
+        command="simulate",
+        needs=(),
+        settings={**_settings(config, "simulate.physics", "seed"), f"simulate.{campaign}": settings},
+        outputs=(folder.data(campaign),),
+        work=partial(work.simulate, campaign=campaign),
     )
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from probtokens.config import Config
 from probtokens.data.atomic import replacing
-from probtokens.pipeline.folder import SCALES, SPLITS, RunFolder, Scale
+from probtokens.pipeline.folder import SCALES, SPLITS, RunFolder
 from probtokens.pipeline.work.simulations import campaign_seed
 
 if TYPE_CHECKING:
@@ -36,30 +36,30 @@ def write_preview(config: Config, folder: RunFolder, screen: rich.console.Consol
     from probtokens.report.style import figure_style, png_bytes
     from probtokens.simulate.preview import preview_campaign, preview_warnings
 
-    previews: dict[Scale, Preview] = {}
-    for scale in SCALES:
-        if getattr(config.data, scale) is not None:
-            screen.print(f"{scale}: nothing to preview, the recipe gives its data", markup=False)
+    previews: dict[str, Preview] = {}
+    for name, campaign in config.simulate.campaigns.items():
+        if name in SCALES and getattr(config.data, name) is not None:
+            screen.print(f"{name}: nothing to preview, the recipe gives its data", markup=False)
             continue
-        previews[scale] = preview_campaign(getattr(config.simulate, scale), campaign_seed(config, scale))
+        previews[name] = preview_campaign(campaign, campaign_seed(config, name))
     if previews:
         screen.print(preview_table(previews))
-    for scale, preview in previews.items():
+    for name, preview in previews.items():
         for warning in preview_warnings(preview):
-            screen.print(f"warning: {scale}: {warning}", style="yellow", markup=False)
-    for scale, preview in previews.items():
-        path = folder.preview / f"{scale}.png"
+            screen.print(f"warning: {name}: {warning}", style="yellow", markup=False)
+    for name, preview in previews.items():
+        path = folder.preview / f"{name}.png"
         with figure_style(), replacing(path) as temporary:
-            temporary.write_bytes(png_bytes(preview_figure(preview, scale), _DPI))
-        screen.print(f"{scale}: {path}", markup=False)
+            temporary.write_bytes(png_bytes(preview_figure(preview, name), _DPI))
+        screen.print(f"{name}: {path}", markup=False)
 
 
-def preview_table(previews: Mapping[Scale, Preview]) -> Table:
-    """One column for each scale: simulations, pores, porosity and sizes, smallest to largest."""
+def preview_table(previews: Mapping[str, Preview]) -> Table:
+    """One column for each campaign: simulations, pores, porosity and sizes, smallest to largest."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
     table.add_column("")
-    for scale in previews:
-        table.add_column(scale, justify="right", no_wrap=True)
+    for name in previews:
+        table.add_column(name, justify="right", no_wrap=True)
     columns = [_numbers(preview) for preview in previews.values()]
     for name in columns[0]:
         table.add_row(Text(name), *(Text(column[name]) for column in columns))

@@ -4,6 +4,7 @@ from probtokens.config import load_config
 from probtokens.pipeline.fingerprint import fingerprints
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.graph import build_stages, required, run_by
+from probtokens.pipeline.work.simulations import campaign_seed
 from tests.helpers import make_campaign
 
 MODELS = ("tokens", "tokens_zero_coupling", "parc", "persistence")
@@ -112,3 +113,20 @@ def test_a_sub_command_without_stages_is_refused(folder):
     assert run_by(stages, "simulate") == {"simulate_micro", "simulate_meso"}
     with pytest.raises(ValueError, match="train parc: expected a recipe that has such a stage"):
         run_by(stages, "train parc")
+
+
+def test_shifted_test_sets_are_simulated_apart_and_a_report_does_without(folder):
+    one, two = (f"{name}: {{n_test: 2, n_times: {n}}}" for name, n in (("long", 40), ("longer", 80)))
+    stages = build_stages(load_config(None, (f"simulate.shifts={{{one}}}",)), folder)
+    assert run_by(stages, "simulate") == {"simulate_micro", "simulate_meso", "simulate_long"}
+    assert "simulate_long" not in required(stages, "report")
+    more = fingerprints(build_stages(load_config(None, (f"simulate.shifts={{{two}, {one}}}",)), folder))
+    assert more["simulate_long"] == fingerprints(stages)["simulate_long"]
+    assert changed(folder, f"simulate.shifts={{{one}}}") == {"simulate_long"}
+
+
+def test_a_shifted_test_set_draws_from_a_seed_of_its_own():
+    config = load_config(None, ("simulate.shifts={a: {n_test: 1}, b: {n_test: 1}}",))
+    seeds = {campaign_seed(config, name) for name in config.simulate.campaigns}
+    assert len(seeds) == 4
+    assert campaign_seed(load_config(None, ("simulate.shifts={b: {n_test: 9}}",)), "b") == campaign_seed(config, "b")

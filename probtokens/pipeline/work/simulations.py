@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,31 +19,32 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def simulate(job: Job, *, scale: Scale) -> None:
-    """Run the campaign of one scale; each scale draws from its own seed."""
+def simulate(job: Job, *, campaign: str) -> None:
+    """Run a campaign of either scale or a shifted test set; each draws from its own seed."""
     from probtokens.simulate import default_jobs, failed_runs, run_campaign
 
     settings = job.config.simulate
     paths = run_campaign(
-        scale,
-        getattr(settings, scale),
+        campaign,
+        settings.campaigns[campaign],
         settings.physics,
-        job.folder.data(scale),
-        seed=campaign_seed(job.config, scale),
+        job.folder.data(campaign),
+        seed=campaign_seed(job.config, campaign),
         progress=job.progress,
         jobs=settings.jobs or default_jobs(),
         cluster=settings.cluster if settings.cluster.submit else None,
-        logs=job.folder.jobs / scale,
+        logs=job.folder.jobs / campaign,
     )
     if n_failed := sum(len(failed_runs(path)) for path in paths):
         log.warning(
-            "simulate %s: runs that failed and are left out: %d; see probtokens inspect %s", scale, n_failed, job.folder.data(scale)
+            "simulate %s: runs that failed and are left out: %d; see probtokens inspect %s", campaign, n_failed, job.folder.data(campaign)
         )
 
 
-def campaign_seed(config: Config, scale: Scale) -> int:
-    """Seed of one scale's campaign."""
-    return int(np.random.SeedSequence((config.seed, SCALES.index(scale))).generate_state(1)[0])
+def campaign_seed(config: Config, campaign: str) -> int:
+    """Seed of a campaign; that of a shifted test set follows from its name, whatever others there are."""
+    place = SCALES.index(campaign) if campaign in SCALES else len(SCALES) + zlib.crc32(campaign.encode())
+    return int(np.random.SeedSequence((config.seed, place)).generate_state(1)[0])
 
 
 def check_data(job: Job, *, scale: Scale) -> None:
