@@ -15,6 +15,7 @@ from probtokens.config import Config
 from probtokens.data.atomic import replacing
 from probtokens.pipeline.folder import SCALES, SPLITS, RunFolder
 from probtokens.pipeline.work.simulations import campaign_seed
+from probtokens.tables import print_table
 
 if TYPE_CHECKING:
     from probtokens.simulate.preview import Preview
@@ -43,7 +44,7 @@ def write_preview(config: Config, folder: RunFolder, screen: rich.console.Consol
             continue
         previews[name] = preview_campaign(campaign, campaign_seed(config, name))
     if previews:
-        screen.print(preview_table(previews))
+        print_table(screen, preview_table(previews))
     for name, preview in previews.items():
         for warning in preview_warnings(preview):
             screen.print(f"warning: {name}: {warning}", style="yellow", markup=False)

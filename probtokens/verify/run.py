@@ -17,10 +17,8 @@ from rich.table import Table
 
 from probtokens import __version__
 from probtokens.data.atomic import replacing
+from probtokens.tables import print_table
 from probtokens.verify.check import Case, Check
-
-#: Columns of a table that is written to a file.
-_WIDTH = 120
 
 
 def choose(cases: Sequence[Case], names: Sequence[str]) -> tuple[Case, ...]:
@@ -60,7 +58,7 @@ def run_cases(cases: Sequence[Case], out: Path | None = None, screen: rich.conso
         if problem:
             screen.print(f"  FAILED: {problem}", style="red", markup=False)
         else:
-            screen.print(_table(checks), width=max(screen.width, _WIDTH))
+            print_table(screen, _table(checks))
         results.append(_record(case, checks, problem, seconds))
     failed = [result["name"] for result in results if not result["passed"]]
     n_checks = sum(len(result["checks"]) for result in results)
