@@ -92,7 +92,7 @@ def verification_table(verify: dict) -> str:
 
 
 def single_pore(spacing: float) -> Figure:
-    """An irregular pore at 10 GPa on cells of half the default size."""
+    """An irregular pore at 10 GPa on cells of edge ``spacing`` [µm]."""
     physics = PhysicsConfig()
     grid = Grid(round(1.92 / spacing), round(2.88 / spacing), spacing, 0.125, n_times=21)
     config = MicrostructureConfig(kinds=("ellipse",), diameter=Interval(low=0.75, high=0.8))
@@ -172,6 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="run folder with simulated campaigns, preview and coverage")
     parser.add_argument("out", type=Path, help="folder with verify.json that receives the pictures")
+    parser.add_argument("--spacing", type=float, default=0.02, help="cells of the pictured pore [µm]")
     args = parser.parse_args()
 
     config = load_config(args.run / "config.yaml")
@@ -180,7 +181,7 @@ def main() -> None:
     (args.out / "verify.md").write_text(verification_table(verify), encoding="utf-8")
     with figure_style():
         save(simulated_hugoniots(verify), args.out / "hugoniots.png")
-        save(single_pore(0.02), args.out / "single_pore.png")
+        save(single_pore(args.spacing), args.out / "single_pore.png")
         save(meso_frames(args.run), args.out / "meso_frames.png")
         volumes, volume_table = burnt_volumes()
         save(volumes, args.out / "burnt_volumes.png")

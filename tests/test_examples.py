@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from typer.testing import CliRunner
+
+from probtokens.cli import app
+from probtokens.verify.simulator import CASES
 from tests.helpers import make_campaign
+from tests.pipeline.recipes import TINY
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -26,3 +33,20 @@ def test_the_three_scripts_follow_one_another(tmp_path: Path) -> None:
     assert "median |s|" in run("train_meso_svi.py", micro, campaign, *small, "--out", meso)
     out = run("posterior_predictive.py", meso, campaign, "--steps", 3, "--draws", 8)
     assert len(out.splitlines()) == 5
+
+
+@pytest.mark.slow
+def test_the_simulators_page_is_collected_from_a_run_and_a_verification(tmp_path: Path) -> None:
+    recipe, run_folder, out = tmp_path / "tiny.yaml", tmp_path / "run", tmp_path / "out"
+    recipe.write_text(TINY, encoding="utf-8")
+    for command in (["simulate", recipe, "--out", run_folder], ["simulate", recipe, "--out", run_folder, "--preview"]):
+        assert CliRunner().invoke(app, [*map(str, command)]).exit_code == 0
+    assert CliRunner().invoke(app, ["inspect", str(run_folder), "--coverage"]).exit_code == 0
+    cases = ["--case=interface", "--case=hugoniot_menikoff_sewell", "--case=hugoniot_lasl"]
+    assert CliRunner().invoke(app, ["verify", "simulator", *cases, "--json", str(out / "verify.json")]).exit_code == 0
+    assert "wrote" in run("collect_simulator.py", run_folder, out, "--spacing", 0.12)
+    table = (out / "verify.md").read_text(encoding="utf-8")
+    assert sum(case.title in table for case in CASES) == 3
+    numbers = json.loads((out / "numbers.json").read_text(encoding="utf-8"))
+    assert numbers["campaign_curves"]["meso"]["simulations"] == 3
+    assert len(list(out.glob("*.png"))) == 8
