@@ -64,6 +64,11 @@ class RunFolder:
         """Pictures of what a simulation would start from; belongs to no stage."""
         return self.root / "preview"
 
+    @property
+    def coverage(self) -> Path:
+        """How far micro data cover the states of meso data; belongs to no stage."""
+        return self.root / "coverage"
+
     def training(self, model: str) -> Path:
         """State of a training, from which it resumes, and its final model."""
         return self.root / "checkpoints" / model
