@@ -21,8 +21,8 @@ from probtokens.evaluate.token_support import (
     share_interval,
 )
 
-#: A stratum is covered if at most this share of its meso tokens lies beyond the threshold: five times what micro simulations
-#: have of each other. One that was not used for it can well have two or three times as much.
+#: A stratum is covered if at most this share of its meso tokens lies beyond the threshold: five times what simulations have of
+#: each other. One that was not used for it can well have two or three times as much.
 MAX_BEYOND = 0.05
 
 Array = NDArray[np.floating]
@@ -34,7 +34,7 @@ class SampleSizes:
     """Most tokens of each stratum in the reference, and of each that are compared with it."""
 
     reference: int = 20_000
-    queries: int = 10_000
+    queries: int = 20_000
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,10 @@ class StratumCoverage:
     micro_simulations, control_simulations, meso_simulations
         Simulations that those are from.
     threshold
-        Distance that 99 % of micro training tokens keep to other micro simulations, in standard deviations of a token channel.
+        Distance that 99 % of tokens keep to other simulations of their own scale, in standard deviations of a token channel;
+        the smaller one of micro training and meso.
     control_beyond, meso_beyond
-        Share of held-out micro and of meso tokens beyond it; 1 where micro training has too few to set one.
+        Share of held-out micro and of meso tokens that are farther from micro training.
     meso_interval
         90 % interval of ``meso_beyond`` over simulations.
     rmse_control, rmse_meso
@@ -120,10 +121,11 @@ def measure_coverage(
     """Compare the states of meso simulations with those of micro simulations, field by field and token by token.
 
     Tokens are the linear code that training starts from, fitted on ``micro``; a random sample of those of ``micro`` is the
-    reference. In each stratum 99 % of the reference's tokens lie within the threshold of the nearest from another micro
-    simulation. A stratum is covered if at most 5 % of its meso tokens lie beyond the same threshold; held-out micro tokens
-    are the control and should be near 1 %. Thresholds are from many training simulations, not from the few held out, whose
-    99 % quantile changes severalfold with which they are. One trajectory is in memory at a time, besides the samples.
+    reference. A stratum is covered if at most 5 % of its meso tokens are farther from the reference than the threshold, within
+    which 99 % of tokens have one of another simulation of their own scale. That of micro training finds states that micro
+    lacks, that of meso also states which micro visits too rarely to tell them apart; the smaller one holds. Held-out micro
+    tokens are the control. They are too few to set a threshold: their 99 % quantile changes severalfold with which they are.
+    One trajectory is in memory at a time, besides the samples.
 
     What this says is used to choose the micro campaign. Test simulations may not choose anything: leave them out.
 
@@ -144,7 +146,7 @@ def measure_coverage(
     ------
     ValueError
         If a set is empty, has no temperature, other fields, cells or frame steps than ``micro``, a grid that is no multiple
-        of the patch, or ``micro`` is a single simulation.
+        of the patch, or ``micro`` or ``meso`` is a single simulation.
     """
     sizes = sizes or SampleSizes()
     _check_sets(micro, {"held-out micro": control} | {f"meso {name}": trajectories for name, trajectories in meso.items()})
@@ -160,7 +162,9 @@ def measure_coverage(
     progress(5, 6, "distances")
     reference = Reference(found["micro"].samples)
     distances = {name: [reference.distances(sample.tokens) for sample in found[name].samples] for name in ("control", "meso")}
-    strata = _strata(found, distances, reference, scan.strata.names, seed)
+    setters = {"micro": reference, "meso": Reference(found["meso"].samples)}
+    strata = _strata(found, distances, setters, scan.strata.names, seed)
+    limits = np.array([stratum.threshold for stratum in strata])
     settings = {
         "criterion": {"quantile": QUANTILE, "max_beyond": MAX_BEYOND, "min_tokens": MIN_TOKENS, "hot_spot_threshold": threshold},
         "samples": {"seed": seed, "tokens_per_stratum": asdict(sizes)},
@@ -170,10 +174,8 @@ def measure_coverage(
         numbers=settings | _numbers(found, strata, micro, slice(scan.strata.n_cold, None)),
         strata=strata,
         histograms={name: population.histograms for name, population in found.items()},
-        distances={
-            name: tuple(part / limit for part, limit in zip(parts, reference.thresholds, strict=True)) for name, parts in distances.items()
-        },
-        map=worst_late_frame(scan, reference, meso),
+        distances={name: tuple(part / limit for part, limit in zip(parts, limits, strict=True)) for name, parts in distances.items()},
+        map=worst_late_frame(scan, reference, limits, meso),
     )
 
 
@@ -189,16 +191,22 @@ def _check_sets(micro: TrajectorySet, others: Mapping[str, TrajectorySet]) -> No
 
 
 def _strata(
-    found: Mapping[str, Population], distances: Mapping[str, Sequence[Array]], reference: Reference, names: Sequence[str], seed: int
+    found: Mapping[str, Population],
+    distances: Mapping[str, Sequence[Array]],
+    setters: Mapping[str, Reference],
+    names: Sequence[str],
+    seed: int,
 ) -> tuple[StratumCoverage, ...]:
-    micro, control, meso = found["micro"], found["control"], found["meso"]
+    control, meso = found["control"], found["meso"]
+    limits = np.fmin(setters["micro"].thresholds, setters["meso"].thresholds)
     strata = []
-    for k, (name, limit) in enumerate(zip(names, reference.thresholds, strict=True)):
+    for k, (name, limit) in enumerate(zip(names, limits, strict=True)):
         beyond, interval = _share(~(distances["meso"][k] <= limit)), (float("nan"), float("nan"))
-        if len(distances["meso"][k]) and np.isfinite(limit):
+        if meso.samples[k].seen >= MIN_TOKENS:
             rng = np.random.default_rng((seed, len(found), k))
-            setters, queries = micro.samples[k].simulations, meso.samples[k].simulations
-            interval = share_interval(reference.left_out[k], setters, distances["meso"][k], queries, rng)
+            pairs = [(setter.left_out[k], found[part].samples[k].simulations) for part, setter in setters.items()]
+            enough = [pair for pair in pairs if len(pair[0]) >= MIN_TOKENS]
+            interval = share_interval(enough, distances["meso"][k], meso.samples[k].simulations, rng)
         strata.append(
             StratumCoverage(
                 name=name,

@@ -94,11 +94,11 @@ class Scan:
                 sample.update(as_rows(tokens)[strata == number], simulation)
         return Population(histograms, samples, errors, self._code.patch**2)
 
-    def beyond(self, frame: Array, reference: Reference) -> NDArray[np.bool_]:
+    def beyond(self, frame: Array, reference: Reference, limits: Array) -> NDArray[np.bool_]:
         """Whether tokens are beyond their threshold, (token_y, token_x), of a frame (field, y, x); where there is none all are."""
         strata = self.strata(frame[None], self._code.patch)[0]
         distances = reference.distances(as_rows(self._code.encode(frame[None]))).reshape(strata.shape)
-        return ~(distances <= reference.thresholds[strata])
+        return ~(distances <= limits[strata])
 
     def temperature(self, frame: Array) -> Array:
         """Temperature (y, x) of a frame (field, y, x)."""
@@ -128,7 +128,7 @@ class CoverageMap:
     spacing: float
 
 
-def worst_late_frame(scan: Scan, reference: Reference, meso: Mapping[str, TrajectorySet]) -> CoverageMap:
+def worst_late_frame(scan: Scan, reference: Reference, limits: Array, meso: Mapping[str, TrajectorySet]) -> CoverageMap:
     """Of a few frames from the second half of every simulation, the one with most tokens beyond; the latest of equals."""
     best: CoverageMap | None = None
     for split, trajectories in meso.items():
@@ -137,7 +137,7 @@ def worst_late_frame(scan: Scan, reference: Reference, meso: Mapping[str, Trajec
         for i, name in enumerate(trajectories.names):
             for time in times.tolist():
                 frame = trajectories.frames(i, time, time + 1)[0]
-                beyond = scan.beyond(frame, reference)
+                beyond = scan.beyond(frame, reference, limits)
                 if best is None or beyond.sum() > best.beyond.sum():
                     best = CoverageMap(f"{split} {name}", time * grid.time_step, scan.temperature(frame).copy(), beyond, grid.spacing)
     assert best is not None

@@ -170,24 +170,24 @@ def _threshold(distances: Array) -> float:
 
 
 def share_interval(
-    left_out: Array, reference: Simulations, distances: Array, simulations: Simulations, rng: np.random.Generator
+    setters: Sequence[tuple[Array, Simulations]], distances: Array, simulations: Simulations, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """90 % bootstrap interval of the share of ``distances`` beyond the threshold that ``left_out`` sets.
+    """90 % bootstrap interval of the share of ``distances`` beyond the smallest threshold that ``setters`` give.
 
-    Simulations are resampled, not tokens: those of one simulation are alike. Both the reference's and the query's are.
+    Simulations are resampled, not tokens: those of one simulation are alike. Those that set a threshold are, too.
 
     Parameters
     ----------
-    left_out, reference
-        Distances that set the threshold and the simulation of each, shape (token,).
+    setters
+        Distances that set a threshold and the simulation of each, shape (token,).
     distances, simulations
-        Those of the query, likewise.
+        Those whose share is wanted, likewise.
     """
-    groups = [[d[names == name] for name in np.unique(names)] for d, names in ((left_out, reference), (distances, simulations))]
+    groups = [[d[names == name] for name in np.unique(names)] for d, names in (*setters, (distances, simulations))]
     shares = []
     for _ in range(N_RESAMPLES):
-        setters, queries = (np.concatenate([group[i] for i in rng.integers(len(group), size=len(group))]) for group in groups)
-        shares.append((queries > _threshold(setters)).mean())
+        *drawn, queries = (np.concatenate([group[i] for i in rng.integers(len(group), size=len(group))]) for group in groups)
+        shares.append((queries > min(map(_threshold, drawn))).mean())
     low, high = np.quantile(shares, (0.05, 0.95))
     return float(low), float(high)
 

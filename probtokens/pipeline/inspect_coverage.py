@@ -110,9 +110,9 @@ def _print(coverage: Coverage, folder: RunFolder, screen: rich.console.Console) 
     screen.print(_token_table(coverage))
     criterion = numbers["criterion"]
     screen.print(
-        f"beyond: tokens of held-out micro and of meso that are farther from the nearest micro training token than "
-        f"{100 * criterion['quantile']:g} % of those are from other micro simulations; 90 % interval for meso. "
-        f"Covered: at most {100 * criterion['max_beyond']:g} %.\n"
+        "beyond: tokens of held-out micro and of meso that are farther from the nearest micro training token than "
+        f"{100 * criterion['quantile']:g} % of tokens are from other simulations of their own scale, micro or meso, whichever is "
+        f"nearer; 90 % interval for meso. Covered: at most {100 * criterion['max_beyond']:g} %.\n"
         "RMSE: of the temperature that linear tokens reconstruct, held-out micro and meso.",
         markup=False,
     )

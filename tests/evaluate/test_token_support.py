@@ -88,9 +88,9 @@ def test_the_interval_is_wide_where_simulations_differ():
     rng, names = np.random.default_rng(0), np.repeat(np.arange(8), 500)
     alike = rng.exponential(size=4000)
     apart = alike * np.repeat(np.linspace(0.3, 2.0, 8), 500)
-    low, high = share_interval(alike, names, alike, names, np.random.default_rng(1))
+    low, high = share_interval([(alike, names)], alike, names, np.random.default_rng(1))
     assert low <= 0.01 <= high < 0.02
-    lower, higher = share_interval(alike, names, apart, names, np.random.default_rng(1))
+    lower, higher = share_interval([(alike, names)], apart, names, np.random.default_rng(1))
     assert higher - lower > 3 * (high - low)
 
 
