@@ -92,13 +92,21 @@ def report(recipe: Recipe, out: Out, overrides: Overrides = None, debug: Debug =
 @app.command()
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Run folder, HDF5 file or folder of them, rollout .zarr, or scores.json.")],
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Say whether a run's micro data cover the states of its meso data; write PATH/coverage.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Say what is at PATH, and for a run folder what is done and what to do next."""
     with _errors_reported(debug):
-        from probtokens.pipeline.inspect import describe
+        if coverage:
+            from probtokens.pipeline.inspect_coverage import describe_coverage
 
-        describe(path)
+            describe_coverage(path)
+        else:
+            from probtokens.pipeline.inspect import describe
+
+            describe(path)
 
 
 @app.command()

@@ -214,6 +214,44 @@ def test_without_submitit_the_line_says_what_to_install(call, monkeypatch):
     fails_in_one_line(call("simulate", call.recipe, "--out", call.out, "--submitit"), "pip install 'probtokens[slurm]'")
 
 
+def test_coverage_of_what_is_no_run_folder(call, tmp_path):
+    fails_in_one_line(call("inspect", tmp_path, "--coverage"), tmp_path, "expected a run folder")
+
+
+def test_coverage_before_the_data_names_the_command(call):
+    call.out.mkdir()
+    (call.out / "config.yaml").write_text(RECIPE)
+    result = call("inspect", call.out, "--coverage")
+    fails_in_one_line(result, "expected the results of 'simulate micro', found none", "probtokens simulate", call.out)
+    assert not (call.out / "coverage").exists()
+
+
+def test_coverage_of_data_without_a_field_or_a_folder(call, tmp_path):
+    folder = make_campaign(tmp_path / "given")
+    groups = "[{fields: [temperature], channels: 2}, {fields: [reacted_fraction], channels: 1}]"
+    settings = f"{{fields: [temperature, reacted_fraction], micro: {folder}, meso: {folder}}}"
+    call.out.mkdir()
+    (call.out / "config.yaml").write_text(f"data: {settings}\nmicro: {{tokens: {{groups: {groups}}}}}\n")
+    fails_in_one_line(call("inspect", call.out, "--coverage"), folder / "train", "expected fields ['reacted_fraction']")
+    (call.out / "config.yaml").write_text(f"data: {{micro: {folder}, meso: {tmp_path / 'absent'}}}\n")
+    fails_in_one_line(call("inspect", call.out, "--coverage"), "data.meso", tmp_path / "absent", "found none")
+    assert not (call.out / "coverage").exists()
+
+
+def test_coverage_leaves_the_records_of_a_run_as_they_are(call, tmp_path):
+    folder = make_campaign(tmp_path / "given")
+    given = [f"--set=data.{scale}={folder}" for scale in ("micro", "meso")]
+    assert call("simulate", call.recipe, "--out", call.out, *given).exit_code == 0
+    before = {path: path.stat().st_mtime_ns for path in call.out.rglob("*") if path.is_file()}
+    result = call("inspect", call.out, "--coverage")
+    assert result.exit_code == 0, result.output
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert sorted(path.name for path in call.out.rglob("coverage*")) == ["coverage", "coverage.json", "coverage.png"]
+    again = call("simulate", call.recipe, "--out", call.out, *given)
+    assert again.exit_code == 0
+    assert "check micro: up to date" in again.stderr
+
+
 def test_usage_errors_are_user_errors(call):
     assert call("run", call.recipe).exit_code == 2
     assert call("train", "nothing", call.recipe, "--out", call.out).exit_code == 2

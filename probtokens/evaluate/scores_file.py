@@ -67,7 +67,7 @@ def write_scores(path: Path, models: Mapping[str, Mapping[str, Any]], members: i
     }
     _validate(document, path)
     try:
-        text = json.dumps(_without_nan(document), indent=1, allow_nan=False, ensure_ascii=False)
+        text = json.dumps(without_nan(document), indent=1, allow_nan=False, ensure_ascii=False)
     except ValueError:
         raise ValueError(f"{path}: expected finite numbers or NaN, got an infinite one") from None
     with replacing(path) as temporary:
@@ -120,9 +120,10 @@ def _require(node: Any, keys: tuple[str, ...], where: str) -> None:
         raise ValueError(f"{where}: expected keys {list(keys)}, missing {missing}")
 
 
-def _without_nan(node: Any) -> Any:
+def without_nan(node: Any) -> Any:
+    """Nested mappings and lists with ``None`` in place of NaN, which strict JSON lacks."""
     if isinstance(node, Mapping):
-        return {str(key): _without_nan(value) for key, value in node.items()}
+        return {str(key): without_nan(value) for key, value in node.items()}
     if isinstance(node, list | tuple):
-        return [_without_nan(value) for value in node]
+        return [without_nan(value) for value in node]
     return None if isinstance(node, float) and math.isnan(node) else node

@@ -75,7 +75,7 @@ def execute(folder: RunFolder, config: Config, stages: Sequence[Stage], console:
             if only is not None and stage.name not in only:
                 continue
             for need in stage.needs:
-                _require_done(folder, stage, by_name[need], known[need])
+                require_done(folder, stage.title, by_name[need], known[need])
             _bring_up_to_date(folder, config, stage, known[stage.name], console)
 
 
@@ -113,11 +113,18 @@ def _prepare(folder: RunFolder, stage: Stage, fingerprint: str, state: State) ->
     write_record(path, started(stage.name, fingerprint))
 
 
-def _require_done(folder: RunFolder, stage: Stage, need: Stage, fingerprint: str) -> None:
+def require_done(folder: RunFolder, user: str, need: Stage, fingerprint: str) -> None:
+    """Refuse to go on for ``user`` unless the stage ``need`` is done.
+
+    Raises
+    ------
+    ValueError
+        If it is not; the message names the command that makes its results.
+    """
     state = state_of(folder, need, fingerprint)
     if state != "done":
         raise ValueError(
-            f"{folder.root}: {stage.title!r} expected the results of {need.title!r}, found {_FOUND[state]}; "
+            f"{folder.root}: {user!r} expected the results of {need.title!r}, found {_FOUND[state]}; "
             f"make them with: probtokens {need.command} RECIPE --out {folder.root}"
         )
 

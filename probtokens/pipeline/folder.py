@@ -69,6 +69,11 @@ class RunFolder:
         """Logs of the jobs that ran on a cluster."""
         return self.root / "jobs"
 
+    @property
+    def coverage(self) -> Path:
+        """How far micro data cover the states of meso data; belongs to no stage."""
+        return self.root / "coverage"
+
     def training(self, model: str) -> Path:
         """State of a training, from which it resumes, and its final model."""
         return self.root / "checkpoints" / model
