@@ -90,7 +90,9 @@ def test_one_stage_of_a_finished_run_can_be_repeated_with_other_settings(finishe
 
 def test_killed_while_training_then_run_again_gives_the_same_scores(recipe, tmp_path):
     data = make_campaign(tmp_path / "data")
-    overrides = [f"data.meso={data}", "rollout.models=[parc]"]
+    first = "{name: one_step, objective: mse, steps: 30, horizon: 1, batch_size: 2}"
+    second = "{name: rollout, objective: mse, steps: 60, horizon: 2, batch_size: 1}"  # long enough to be killed in
+    overrides = [f"data.meso={data}", "rollout.models=[parc]", f"parc.stages=[{first}, {second}]"]
     whole, broken = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "broken")
     run_stages_up_to_evaluate(recipe, whole, overrides)
     assert kill_when(lambda: any(broken.training("parc").glob("*.ckpt")), recipe, broken, overrides)
