@@ -160,10 +160,12 @@ def campaign_curves(folder: Path, config: Config) -> tuple[Figure, dict]:
 
 
 def meso_frames(folder: Path) -> Figure:
-    """First validation simulation of the meso campaign."""
-    info = read_info(sorted((folder / "data" / "meso" / "valid").glob("*.hdf5"))[0])
+    """The validation simulation of the meso campaign that has most void."""
+    infos = [read_info(path) for path in sorted((folder / "data" / "meso" / "valid").glob("*.hdf5"))]
+    runs = [(info, simulation) for info in infos for simulation in range(info.n_simulations)]
+    info, simulation = min(runs, key=lambda run: float(read_frames(*run, ("solid_fraction",))[0].mean()))
     shown = np.linspace(2, info.grid.n_times - 1, 6).round().astype(int)
-    frames = read_frames(info, 0, PICTURED)
+    frames = read_frames(info, simulation, PICTURED)
     extent = (0.0, info.grid.nx * info.grid.spacing, 0.0, info.grid.ny * info.grid.spacing)
     return frames_figure({name: frames[shown, i] for i, name in enumerate(PICTURED)}, shown * info.grid.time_step, extent)
 
