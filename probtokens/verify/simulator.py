@@ -8,7 +8,7 @@ from probtokens.simulate.eos import LASL, MENIKOFF_SEWELL
 from probtokens.verify.cavity import cavity_shock
 from probtokens.verify.check import Case
 from probtokens.verify.hugoniots import lasl_line, piston_shocks
-from probtokens.verify.pore_collapse import collapse_convergence, pore_closes
+from probtokens.verify.pore_collapse import collapse_convergence, frame_invariance, pore_closes
 from probtokens.verify.reactions import arrhenius_reaction, tarver_reaction
 from probtokens.verify.shock_tubes import shock_tube
 from probtokens.verify.transport import conservation, moving_interface, smooth_advection
@@ -38,5 +38,6 @@ CASES: tuple[Case, ...] = (
     Case("arrhenius", "Single-step decomposition", f"{_ODE} (Henson et al. 2002)", arrhenius_reaction),
     Case("cavity", "Air cavity in water, Mach 1.72", "jump conditions; Riemann problem at the wall", cavity_shock),
     Case("pore_closes", "A pore in HMX closes", "no gas is left behind the jet", pore_closes),
+    Case("frames", "The same pore near and far from the piston, and in the laboratory frame", "Galilean invariance", frame_invariance),
     Case("convergence", "Collapse time and hot-spot area on three grids", "the finest grid", collapse_convergence),
 )

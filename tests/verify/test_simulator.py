@@ -18,7 +18,17 @@ from probtokens.verify.simulator import CASES
 from probtokens.verify.tracking import first_rise, last_fall
 from probtokens.verify.viscous import couette_heating, shear_layer
 
-_SLOW = {"advection", "water_dense_air", "water_air", "hugoniot_menikoff_sewell", "hugoniot_lasl", "lasl_line", "cavity", "convergence"}
+_SLOW = {
+    "advection",
+    "water_dense_air",
+    "water_air",
+    "hugoniot_menikoff_sewell",
+    "hugoniot_lasl",
+    "lasl_line",
+    "cavity",
+    "frames",
+    "convergence",
+}
 EAGER = PhysicsConfig(compile=False)
 
 
