@@ -8,8 +8,12 @@ import numpy as np
 import torch
 from scipy.integrate import solve_ivp
 
-from probtokens.simulate.eos import MENIKOFF_SEWELL
+from probtokens.simulate.boundaries import Boundaries
+from probtokens.simulate.eos import MENIKOFF_SEWELL, PORE_GAS
+from probtokens.simulate.flow import FlowModel
 from probtokens.simulate.kinetics import Arrhenius, Fractions, Kinetics, Tarver
+from probtokens.simulate.mixture import Mixture, Phases
+from probtokens.simulate.solver import Solver
 from probtokens.verify.check import Check
 
 #: Time step of the compared integration [ns], near that of simulations with cells of 0.04 µm.
@@ -46,6 +50,40 @@ def tarver_reaction(kinetics: Kinetics | None = None) -> Sequence[Check]:
 def arrhenius_reaction(kinetics: Kinetics | None = None) -> Sequence[Check]:
     """A single step, far slower than three: from 1400 K burning takes several ns."""
     return _compare(kinetics or Arrhenius(), _arrhenius_slope, {1400.0: 16.0, 1800.0: 4.0, 2500.0: 1.0, 3500.0: 1.0})
+
+
+def reacting_flow() -> Sequence[Check]:
+    """Hot crystal at rest in a closed box: the flow solver must burn it as the reactions alone do, at constant volume."""
+    density, step = 2.3, _STEP
+    checks = []
+    for start, duration in ((1500.0, 1.2), (2500.0, 0.4)):
+        times, temperature = _burn_in_a_box(density, start, duration, step)
+        exact = solve_ivp(_tarver_slope, (0.0, duration), [1.0, 0.0, 0.0, start], "Radau", dense_output=True, rtol=1e-9, atol=1e-12)
+        reference = exact.sol(times)[3]
+        expected, measured = (_rise(times, path, 4000.0) for path in (reference, temperature))
+        at = f"from {start:g} K"
+        checks += [
+            Check(f"time to 4000 K {at}", "ns", expected, measured, max(0.01 * expected, step), "absolute"),
+            Check(f"temperature after {duration:g} ns {at}", "K", float(reference[-1]), float(temperature[-1]), 0.005),
+        ]
+    return checks
+
+
+def _burn_in_a_box(density: float, start: float, duration: float, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Times (time,) and temperatures of uniform solid in four walls; steps are no longer than ``step``."""
+    mixture = Mixture(MENIKOFF_SEWELL, PORE_GAS)
+    one = torch.ones((1, 3, 4), dtype=torch.float64)
+    cold = float(MENIKOFF_SEWELL.temperature(density * one, 0.0 * one)[0, 0, 0])
+    pressure = (start - cold) * MENIKOFF_SEWELL.coupling * _CV
+    gas_density = PORE_GAS.density(pressure, start)
+    state = mixture.state(Phases(1e-7 * one, density * one, gas_density * one, 0.0 * one, 0.0 * one, pressure * one))
+    solver = Solver(FlowModel(mixture, Boundaries(), spacing=0.04, kinetics=Tarver()))
+    times, path = [0.0], [start]
+    for index in range(round(duration / step)):
+        state, _, _ = solver.advance(state, None, step)
+        times.append((index + 1) * step)
+        path.append(float(mixture.solid_temperature(mixture.primitive(state)[0])[0, 0, 0]))
+    return np.array(times), np.array(path)
 
 
 def _compare(kinetics: Kinetics, slope: Slope, durations: Mapping[float, float]) -> Sequence[Check]:

@@ -9,10 +9,10 @@ from probtokens.verify.cavity import cavity_shock
 from probtokens.verify.check import Case
 from probtokens.verify.hugoniots import lasl_line, piston_shocks
 from probtokens.verify.pore_collapse import collapse_convergence, frame_invariance, pore_closes
-from probtokens.verify.reactions import arrhenius_reaction, tarver_reaction
+from probtokens.verify.reactions import arrhenius_reaction, reacting_flow, tarver_reaction
 from probtokens.verify.shock_tubes import shock_tube
 from probtokens.verify.transport import conservation, moving_interface, smooth_advection
-from probtokens.verify.viscous import couette_heating, shear_layer
+from probtokens.verify.viscous import couette_heating, shear_layer, stress_tensor
 
 _RIEMANN = "exact Riemann solution for stiffened gases (Toro 2009, ch. 4)"
 _ODE = "scipy's Radau solver, constants of the paper"
@@ -32,9 +32,11 @@ CASES: tuple[Case, ...] = (
     ),
     Case("hugoniot_lasl", "Piston shocks in HMX, LASL set", "Rankine–Hugoniot relations, integrated anew", partial(piston_shocks, LASL)),
     Case("lasl_line", "Piston shocks against the measured U_s–u_p line", "LASL Shock Hugoniot Data (Marsh 1980)", lasl_line),
+    Case("stress", "Viscous stress and its work in a linear velocity field", "μ(∇u + ∇uᵀ − ⅔ div u)", stress_tensor),
     Case("couette", "Viscous heating in uniform shear", "μS²t/(ρ Cv)", couette_heating),
     Case("shear_layer", "Viscous shear layer", "U erf(x/√(4νt)) and the kinetic energy it loses", shear_layer),
     Case("tarver", "Three-step decomposition", f"{_ODE} (Tarver et al. 1996)", tarver_reaction),
+    Case("reacting_flow", "Crystal that burns in a closed box", f"{_ODE} (Tarver et al. 1996)", reacting_flow),
     Case("arrhenius", "Single-step decomposition", f"{_ODE} (Henson et al. 2002)", arrhenius_reaction),
     Case("cavity", "Air cavity in water, Mach 1.72", "jump conditions; Riemann problem at the wall", cavity_shock),
     Case("pore_closes", "A pore in HMX closes", "no gas is left behind the jet", pore_closes),

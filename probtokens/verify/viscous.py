@@ -15,6 +15,7 @@ from probtokens.simulate.eos import MENIKOFF_SEWELL, PORE_GAS, ambient_density
 from probtokens.simulate.flow import FlowModel
 from probtokens.simulate.mixture import Mixture, Phases, Primitive
 from probtokens.simulate.solver import Solver
+from probtokens.simulate.viscosity import ViscousFlux, viscous_flux
 from probtokens.verify.check import Check
 
 _SPACING = 0.02
@@ -77,3 +78,41 @@ def shear_layer(viscosity: float = 0.1, simulated: float | None = None) -> Seque
         Check("velocity in the layer, largest error", "km/s", 0.0, float(error), 0.01 * amplitude, "absolute"),
         Check("heat per area of the layer", "GPa·µm", lost, heat, 0.02),
     )
+
+
+def stress_tensor(viscosity: float = 0.1) -> Sequence[Check]:
+    """Fluxes in a linear velocity field against −μ(∇u + ∇uᵀ − ⅔ div u) and its work, on both kinds of face.
+
+    Four gradients of different size tell every component apart; a rigid rotation must give none.
+    """
+    checks = []
+    for name, gradient in (("general", np.array([[0.7, -0.4], [1.1, 0.3]])), ("rotation", np.array([[0.0, -0.9], [0.9, 0.0]]))):
+        exact = viscosity * (gradient + gradient.T - np.eye(2) * 2.0 / 3.0 * np.trace(gradient))
+        for axis, dim in enumerate((-1, -2)):
+            got, velocity = _linear_flux(gradient, viscosity, dim)
+            work = exact[axis, 0] * velocity[0] + exact[axis, 1] * velocity[1]
+            for label, expected, measured in (
+                ("x", exact[axis, 0], -got.momentum_x),
+                ("y", exact[axis, 1], -got.momentum_y),
+                ("work", work, -got.energy),
+            ):
+                error = float((measured - expected).abs().max())
+                face = f"{name}, face normal to {'xy'[axis]}, {label}"
+                checks.append(Check(face, "GPa", 0.0, error, 1e-12, "absolute"))
+    return checks
+
+
+def _linear_flux(gradient: np.ndarray, viscosity: float, dim: int) -> tuple[ViscousFlux, tuple[torch.Tensor, torch.Tensor]]:
+    """Viscous flux of u_i = Σ_j gradient[i, j] x_j in dense solid, and the velocity at the faces."""
+    ny, nx = 7, 9
+    x, y = ((torch.arange(n, dtype=torch.float64) - 2.0 + 0.5) * _SPACING for n in (nx + 4, ny + 4))
+    position = (x[None, None, :].expand(1, ny + 4, nx + 4), y[None, :, None].expand(1, ny + 4, nx + 4))
+    u, v = (gradient[i, 0] * position[0] + gradient[i, 1] * position[1] for i in range(2))
+    one = torch.ones_like(u)
+    dense = 2.0 * MENIKOFF_SEWELL.rho0
+    cells = Primitive(1e-9 * one, dense * one, one, u, v, one, one, one, one, one)
+    inside = (slice(None), slice(2, -2), slice(1, -1)) if dim == -1 else (slice(None), slice(1, -1), slice(2, -2))
+    low, high = (slice(None, -1), slice(1, None))
+    pick = ((slice(None), slice(None), low), (slice(None), slice(None), high)) if dim == -1 else ((slice(None), low), (slice(None), high))
+    faces = [0.5 * (value[inside][pick[0]] + value[inside][pick[1]]) for value in (u, v)]
+    return viscous_flux(cells, viscosity, MENIKOFF_SEWELL.rho0, _SPACING, dim), (faces[0], faces[1])
