@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+Frames = Annotated[int, Field(ge=2)]
 Whole = Annotated[int, Field(ge=0)]
 PoreKind = Literal["ellipse", "v", "crack", "cluster"]
 
@@ -39,6 +40,16 @@ class Interval(Strict):
         if self.low > self.high:
             raise ValueError(f"expected low <= high, got {self.low} > {self.high}")
         return self
+
+
+def _physical(pressure: Interval) -> Interval:
+    if not 0.0 < pressure.low <= pressure.high <= 100.0:
+        raise ValueError(f"expected 0 < low <= high <= 100 GPa, got {pressure.low}..{pressure.high}")
+    return pressure
+
+
+#: At 100 GPa solid HMX is beyond any detonation; a larger number is in another unit.
+ShockPressure = Annotated[Interval, AfterValidator(_physical)]
 
 
 class ImageConfig(Strict):
@@ -119,8 +130,8 @@ class CampaignConfig(Strict):
     nx: Count = 72
     spacing: Positive = 0.04
     time_step: Positive = 0.125
-    n_times: Count = 25
-    shock_pressure: Interval = Interval(low=8.0, high=14.0)
+    n_times: Frames = 25
+    shock_pressure: ShockPressure = Interval(low=8.0, high=14.0)
     microstructure: MicrostructureConfig = MicrostructureConfig()
     n_train: Whole = 48
     n_valid: Whole = 4
@@ -140,8 +151,8 @@ class ShiftConfig(Strict):
     n_test: Count
     ny: Count | None = None
     nx: Count | None = None
-    n_times: Count | None = None
-    shock_pressure: Interval | None = None
+    n_times: Frames | None = None
+    shock_pressure: ShockPressure | None = None
     microstructure: MicrostructureConfig | None = None
 
     def applied_to(self, meso: CampaignConfig) -> CampaignConfig:

@@ -133,6 +133,9 @@ def test_a_shift_is_the_meso_campaign_with_changes_and_test_simulations_alone():
         ("simulate.shifts={hot: {}}", "n_test"),
         ("simulate.micro={n_train: 0, n_valid: 0, n_test: 0}", "at least one simulation"),
         ("simulate.physics={right: wall}", "tear off"),
+        ("simulate.meso.shock_pressure={low: 8000, high: 14000}", "simulate.meso.shock_pressure.*100 GPa"),
+        ("simulate.shifts={hot: {n_test: 2, shock_pressure: {low: -3, high: -1}}}", "simulate.shifts.hot.shock_pressure"),
+        ("simulate.micro.n_times=1", "simulate.micro.n_times"),
     ],
 )
 def test_simulation_settings_that_make_no_sense_are_errors(override, message):

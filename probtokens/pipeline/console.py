@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -73,18 +74,21 @@ class Console:
         with writing(path):
             file = _FileHandler(path, encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        shown = _StreamHandler(self._stream)
+        shown, shown_warnings = _StreamHandler(self._stream), _StreamHandler(self._stream)
+        shown_warnings.addFilter(_is_ours)
         own, warned = logging.getLogger("probtokens"), logging.getLogger("py.warnings")
         level = own.level
         own.setLevel(logging.INFO)
         own.addHandler(file)
         own.addHandler(shown)
         warned.addHandler(file)
+        warned.addHandler(shown_warnings)
         logging.captureWarnings(True)
         try:
             yield
         finally:
             logging.captureWarnings(False)
+            warned.removeHandler(shown_warnings)
             warned.removeHandler(file)
             own.removeHandler(shown)
             own.removeHandler(file)
@@ -143,7 +147,12 @@ class _StreamHandler(logging.Handler):
         self._stream = stream
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._stream.print(record.getMessage(), style="yellow", markup=False)
+        self._stream.print(record.getMessage().strip(), style="yellow", markup=False)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether a captured warning was raised by this package: others belong in the log file."""
+    return f"{os.sep}probtokens{os.sep}" in record.getMessage().partition(": ")[0]
 
 
 def format_seconds(seconds: float) -> str:

@@ -37,7 +37,7 @@ def describe_run(folder: RunFolder, screen: rich.console.Console) -> None:
     """
     config = load_config(folder.config)
     stages = build_stages(config, folder)
-    wanted = required(stages, "report")
+    wanted = required(stages, "report") | {stage.name for stage in stages if stage.command == "simulate"}
     stages = tuple(stage for stage in stages if stage.name in wanted)
     found = states(folder, stages)
     screen.print(f"[bold]{folder.root}[/bold]: run {config.name!r}, seed {config.seed}")
@@ -83,4 +83,6 @@ def _stage_table(folder: RunFolder, stages: Sequence[Stage], found: Mapping[str,
 def _next_step(folder: RunFolder, found: Mapping[str, State]) -> str:
     if all(state == "done" for state in found.values()):
         return f"complete; open {folder.report}"
-    return f"continue with: probtokens run {folder.config} --out {folder.root}"
+    missing = [name for name, state in found.items() if state != "done"]
+    command = "simulate" if all(name.startswith("simulate_") for name in missing) else "run"
+    return f"continue with: probtokens {command} {folder.config} --out {folder.root}"

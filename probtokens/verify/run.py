@@ -49,6 +49,8 @@ def run_cases(cases: Sequence[Case], out: Path | None = None, screen: rich.conso
         Where to print; standard output by default.
     """
     screen = screen or rich.console.Console(highlight=False, soft_wrap=True)
+    if out is not None:
+        _write(out, [])  # a path that cannot be written is an error before the work, not after it
     results = []
     for case in cases:
         screen.print(f"[bold]{case.name}[/bold]: {case.title} ({case.source})")
@@ -121,7 +123,7 @@ def _write(out: Path, results: Sequence[dict[str, Any]]) -> None:
     content = {
         "version": __version__,
         "hardware": {"machine": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__},
-        "passed": all(result["passed"] for result in results),
+        "passed": bool(results) and all(result["passed"] for result in results),
         "cases": results,
     }
     with replacing(out) as temporary:

@@ -66,10 +66,15 @@ def test_the_log_file_gets_everything_and_the_screen_the_warnings(tmp_path):
         own.warning("attention")
         with warnings.catch_warnings(action="always"):
             warnings.warn("from a library", stacklevel=1)
+            warnings.warn_explicit("compiling failed", RuntimeWarning, "/usr/lib/probtokens/simulate/run.py", 7)
     own.warning("later")
     log = (tmp_path / "log").read_text()
     assert "detail" in log
     assert "attention" in log
     assert "from a library" in log
     assert "later" not in log
-    assert stream.getvalue() == "attention\n"
+    assert "compiling failed" in log
+    shown = stream.getvalue()
+    assert shown.startswith("attention\n")
+    assert "compiling failed" in shown
+    assert "from a library" not in shown
