@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from probtokens.pipeline.time_left import TimeLeft, format_left
 log = logging.getLogger(__name__)
 
 _PLAIN_INTERVAL = 15.0
+_PACKAGE = Path(__file__).parents[1]
 
 
 #: Shows steps done, steps in all, what is being done, and how long it will take.
@@ -152,7 +152,7 @@ class _StreamHandler(logging.Handler):
 
 def _is_ours(record: logging.LogRecord) -> bool:
     """Whether a captured warning was raised by this package: others belong in the log file."""
-    return f"{os.sep}probtokens{os.sep}" in record.getMessage().partition(": ")[0]
+    return record.getMessage().startswith(str(_PACKAGE))
 
 
 def format_seconds(seconds: float) -> str:
