@@ -85,7 +85,7 @@ def verification_table(verify: dict) -> str:
     for case in verify["cases"]:
         failed = sum(not check["passed"] for check in case["checks"])
         verdict = f"{len(case['checks'])}, all passed" if case["passed"] else f"{len(case['checks'])}, **{failed} failed**"
-        lines.append(f"| {case['title']} | {case['source']} | {verdict} | " + " | ".join(tightest(case["checks"])) + " |")
+        lines.append(f"| `{case['name']}`: {case['title']} | {case['source']} | {verdict} | " + " | ".join(tightest(case["checks"])) + " |")
     hardware = verify["hardware"]
     lines += ["", f"Version {verify['version']}, torch {hardware['torch']}, {hardware['machine']}, {hardware['threads']} threads."]
     return "\n".join(lines) + "\n"

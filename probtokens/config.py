@@ -23,6 +23,19 @@ Whole = Annotated[int, Field(ge=0)]
 PoreKind = Literal["ellipse", "v", "crack", "cluster"]
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """YAML whose mappings have every key once; the parser would take the last of several."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True) if key_node.tag != "tag:yaml.org,2002:merge" else None
+            if key is not None and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} twice in one mapping", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
 class Strict(BaseModel):
     """Base of all sections: unknown keys are errors, values are frozen."""
 
@@ -58,6 +71,7 @@ class ImageConfig(Strict):
     Pixels darker (``pores: dark``) or brighter (``bright``) than ``threshold``, a fraction of the full
     range or Otsu's, are voids. Voids whose area is less than that of a disc of ``least_diameter`` are noise and filled.
     ``random_orientation`` turns the image by quarter turns and mirrors it: only for textures without direction.
+    With ``separate_splits`` training, validation and test simulations come from parts of the image of their own.
     """
 
     path: Path
@@ -66,6 +80,7 @@ class ImageConfig(Strict):
     pores: Literal["dark", "bright"] = "dark"
     least_diameter: NonNegative = 0.0
     random_orientation: bool = False
+    separate_splits: bool = True
 
 
 class MicrostructureConfig(Strict):
@@ -164,14 +179,15 @@ class ShiftConfig(Strict):
 class PhysicsConfig(Strict):
     """Reactive-flow model shared by all campaigns; docs/simulator.md describes the choices.
 
-    ``viscosity`` is the melt's in Pa·s. ``frame`` is that in which shocked material rests (``piston``) or
-    undisturbed material does (``laboratory``). The edge that the shock runs to is ``far`` (the crystal
-    goes on), ``open`` or a ``wall``; the two edges along its way are ``wall`` or ``periodic``.
+    ``viscosity`` is the melt's in Pa·s; explicit steps shrink with it, hence its limit. ``frame`` is that
+    in which shocked material rests (``piston``) or undisturbed material does (``laboratory``). The edge
+    that the shock runs to is ``far`` (the crystal goes on), ``open`` or a ``wall``; the two edges along
+    its way are ``wall`` or ``periodic``.
     """
 
     eos: Literal["menikoff_sewell", "lasl"] = "menikoff_sewell"
     kinetics: Literal["tarver", "arrhenius", "none"] = "tarver"
-    viscosity: NonNegative = 0.1
+    viscosity: Annotated[float, Field(ge=0, le=10)] = 0.1
     frame: Literal["piston", "laboratory"] = "piston"
     right: Literal["far", "open", "wall"] = "far"
     lateral: Literal["wall", "periodic"] = "wall"
@@ -477,9 +493,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path}: expected a recipe file, found none")
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceLoader)
     except yaml.YAMLError as error:
-        raise ValueError(f"{path}: expected YAML, got {str(error).splitlines()[0]}") from None
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}, line {mark.line + 1}" if mark is not None else str(path)
+        raise ValueError(f"{where}: expected YAML, got {getattr(error, 'problem', None) or str(error).splitlines()[0]}") from None
     if raw is None:
         return {}
     if not isinstance(raw, dict):

@@ -82,13 +82,14 @@ def test_settings_cannot_be_changed_afterwards():
         (PORES % "image: {path: a.png, pixel_size: 0.02, threshold: 1.5}", ["image.threshold", "less than 1", "got 1.5"]),
         (PORES % "image: {path: a.png, pixel_size: 0.02}, gap: 0.1", ["expected no settings of drawn pores beside it, got ['gap']"]),
         ("[1, 2]", ["expected a mapping", "got list"]),
-        ("a: [", ["expected YAML"]),
+        ("a: [", ["line 1: expected YAML"]),
+        ("name: one\nseed: 1\nname: two", ["line 3: expected YAML, got the key 'name' twice"]),
     ],
 )
 def test_errors_name_file_key_expected_and_found(tmp_path, text, parts):
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"recipe\.yaml: ") as error:
+    with pytest.raises(ValueError, match=r"recipe\.yaml[:,] ") as error:
         load_config(path)
     assert all(part in str(error.value) for part in parts), str(error.value)
 
@@ -136,6 +137,7 @@ def test_a_shift_is_the_meso_campaign_with_changes_and_test_simulations_alone():
         ("simulate.meso.shock_pressure={low: 8000, high: 14000}", "simulate.meso.shock_pressure.*100 GPa"),
         ("simulate.shifts={hot: {n_test: 2, shock_pressure: {low: -3, high: -1}}}", "simulate.shifts.hot.shock_pressure"),
         ("simulate.micro.n_times=1", "simulate.micro.n_times"),
+        ("simulate.physics.viscosity=100", "simulate.physics.viscosity.*less than or equal to 10"),
     ],
 )
 def test_simulation_settings_that_make_no_sense_are_errors(override, message):

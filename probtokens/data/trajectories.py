@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from probtokens.data.the_well import ShardInfo, read_frames, read_info, read_scalar
+from probtokens.data.the_well import SHARD_SUFFIXES, ShardInfo, is_shard, read_frames, read_info, read_scalar
 from probtokens.fields import FieldSpec, Grid, field_spec
 
-_SUFFIXES = (".hdf5", ".h5")
 _CACHE_BYTES = 2 * 1024**3
 
 
@@ -186,9 +185,10 @@ def shard_paths(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise ValueError(f"{folder}: expected a folder of HDF5 files, found none")
-    paths = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES and not path.name.startswith("."))
+    paths = sorted(path for path in folder.iterdir() if is_shard(path))
     if not paths:
-        raise ValueError(f"{folder}: expected files ending in {' or '.join(_SUFFIXES)}, got {sorted(p.name for p in folder.iterdir())}")
+        found = sorted(path.name for path in folder.iterdir())
+        raise ValueError(f"{folder}: expected files ending in {' or '.join(SHARD_SUFFIXES)}, got {found}")
     return paths
 
 

@@ -29,6 +29,7 @@ def run_all(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> None:
         If the recipe, an override, the run folder or a given file is not as expected.
     """
     config, folder = _resolved(recipe, overrides), RunFolder(out)
+    _require_tokens_fit(config)
     stages = build_stages(config, folder)
     execute(folder, config, stages, Console(), required(stages, "report"))
     screen = rich.console.Console(highlight=False, soft_wrap=True)
@@ -79,6 +80,26 @@ def _resolved(recipe: Path, overrides: Sequence[str]) -> Config:
             raise ValueError(f"simulate.{key}.microstructure.image.path: {image.path}: expected an image (PNG, PGM or npy), found no file")
     simulate = settings.model_copy(update={**own, "shifts": shifts})
     return config.model_copy(update={"data": config.data.model_copy(update=given), "simulate": simulate})
+
+
+def _require_tokens_fit(config: Config) -> None:
+    """Find before any simulation what would stop the training after it."""
+    patch, trained_on = config.micro.tokens.patch, None
+    for scale in SCALES:
+        if getattr(config.data, scale) is not None:
+            continue
+        campaign: CampaignConfig = getattr(config.simulate, scale)
+        if campaign.ny % patch or campaign.nx % patch:
+            raise ValueError(
+                f"simulate.{scale}: expected ny and nx to be multiples of micro.tokens.patch, {patch}, got {campaign.ny} and {campaign.nx}"
+            )
+        steps = campaign.spacing, campaign.time_step
+        if trained_on is not None and steps != trained_on:
+            raise ValueError(
+                f"simulate.{scale}: expected the spacing and time_step of simulate.{SCALES[0]}, {trained_on[0]} µm and {trained_on[1]} ns, "
+                f"got {steps[0]} µm and {steps[1]} ns"
+            )
+        trained_on = steps
 
 
 def _with_absolute_image(owner: Owner) -> Owner:

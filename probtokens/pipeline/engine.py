@@ -107,6 +107,8 @@ def _prepare(folder: RunFolder, stage: Stage, fingerprint: str, state: State) ->
             log.warning("%s: %s has changed since it was made; making it again", stage.title, file)
         outputs.remove(broken)
     elif state != "partial":
+        if state == "outdated":
+            log.warning("%s: settings have changed; what was made with the old ones is removed", stage.title)
         outputs.remove(stage.outputs)
     else:
         log.info("%s: goes on where it was interrupted", stage.title)
@@ -127,6 +129,21 @@ def require_done(folder: RunFolder, user: str, need: Stage, fingerprint: str) ->
             f"{folder.root}: {user!r} expected the results of {need.title!r}, found {_FOUND[state]}; "
             f"make them with: probtokens {need.command} RECIPE --out {folder.root}"
         )
+
+
+def at_work(folder: RunFolder) -> bool:
+    """Whether a process works in the run folder now."""
+    if not folder.lock.is_file():
+        return False
+    lock = FileLock(folder.lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:  # a folder that cannot be written: nobody works there
+        return False
+    lock.release()
+    return False
 
 
 def _save_config(folder: RunFolder, config: Config) -> None:

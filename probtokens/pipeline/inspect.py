@@ -6,14 +6,13 @@ from pathlib import Path
 
 import rich.console
 
+from probtokens.data.the_well import is_shard
 from probtokens.evaluate import load_scores
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.inspect_data import describe_files
 from probtokens.pipeline.inspect_rollout import describe_rollout
 from probtokens.pipeline.inspect_run import describe_run
 from probtokens.pipeline.table import score_table
-
-_HDF5 = (".hdf5", ".h5")
 
 
 def describe(path: Path, screen: rich.console.Console | None = None) -> None:
@@ -51,4 +50,4 @@ def describe(path: Path, screen: rich.console.Console | None = None) -> None:
 def _shards(path: Path) -> list[Path]:
     """HDF5 files at ``path`` or below, without hidden (temporary) ones."""
     candidates = [path] if path.is_file() else sorted(path.rglob("*"))
-    return [file for file in candidates if file.suffix in _HDF5 and not file.name.startswith(".") and file.is_file()]
+    return [file for file in candidates if is_shard(file) and file.is_file()]

@@ -11,14 +11,14 @@ from rich.table import Table
 from probtokens.config import Config, load_config
 from probtokens.evaluate import load_scores
 from probtokens.pipeline.console import format_seconds
-from probtokens.pipeline.engine import State, states
+from probtokens.pipeline.engine import State, at_work, states
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.graph import build_stages, required
 from probtokens.pipeline.record import read_record
 from probtokens.pipeline.stage import Stage
 from probtokens.pipeline.table import score_table
 
-_WORDS: Mapping[State, str] = {
+_WORDS: dict[State, str] = {
     "done": "[green]done[/green]",
     "damaged": "[yellow]files changed since[/yellow]",
     "partial": "[yellow]interrupted[/yellow]",
@@ -43,10 +43,11 @@ def describe_run(folder: RunFolder, screen: rich.console.Console) -> None:
     screen.print(f"[bold]{folder.root}[/bold]: run {config.name!r}, seed {config.seed}")
     for line in _highlights(config):
         screen.print(line, markup=False)
-    screen.print(_stage_table(folder, stages, found))
+    busy = at_work(folder)
+    screen.print(_stage_table(folder, stages, found, _WORDS | {"partial": "[green]at work[/green]"} if busy else _WORDS))
     if found["evaluate"] == "done":
         screen.print(score_table(load_scores(folder.scores)))
-    screen.print(_next_step(folder, found), markup=False)
+    screen.print("a process is at work in this folder" if busy else _next_step(folder, found), markup=False)
 
 
 def _highlights(config: Config) -> list[str]:
@@ -66,17 +67,17 @@ def _highlights(config: Config) -> list[str]:
     return lines
 
 
-def _stage_table(folder: RunFolder, stages: Sequence[Stage], found: Mapping[str, State]) -> Table:
+def _stage_table(folder: RunFolder, stages: Sequence[Stage], found: Mapping[str, State], words: Mapping[State, str]) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for header in ("stage", "state", "time", "finished"):
         table.add_column(header)
     for stage in stages:
         record = read_record(folder.record(stage.name))
         if record is None or record.seconds is None or record.finished is None:
-            table.add_row(stage.title, _WORDS[found[stage.name]], "", "")
+            table.add_row(stage.title, words[found[stage.name]], "", "")
         else:
             when = record.finished[:16].replace("T", " ")
-            table.add_row(stage.title, _WORDS[found[stage.name]], format_seconds(record.seconds), f"{when} UTC")
+            table.add_row(stage.title, words[found[stage.name]], format_seconds(record.seconds), f"{when} UTC")
     return table
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from probtokens.config import CampaignConfig, PhysicsConfig
+from probtokens.data.the_well import is_shard
 from probtokens.simulate.microstructure import image_digest, pore_fraction
 
 #: Raise when a change of the model or its numerics makes old shards differ from new ones.
@@ -30,6 +32,11 @@ class Shard:
     size: int
     seed: np.random.SeedSequence
 
+    @property
+    def split(self) -> str:
+        """``train``, ``valid`` or ``test``."""
+        return self.path.parent.name
+
 
 def plan(campaign: CampaignConfig, out_dir: Path, seed: int) -> list[Shard]:
     """All shards of a campaign in order, each with its own seed."""
@@ -43,11 +50,31 @@ def plan(campaign: CampaignConfig, out_dir: Path, seed: int) -> list[Shard]:
     return shards
 
 
+def require_planned(out_dir: Path, shards: Sequence[Shard]) -> None:
+    """Keep files that nobody planned from being read as simulations of a campaign.
+
+    Raises
+    ------
+    ValueError
+        If ``out_dir`` holds such a file.
+    """
+    planned = {shard.path for shard in shards}
+    for path in sorted(out_dir.glob("*/*")):
+        if is_shard(path) and path not in planned:
+            raise ValueError(
+                f"{path}: expected only the {len(planned)} files of this campaign, found another; "
+                "move it away (data.micro and data.meso name folders of other simulations)"
+            )
+
+
 def draw(shard: Shard, campaign: CampaignConfig) -> tuple[np.ndarray, np.ndarray]:
     """Shock pressures [GPa] (simulation,) and gas volume fractions (simulation, y, x) of a shard."""
     generator = np.random.default_rng(shard.seed)
     pressure = generator.uniform(campaign.shock_pressure.low, campaign.shock_pressure.high, shard.size)
-    pores = [pore_fraction(campaign.ny, campaign.nx, campaign.spacing, campaign.microstructure, generator) for _ in range(shard.size)]
+    pores = [
+        pore_fraction(campaign.ny, campaign.nx, campaign.spacing, campaign.microstructure, generator, split=shard.split)
+        for _ in range(shard.size)
+    ]
     return pressure, np.stack(pores)
 
 

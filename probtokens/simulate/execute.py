@@ -8,7 +8,7 @@ from pathlib import Path
 
 from probtokens.config import CampaignConfig, ClusterConfig, PhysicsConfig
 from probtokens.data.atomic import remove_leftovers
-from probtokens.simulate.campaign import config_digest, plan
+from probtokens.simulate.campaign import config_digest, plan, require_planned
 from probtokens.simulate.cluster import run_on_cluster
 from probtokens.simulate.parallel import run_in_processes
 from probtokens.simulate.shard import ShardTask, finished, run_shard
@@ -52,13 +52,14 @@ def run_campaign(
     Raises
     ------
     ValueError
-        If a file is there that belongs to another campaign or cannot be read, or all runs of a shard fail.
+        If a file is there that is not of this campaign or cannot be read, or all runs of a shard fail.
     WriteError
         If a file cannot be written.
     """
     out_dir = Path(out_dir).absolute()
     digest = config_digest(name, campaign, physics, seed)
     shards = plan(campaign, out_dir, seed)
+    require_planned(out_dir, shards)
     sizes = tuple(shard.size for shard in shards)
     tasks = [ShardTask(name, campaign, physics, shard, sizes, digest) for shard in shards]
     done = {task.shard.path for task in tasks if finished(task.shard, digest)}

@@ -13,7 +13,7 @@ from probtokens.config import CampaignConfig
 from probtokens.simulate.campaign import draw, plan
 from probtokens.simulate.initial import SHOCK_START, SHOCK_WIDTH
 from probtokens.simulate.microstructure.measure import Pores, measure_pores
-from probtokens.simulate.microstructure.micrograph import find_voids
+from probtokens.simulate.microstructure.micrograph import SPLIT_PARTS, find_voids
 from probtokens.simulate.microstructure.rasterize import void_fraction
 from probtokens.simulate.reconstruct import GHOSTS
 
@@ -82,7 +82,7 @@ def preview_campaign(campaign: CampaignConfig, seed: int) -> Preview:
     """
     shards = plan(campaign, Path(), seed)
     drawn = [draw(shard, campaign) for shard in shards]
-    splits = tuple(shard.path.parent.name for shard in shards for _ in range(shard.size))
+    splits = tuple(shard.split for shard in shards for _ in range(shard.size))
     return Preview(campaign, splits, np.concatenate([p for p, _ in drawn]), np.concatenate([gas for _, gas in drawn]))
 
 
@@ -125,7 +125,14 @@ def _image(preview: Preview) -> list[str]:
         return []
     if image.pixel_size > campaign.spacing:
         found.append(f"pixels of {image.pixel_size:g} µm are larger than cells of {campaign.spacing:g} µm: outlines are stepped")
-    cover = preview.gas.size * campaign.spacing**2 / (find_voids(image).size * image.pixel_size**2)
-    if cover > 1.0:
-        found.append(f"{len(preview.gas)} pieces cover the image {cover:.1f} times: test simulations share pores with training simulations")
+    if not image.separate_splits and len(preview.n_simulations) > 1:
+        found.append("pieces of all splits come from the whole image: test simulations share pores with training simulations")
+    area = find_voids(image).size * image.pixel_size**2
+    for split, number in preview.n_simulations.items():
+        low, high = SPLIT_PARTS[split] if image.separate_splits else (0.0, 1.0)
+        cover = number * preview.gas[0].size * campaign.spacing**2 / ((high - low) * area)
+        if cover > 1.0:
+            found.append(
+                f"{number} {split} pieces cover their part of the image {cover:.1f} times: they share pores, and tell less than {number}"
+            )
     return found

@@ -54,7 +54,7 @@ class ShardTask:
     @property
     def label(self) -> str:
         """Name for people, e.g. ``"micro train/shard_0001"``."""
-        return f"{self.name} {self.shard.path.parent.name}/{self.shard.path.stem}"
+        return f"{self.name} {self.shard.split}/{self.shard.path.stem}"
 
     @property
     def n_frames(self) -> int:

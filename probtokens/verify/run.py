@@ -67,7 +67,7 @@ def run_cases(cases: Sequence[Case], out: Path | None = None, screen: rich.conso
     if out is not None:
         _write(out, results)
     summary = f"failed: {', '.join(failed)}" if failed else "all passed"
-    screen.print(f"{len(results)} cases, {n_checks} checks: {summary}", style="red" if failed else "green", markup=False)
+    screen.print(f"cases: {len(results)}, checks: {n_checks}, {summary}", style="red" if failed else "green", markup=False)
     return not failed
 
 

@@ -5,7 +5,7 @@ import textwrap
 import pytest
 
 from probtokens.config import load_config
-from probtokens.pipeline.engine import states
+from probtokens.pipeline.engine import at_work, states
 
 ALL = ["data: first half", "data", "model: first half", "model", "scores: first half", "scores"]
 
@@ -28,6 +28,7 @@ def test_a_changed_setting_reruns_what_depends_on_it(fake_run, changed, expected
     fake_run.settings[changed] = 2
     assert fake_run.execute() == expected
     assert fake_run.text(changed) == "2"
+    assert f"{changed}: settings have changed; what was made with the old ones is removed" in fake_run.stream.getvalue()
 
 
 def test_settings_changed_and_restored_in_between_need_no_work(fake_run):
@@ -165,7 +166,9 @@ def test_two_processes_do_not_share_a_run(fake_run):
         assert other.stdout.readline() == "held\n"
         with pytest.raises(ValueError, match="expected no other process at work"):
             fake_run.execute()
+        assert at_work(fake_run.folder)
         other.kill()
+    assert not at_work(fake_run.folder)
     assert fake_run.execute() == ALL
 
 

@@ -1,5 +1,6 @@
 """Campaigns: files, resuming, reproducibility."""
 
+import shutil
 from pathlib import Path
 
 import h5py
@@ -73,6 +74,15 @@ def test_seed_changes_the_simulations():
 def test_files_of_another_campaign_are_refused(finished):
     with pytest.raises(ValueError, match="choose another folder"):
         run_campaign("micro", CAMPAIGN, PHYSICS, finished, seed=8)
+
+
+def test_files_that_nobody_planned_are_refused(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "data")
+    stray = tmp_path / "data" / "train" / "mine.h5"
+    shutil.copy(next(finished.rglob("*.hdf5")), stray)
+    with pytest.raises(ValueError, match=r"mine\.h5: expected only the \d+ files of this campaign"):
+        run_campaign("micro", CAMPAIGN, PHYSICS, tmp_path / "data", seed=7)
+    assert stray.is_file()
 
 
 def test_an_image_counts_by_its_content(tmp_path):

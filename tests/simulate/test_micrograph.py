@@ -265,3 +265,25 @@ def test_a_piece_without_voids_is_an_error_that_says_how_many_were_tried(tmp_pat
     grey[:, :2] = 20  # always in the margin
     with pytest.raises(ValueError, match=r"with voids farther than margin 0\.25 µm .* got none in 200 random ones \(voids cover 0\.0125"):
         crop(NY, NX, SPACING, settings(write(tmp_path / "a.png", grey), 0.02), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_splits_have_parts_of_an_image_of_their_own(tmp_path, turned):
+    """Half of the training part is void, a quarter of the validation part, all of the test part; pieces across have other shares."""
+    rows = np.arange(80)[:, None]
+    columns = np.arange(200)[None]
+    void = np.where(columns < 100, rows % 2 == 0, (columns >= 140) | (rows % 4 == 0))
+    grey = np.where(void, 0, 200).astype(np.uint8)
+    path = write(tmp_path / "a.png", grey.T[::-1].copy() if turned else grey)  # a picture begins with its top row
+
+    def porosities(split: str, **image) -> set[float]:
+        config = settings(path, SPACING, margin=0.0, threshold=0.5, **image)
+        generator = np.random.default_rng(0)
+        return {round(float(crop(20, 20, SPACING, config, generator, split).mean()), 6) for _ in range(40)}
+
+    assert porosities("train") == {0.5}
+    assert porosities("valid") == {0.25}
+    assert porosities("test") == {1.0}
+    assert len(porosities("test", separate_splits=False)) > 3
+    with pytest.raises(ValueError, match=r"expected the valid part of the image \(20% of its longer edge\) to be at least 2 × 2 µm"):
+        crop(50, 50, SPACING, settings(path, SPACING, margin=0.0), np.random.default_rng(0), "valid")

@@ -89,19 +89,21 @@ def test_pores_in_the_shock_or_at_the_far_edge_are_warned_of(columns, expected):
 
 
 def test_coarse_pixels_and_pieces_that_overlap_are_warned_of(tmp_path):
-    grey = np.full((200, 300), 200, dtype=np.uint8)
-    for row, column in np.ndindex(14, 21):
+    grey = np.full((200, 400), 200, dtype=np.uint8)
+    for row, column in np.ndindex(14, 28):
         grey[14 * row + 3 : 14 * row + 12, 14 * column + 3 : 14 * column + 12] = 30
     Image.fromarray(grey).save(tmp_path / "a.png")
 
-    def warnings(pixel_size: float, n_train: int) -> list[str]:
-        pores = MicrostructureConfig(image=ImageConfig(path=tmp_path / "a.png", pixel_size=pixel_size))
+    def warnings(pixel_size: float, n_train: int, *, separate_splits: bool = True) -> list[str]:
+        pores = MicrostructureConfig(image=ImageConfig(path=tmp_path / "a.png", pixel_size=pixel_size, separate_splits=separate_splits))
         preview = preview_campaign(campaign(pores, n_train=n_train, n_valid=1, n_test=1), seed=0)
         return [line for line in preview_warnings(preview) if "pixels" in line or "pieces" in line]
 
-    assert warnings(0.04, 15) == []
-    assert warnings(0.1, 15) == ["pixels of 0.1 µm are larger than cells of 0.04 µm: outlines are stepped"]
-    assert warnings(0.04, 98) == ["100 pieces cover the image 5.8 times: test simulations share pores with training simulations"]
+    assert warnings(0.04, 8) == []
+    assert warnings(0.1, 8) == ["pixels of 0.1 µm are larger than cells of 0.04 µm: outlines are stepped"]
+    assert warnings(0.04, 98) == ["98 train pieces cover their part of the image 8.5 times: they share pores, and tell less than 98"]
+    shared = "pieces of all splits come from the whole image: test simulations share pores with training simulations"
+    assert warnings(0.04, 8, separate_splits=False) == [shared]
 
 
 def test_no_pores_no_warnings():

@@ -32,7 +32,7 @@ def run(cases, out=None) -> tuple[bool, str]:
 def test_all_good_passes_and_says_so():
     passed, text = run([GOOD])
     assert passed
-    assert "1 cases, 1 checks: all passed" in text
+    assert "cases: 1, checks: 1, all passed" in text
     assert "+0.100 %" in text
 
 

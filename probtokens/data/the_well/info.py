@@ -15,6 +15,9 @@ import numpy as np
 from probtokens.data.the_well.layout import AXIS_UNITS, BOUNDARY_TYPES, FIELD_GROUPS, FILE_DIMS, GROUPS, SIDES
 from probtokens.fields import Grid, field_spec
 
+#: Endings of files of simulations.
+SHARD_SUFFIXES = (".hdf5", ".h5")
+
 _AXIS_RTOL = 1e-3
 _AXIS_DIGITS = 6
 
@@ -81,6 +84,11 @@ class ShardInfo:
     attributes: Mapping[str, Any]
     boundary: Mapping[str, str]
     sources: Mapping[str, FieldSource] = field(repr=False)
+
+
+def is_shard(path: Path) -> bool:
+    """Whether a name is that of a file of simulations: hidden ones are temporary."""
+    return path.suffix in SHARD_SUFFIXES and not path.name.startswith(".")
 
 
 @contextmanager

@@ -59,7 +59,11 @@ def check_data(job: Job, *, scale: Scale) -> None:
 def open_split(config: Config, folder: RunFolder, scale: Scale, split: Split) -> TrajectorySet:
     """Trajectories of one split, from the given folder or the run's own."""
     from probtokens.data import TrajectorySet, split_folder
+    from probtokens.simulate.campaign import plan, require_planned
 
+    if getattr(config.data, scale) is None:
+        root = folder.data(scale)
+        require_planned(root, plan(config.simulate.campaigns[scale], root, campaign_seed(config, scale)))
     return TrajectorySet.open(split_folder(data_root(config, folder, scale), split), config.data.fields, config.data.context)
 
 

@@ -14,28 +14,34 @@ from probtokens.simulate.microstructure.rasterize import area_average
 
 #: Crops tried for one microstructure.
 ATTEMPTS = 200
+#: Where along the longer edge of an image the part of each split begins and ends, as fractions of that edge. They are
+#: the same for all campaigns, so that no test simulation shows what another campaign trained on.
+SPLIT_PARTS = {"train": (0.0, 0.5), "valid": (0.5, 0.7), "test": (0.7, 1.0)}
 #: Grey levels that Otsu's threshold tells apart.
 _LEVELS = 256
 
 
-def crop(ny: int, nx: int, spacing: float, config: MicrostructureConfig, generator: np.random.Generator) -> np.ndarray:
+def crop(
+    ny: int, nx: int, spacing: float, config: MicrostructureConfig, generator: np.random.Generator, split: str | None = None
+) -> np.ndarray:
     """Cut a random piece of the size of the domain out of the image; return its area fraction of voids (y, x).
 
     The piece begins at a whole pixel. Its voids are made solid within ``config.margin`` of the left
     edge, where the shock starts, and of the right edge, where the boundary knows solid only; they may
     touch bottom and top, which reflect. A piece without voids, or of a porosity outside
-    ``config.porosity``, is thrown away and another one cut.
+    ``config.porosity``, is thrown away and another one cut. With a ``split`` (a key of :data:`SPLIT_PARTS`) and
+    ``config.image.separate_splits`` it lies in that split's part of the image.
 
     Raises
     ------
     ValueError
-        If the image cannot be read, is smaller than the domain, or has no piece as asked for.
+        If the image cannot be read, it or the split's part of it is smaller than the domain, or has no piece as asked for.
     """
     image = config.image
     assert image is not None
-    voids = find_voids(image)
+    voids = _part(find_voids(image), split) if split and image.separate_splits else find_voids(image)
     size = tuple(math.ceil(n * spacing / image.pixel_size - 1e-6) for n in (ny, nx))
-    _check_size(voids.shape, size, (ny * spacing, nx * spacing), image)
+    _check_size(voids.shape, size, (ny * spacing, nx * spacing), image, split)
     edge = math.ceil(config.margin / spacing - 1e-9)
     for _ in range(ATTEMPTS):
         turned = _reoriented(voids, generator) if image.random_orientation else voids
@@ -95,20 +101,32 @@ def _voids(image: ImageConfig, modified: int) -> np.ndarray:
     return voids
 
 
+def _part(voids: np.ndarray, split: str) -> np.ndarray:
+    """What a split may use of the image."""
+    axis = int(voids.shape[1] >= voids.shape[0])
+    begin, end = (round(fraction * voids.shape[axis]) for fraction in SPLIT_PARTS[split])
+    return voids[:, begin:end] if axis else voids[begin:end]
+
+
 def _reoriented(voids: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """One of the eight images that quarter turns and a mirror make."""
     turned = np.rot90(voids, int(generator.integers(4)))
     return turned[:, ::-1] if generator.integers(2) else turned
 
 
-def _check_size(have: tuple[int, ...], need: tuple[int, ...], extent: tuple[float, float], image: ImageConfig) -> None:
+def _check_size(have: tuple[int, ...], need: tuple[int, ...], extent: tuple[float, float], image: ImageConfig, split: str | None) -> None:
     room = (min(have), min(have)) if image.random_orientation else have
     if any(h < n for h, n in zip(room, need, strict=True)):
         turned = ", in either orientation" if image.random_orientation else ""
         got = " × ".join(f"{n * image.pixel_size:g}" for n in have)
+        part, remedy = "an image", ""
+        if split and image.separate_splits:
+            low, high = SPLIT_PARTS[split]
+            part = f"the {split} part of the image ({high - low:.0%} of its longer edge)"
+            remedy = "; with image.separate_splits false all simulations share the whole image, and tests are no longer of unseen pores"
         raise ValueError(
-            f"{image.path}: expected an image of at least {extent[0]:g} × {extent[1]:g} µm (height × width of the domain{turned}), "
-            f"got {got} µm ({have[0]} × {have[1]} pixels of {image.pixel_size:g} µm)"
+            f"{image.path}: expected {part} to be at least {extent[0]:g} × {extent[1]:g} µm (height × width of the domain{turned}), "
+            f"got {got} µm ({have[0]} × {have[1]} pixels of {image.pixel_size:g} µm){remedy}"
         )
 
 
