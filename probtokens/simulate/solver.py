@@ -37,6 +37,10 @@ class Pace(NamedTuple):
     steps: int
 
 
+#: Batch shapes and spacings of one process for which kernels are compiled; torch gives up after eight.
+_MOST_SHAPES = 200
+
+
 class Solver:
     """Advances batches of states with one flow model.
 
@@ -115,6 +119,7 @@ class Solver:
     def _compile(self, state: State, outside: State | None) -> None:
         """Try compiled kernels on one step of no duration; keep the eager ones if that fails."""
         self._untried = False
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _MOST_SHAPES)
         still = state.gas.new_zeros(())
         try:
             euler, combine = (torch.compile(f, dynamic=False, fullgraph=True) for f in (self._euler, self._combine))
