@@ -111,17 +111,19 @@ def inspect(
 
 @app.command()
 def verify(
-    part: Annotated[Literal["simulator"], typer.Argument(help="What to verify.")],
+    part: Annotated[Literal["simulator", "inference"], typer.Argument(help="What to verify.")],
     case: Annotated[list[str] | None, typer.Option("--case", metavar="NAME", help="Run this case only; may be repeated.")] = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="PATH", help="Write all numbers to this file.")] = None,
     debug: Debug = False,
 ) -> None:
     """Compare with exact and independent references; fails if any check does."""
     with _errors_reported(debug):
-        from probtokens.verify.run import choose, run_cases
-        from probtokens.verify.simulator import CASES
+        from importlib import import_module
 
-        passed = run_cases(choose({"simulator": CASES}[part], case or ()), json)
+        from probtokens.verify.run import choose, run_cases
+
+        cases = import_module(f"probtokens.verify.{part}").CASES
+        passed = run_cases(choose(cases, case or ()), json)
     if not passed:
         raise typer.Exit(1)
 

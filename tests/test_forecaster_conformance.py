@@ -15,7 +15,7 @@ from probtokens.config import ParcConfig
 from probtokens.data.normalize import Normalizer
 from probtokens.fields import FieldSpec, Grid, field_spec
 from probtokens.models.base import Forecaster
-from tests.models.builders import meso_tokens, micro_tokens
+from probtokens.verify.token_pairs import meso_tokens, micro_tokens
 
 FIELDS = tuple(map(field_spec, ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y")))
 CONTEXT = ("shock_pressure",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from probtokens.config import MesoConfig, StageConfig, TokenConfig
 from probtokens.models.checkpoint import load_checkpoint, restore_data_description, save_checkpoint
 from probtokens.models.micro import MicroTokens
 from probtokens.models.priors import CouplingPosterior, CouplingPrior
-from probtokens.models.state_space import Belief, Scales, Weights, local_parameters
+from probtokens.models.state_space import Belief, Weights, local_parameters
 from probtokens.models.tokens import TokenForecaster
 from probtokens.nn.coupling import NEIGHBOURS, LowRankAdapters, NeighbourCoupling
 from probtokens.nn.lattice import merge_leading
@@ -40,7 +41,7 @@ class CoupledDynamics(nn.Module):
         u_flat, c_flat, strengths, directions = vectors
         effects = u_flat.unflatten(1, u.shape[-3:])
         drift, scale = self.transition.drift_and_scale(z, effects, c_flat, self.adapters.bind(strengths))
-        mean, log_scale = (part.expand_as(belief.z).reshape(z.shape) for part in (belief.mean, belief.log_scale))
+        mean, log_scale = (part.expand(*leading, *z.shape[1:]).reshape(z.shape) for part in (belief.mean, belief.log_scale))
         drift = drift + self.coupling(z, mean, log_scale, directions.unflatten(1, (len(self.channels), -1)))
         factor = torch.repeat_interleave(self.noise_log_factor.exp(), torch.tensor(self.channels, device=z.device))
         shape = (*leading, *z.shape[1:])
@@ -75,7 +76,7 @@ class MesoTokens(TokenForecaster):
         # Copied together: the transition's transport uses the autoencoder's linear maps.
         self.autoencoder, transition = copy.deepcopy((micro.autoencoder, micro.transition))
         self.dynamics = CoupledDynamics(transition, channels, config)
-        self.trajectory_encoder = copy.deepcopy(micro.trajectory_encoder)
+        self.trajectory_encoder, self.smoother = copy.deepcopy((micro.trajectory_encoder, micro.smoother))
         n_strengths = self.dynamics.adapters.n_strengths
         with local_parameters():
             self.prior = CouplingPrior(n_strengths, len(channels), len(NEIGHBOURS), config.global_scale, config.slab_scale)
@@ -91,9 +92,10 @@ class MesoTokens(TokenForecaster):
         if stage.objective != "elbo":
             self.posterior.requires_grad_(False)
             self.trajectory_encoder.requires_grad_(False)
+            self.smoother.requires_grad_(False)
         n_simulations, n_times = self.population
-        self.scales = Scales(
-            pixels=self.scales.pixels,
+        self.scales = replace(
+            self.scales,
             simulations=max(n_simulations, 1) / stage.batch_size,
             frames=n_times / (stage.horizon + 1),
         )

@@ -16,6 +16,7 @@ from probtokens.models.checkpoint import load_checkpoint, restore_data_descripti
 from probtokens.models.state_space import Belief, Weights
 from probtokens.models.tokens import TokenForecaster
 from probtokens.nn.autoencoder import TokenAutoencoder
+from probtokens.nn.smoothing import BackwardMessages
 from probtokens.nn.transition import TokenTransition, TrajectoryEncoder
 from probtokens.nn.transport import TokenTransport
 
@@ -78,6 +79,7 @@ class MicroTokens(TokenForecaster):
         self.trajectory_encoder = TrajectoryEncoder(
             sum(channels), self.context_dim, config.width, config.trajectory_dim, config.trajectory_patch
         )
+        self.smoother = BackwardMessages(transition.channels)
         self._pair()
 
     def initialise(self, trajectories: TrajectorySet) -> None:

@@ -8,8 +8,9 @@ Generative story of one trajectory with context c, tokens z and normalised frame
     z_t ~ Normal(z_t−1 + f(z_t−1, u, c, w), σ)       dynamics
     x_t ~ Normal(d(z_t), σ_x(z_t))                   decoder
 
-The guide multiplies the model's own transition with an encoder's Gaussian data factor, weighted by
-precision. The prior of z_0 times the factor of x_0 is where every forecast starts.
+The guide multiplies the model's own transition with a Gaussian data factor, weighted by precision: what
+the encoder makes of a frame, and what the frames after it say of its tokens. The prior of z_0 times the
+factor of x_0 alone is where every forecast starts.
 """
 
 from __future__ import annotations
@@ -27,8 +28,7 @@ from pyro.nn import PyroModule
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from probtokens.nn.autoencoder import TokenAutoencoder
-from probtokens.nn.transition import TrajectoryEncoder
+from probtokens.nn.smoothing import BackwardMessages
 
 Weights = dict[str, Tensor]
 
@@ -55,6 +55,18 @@ class Belief:
         return cls(z, source.mean.expand_as(z), source.stddev.log().expand_as(z))
 
 
+class Autoencoder(Protocol):
+    """Frames to tokens and back."""
+
+    def encode(self, frames: Tensor) -> Normal:
+        """Gaussian factor over tokens (..., channel, y, x) of frames (..., field, y, x)."""
+        ...
+
+    def decode(self, z: Tensor) -> Normal:
+        """Gaussian over frames of tokens."""
+        ...
+
+
 class Dynamics(Protocol):
     """One step of the token chain."""
 
@@ -65,16 +77,18 @@ class Dynamics(Protocol):
 
 @dataclass(frozen=True)
 class Scales:
-    """Factors on the log-probabilities of a window's sites.
+    """How much a window's sites count.
 
-    ``pixels`` makes neighbouring pixels count as fewer than their number; ``simulations`` and
-    ``frames`` blow a batch of windows up to the whole training set, so that weights shared by all
-    trajectories meet their prior once.
+    Factors on log-probabilities: ``pixels`` makes neighbouring pixels count as fewer than their number;
+    ``simulations`` and ``frames`` blow a batch of windows up to the whole training set, so that weights
+    shared by all trajectories meet their prior once. ``evenly`` lets means learn as :func:`evenly_attended`
+    does; gradients are then no longer those of the ELBO, and a guide would not become the posterior.
     """
 
     pixels: float = 1.0
     simulations: float = 1.0
     frames: float = 1.0
+    evenly: bool = False
 
 
 def product(first: Normal, second: Normal) -> Normal:
@@ -127,7 +141,7 @@ class TokenModel(PyroModule):
 
     def __init__(
         self,
-        autoencoder: TokenAutoencoder,
+        autoencoder: Autoencoder,
         dynamics: nn.Module,
         effect_shape: Callable[[int, int], tuple[int, int, int]],
         notes: GuideNotes,
@@ -168,7 +182,9 @@ class TokenModel(PyroModule):
             u = pyro.sample("u", dist.Normal(effect, 1.0).to_event(3))
             with poutine.scale(scale=scales.frames):
                 chain = self._chain(u, context, weights, start, horizon)
-                pixels = evenly_attended(self.autoencoder.decode(torch.stack(chain, dim=-4)))
+                pixels = self.autoencoder.decode(torch.stack(chain, dim=-4))
+                if scales.evenly:
+                    pixels = evenly_attended(pixels)
                 observed = frames if horizon < frames.shape[1] else None
                 with poutine.scale(scale=scales.pixels):
                     return pyro.sample("x", dist.Normal(pixels.mean, pixels.stddev).to_event(4), obs=observed)
@@ -187,13 +203,14 @@ class TokenModel(PyroModule):
 
 
 class TokenGuide(PyroModule):
-    """Amortized posterior: model transition times the encoder's factor at every frame."""
+    """Amortized posterior: model transition times the factor of this and all later frames."""
 
     def __init__(
         self,
-        autoencoder: TokenAutoencoder,
+        autoencoder: Autoencoder,
         dynamics: nn.Module,
-        trajectory_encoder: TrajectoryEncoder,
+        trajectory_encoder: Callable[[Tensor, Tensor], Normal],
+        smoother: BackwardMessages,
         notes: GuideNotes,
         posterior: Callable[[], Weights] | None = None,
     ) -> None:
@@ -201,6 +218,7 @@ class TokenGuide(PyroModule):
         self.autoencoder = autoencoder
         self.dynamics = dynamics
         self.trajectory_encoder = trajectory_encoder
+        self.smoother = smoother
         self.notes = notes
         self.posterior = posterior
 
@@ -214,23 +232,35 @@ class TokenGuide(PyroModule):
         with pyro.plate("simulation", frames.shape[0], dim=-1), poutine.scale(scale=scales.simulations):
             u = pyro.sample("u", dist.Normal(effect.mean, effect.stddev).to_event(3))
             with poutine.scale(scale=scales.frames):
-                self._chain(u, context, weights, factors)
+                self._chain(u, context, weights, self._smoothed(factors, u, context, weights))
 
-    def _chain(self, u: Tensor, context: Tensor, weights: Weights, factors: Normal) -> None:
-        n_times = factors.mean.shape[1]
-        source = product(standard_normal_like(_at(factors, 0)), _at(factors, 0))
-        for step in range(n_times):
+    def step_posterior(self, prediction: Normal, factor: Normal) -> Normal:
+        """Posterior of the tokens of a frame, given those before it by ``prediction`` and this and later frames by ``factor``."""
+        return product(prediction, factor)
+
+    def _smoothed(self, factors: Normal, u: Tensor, context: Tensor, weights: Weights) -> list[Normal]:
+        """Factor of every frame and of all that follow it, given the trajectory's effects and weights."""
+        if factors.mean.shape[1] == 1:
+            return [_at(factors, 0)]
+        earlier = Normal(factors.mean[:, :-1], factors.stddev[:, :-1], validate_args=False)
+        each = {name: weight.unsqueeze(-2) for name, weight in weights.items()}
+        predicted = self.dynamics(Belief.of(earlier.mean, earlier), u.unsqueeze(-4), context.unsqueeze(-2), each)
+        return self.smoother(factors, predicted)
+
+    def _chain(self, u: Tensor, context: Tensor, weights: Weights, factors: list[Normal]) -> None:
+        source = self.step_posterior(standard_normal_like(factors[0]), factors[0])
+        for step in range(len(factors)):
             z = pyro.sample(f"z_{step}", _over_lattice(source))
             belief = Belief.of(z, source)
-            if step + 1 == n_times:
+            if step + 1 == len(factors):
                 self.notes.record(belief)
                 return
             transition = self.dynamics(belief, u, context, weights)
             self.notes.record(belief, transition)
-            source = product(transition, _at(factors, step + 1))
+            source = self.step_posterior(transition, factors[step + 1])
 
 
-def initial_posterior(autoencoder: TokenAutoencoder, frame: Tensor) -> Normal:
+def initial_posterior(autoencoder: Autoencoder, frame: Tensor) -> Normal:
     """Posterior of z_0 (..., channel, y, x) given the first normalised frame (..., field, y, x)."""
     factor = autoencoder.encode(frame)
     return product(standard_normal_like(factor), factor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +19,12 @@ from probtokens.models.objectives import negative_elbo, rollout_score
 from probtokens.models.requests import check_request
 from probtokens.models.state_space import GuideNotes, Scales, TokenGuide, TokenModel, Weights, initial_posterior, local_parameters
 from probtokens.nn.autoencoder import TokenAutoencoder
+from probtokens.nn.smoothing import BackwardMessages
 from probtokens.nn.transition import TokenTransition, TrajectoryEncoder
 
 #: Modules and parameters that tell spread. Without noise a step does not depend on them, save through the certainty
 #: that messages of the meso coupling carry and a small pull of the first tokens towards their prior.
-UNCERTAINTY = frozenset({"spread", "effect", "pixel_log_scale", "noise_log_factor", "trajectory_encoder", "posterior"})
+UNCERTAINTY = frozenset({"spread", "effect", "pixel_log_scale", "noise_log_factor", "trajectory_encoder", "smoother", "posterior"})
 
 
 class TokenForecaster(nn.Module):
@@ -34,6 +36,7 @@ class TokenForecaster(nn.Module):
     name = "tokens"
     autoencoder: TokenAutoencoder
     trajectory_encoder: TrajectoryEncoder
+    smoother: BackwardMessages
     dynamics: nn.Module
 
     def __init__(self, tokens: TokenConfig, normalizer: Normalizer, grid: Grid) -> None:
@@ -70,7 +73,11 @@ class TokenForecaster(nn.Module):
         return found
 
     def begin_stage(self, stage: StageConfig) -> None:
-        """Choose what takes gradients: what may learn at all, or of that the parts that a noiseless rollout never meets."""
+        """Choose what takes gradients: what may learn at all, or of that the parts that a noiseless rollout never meets.
+
+        Reconstruction, an ELBO of single frames, attends to all pixels evenly.
+        """
+        self.scales = replace(self.scales, evenly=stage.horizon == 0)
         for name, parameter in self.named_parameters():
             uncertain = not UNCERTAINTY.isdisjoint(name.split("."))
             parameter.requires_grad_(self.may_learn(name) and (uncertain or stage.learn == "everything"))
@@ -189,7 +196,7 @@ class TokenForecaster(nn.Module):
         notes = GuideNotes()
         with local_parameters():
             model = TokenModel(self.autoencoder, self.dynamics, self.effect_shape, notes, prior)
-            guide = TokenGuide(self.autoencoder, self.dynamics, self.trajectory_encoder, notes, posterior)
+            guide = TokenGuide(self.autoencoder, self.dynamics, self.trajectory_encoder, self.smoother, notes, posterior)
         # In a tuple, so that the networks they share with this module are not registered again.
         self._model_and_guide = (model, guide)
 

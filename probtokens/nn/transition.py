@@ -16,6 +16,9 @@ from probtokens.nn.transport import TokenTransport
 #: Range of the process noise's standard deviation, in latent units.
 PROCESS_SCALE = ScaleRange(0.001, 1.5, start=0.01)
 
+#: Before training a pair of frames says almost nothing of an effect: the precision of its factor is softplus of this.
+_RAW_PRECISION = -5.0
+
 Adapter = Callable[[Tensor], Tensor]
 
 
@@ -129,13 +132,19 @@ class TokenTransition(nn.Module):
 
 
 class TrajectoryEncoder(nn.Module):
-    """Amortized q(u | x_0:T): what the tokens around each effect did over a window, whatever the order of its steps."""
+    """Amortized q(u | x_0:T): the prior times a Gaussian factor from every pair of frames and every token around an effect.
+
+    Information and precision of the factors add up, so that more frames tell more, whatever their number and order.
+    """
 
     def __init__(self, channels: int, context_dim: int, width: int, effect_dim: int, effect_patch: int) -> None:
         super().__init__()
         self.effect_patch = effect_patch
-        self.local = nn.Sequential(nn.Conv2d(2 * channels, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 1), nn.SiLU())
-        self.head = silent(nn.Conv2d(width + context_dim, 2 * effect_dim, 1))
+        self.effect_dim = effect_dim
+        self.local = nn.Sequential(
+            nn.Conv2d(2 * channels + context_dim, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 1), nn.SiLU()
+        )
+        self.head = silent(nn.Conv2d(width, 2 * effect_dim, 1))
 
     def forward(self, tokens: Tensor, context: Tensor) -> Normal:
         """Distribution of u (batch, D, effect_y, effect_x) given token means (batch, time, channel, y, x) and context (batch, c).
@@ -145,11 +154,15 @@ class TrajectoryEncoder(nn.Module):
         batch, n_times = tokens.shape[:2]
         if n_times < 2:
             ny, nx = (-(-size // self.effect_patch) for size in tokens.shape[-2:])
-            zeros = tokens.new_zeros(batch, self.head.out_channels // 2, ny, nx)
+            zeros = tokens.new_zeros(batch, self.effect_dim, ny, nx)
             return Normal(zeros, torch.ones_like(zeros), validate_args=False)
-        pairs = torch.cat([tokens[:, :-1], tokens[:, 1:] - tokens[:, :-1]], dim=2)
-        features = self.local(pairs.flatten(0, 1)).unflatten(0, (batch, n_times - 1)).mean(1)
-        pooled = nn.functional.avg_pool2d(features, self.effect_patch, ceil_mode=True)
-        maps = context[:, :, None, None].expand(-1, -1, *pooled.shape[-2:])
-        mean, raw = self.head(torch.cat([pooled, maps], dim=1)).chunk(2, dim=1)
-        return Normal(mean, nn.functional.softplus(raw + 0.5413), validate_args=False)
+        maps = context[:, None, :, None, None].expand(-1, n_times - 1, -1, *tokens.shape[-2:])
+        pairs = torch.cat([tokens[:, :-1], tokens[:, 1:] - tokens[:, :-1], maps], dim=2)
+        information, raw = self.head(self.local(pairs.flatten(0, 1))).chunk(2, dim=1)
+        precision = nn.functional.softplus(raw + _RAW_PRECISION)
+        information, precision = (self._summed(part.unflatten(0, (batch, n_times - 1))) for part in (information, precision))
+        return Normal(information / (1 + precision), (1 + precision).rsqrt(), validate_args=False)
+
+    def _summed(self, factors: Tensor) -> Tensor:
+        """Sum of (batch, time, D, y, x) over time and over the tokens of each effect."""
+        return nn.functional.avg_pool2d(factors.sum(1), self.effect_patch, ceil_mode=True, divisor_override=1)

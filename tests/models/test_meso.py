@@ -11,7 +11,7 @@ from probtokens.data.dataset import Batch
 from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
 from probtokens.models.state_space import Belief
-from tests.models.builders import GRID, MESO, meso_tokens, micro_tokens, window
+from probtokens.verify.token_pairs import GRID, MESO, meso_tokens, micro_tokens, window
 
 
 def lattice(n: int = 2, seed: int = 0) -> Belief:
@@ -66,7 +66,7 @@ def test_a_neighbours_certainty_is_heard() -> None:
 def test_only_the_coupling_learns_and_a_score_leaves_the_weight_posterior_alone() -> None:
     model = meso_tokens()
     learned = {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad}
-    assert learned == {"dynamics", "trajectory_encoder", "posterior", "autoencoder"}
+    assert learned == {"dynamics", "trajectory_encoder", "smoother", "posterior", "autoencoder"}
     assert not any(p.requires_grad for p in model.dynamics.transition.parameters())
     model.begin_stage(StageConfig(name="s", objective="score", steps=1, horizon=2))
     assert not any(p.requires_grad for p in model.posterior.parameters())

@@ -15,8 +15,8 @@ from probtokens.data.normalize import Normalizer
 from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
 from probtokens.train import fit, loop
+from probtokens.verify.token_pairs import MESO, TOKENS
 from tests.helpers import make_shard
-from tests.models.builders import MESO, TOKENS
 
 FIELDS = ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y")
 TOKEN_STAGES = (

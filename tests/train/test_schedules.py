@@ -6,7 +6,7 @@ import torch
 from probtokens.data.dataset import Batch
 from probtokens.train.reflection import Reflection
 from probtokens.train.schedules import warmup_cosine
-from tests.models.builders import MEAN, SCALE, normalizer
+from probtokens.verify.token_pairs import MEAN, SCALE, normalizer
 
 
 @pytest.mark.parametrize(

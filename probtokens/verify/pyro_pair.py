@@ -1,0 +1,63 @@
+"""What must hold of every Pyro pair, whatever its weights: gradients reach all parameters, serial and parallel draws agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from pyro.infer import Predictive
+from torch import Tensor
+
+from probtokens.models.objectives import negative_elbo
+from probtokens.models.state_space import Scales, local_parameters
+from probtokens.models.tokens import TokenForecaster
+from probtokens.verify.check import Check
+from probtokens.verify.token_pairs import meso_tokens, micro_tokens, window
+
+_PAIRS: dict[str, Callable[[], TokenForecaster]] = {
+    "micro": micro_tokens,
+    "micro, fields apart": lambda: micro_tokens(coupled=False),
+    "meso": meso_tokens,
+}
+_DRAWS = 120
+
+
+def gradients() -> Sequence[Check]:
+    """Parameters that may learn and get no gradient from the ELBO of a window."""
+    checks = []
+    for name, build in _PAIRS.items():
+        tokens = build()
+        frames, context = window()
+        negative_elbo(tokens.model, tokens.guide, frames, tokens.context_vector(context), Scales()).backward()
+        silent = silent_parameters(tokens)
+        checks.append(Check(f"parameters without gradient, {name}", "1", 0, len(silent), relation="at_most"))
+    return checks
+
+
+def silent_parameters(tokens: TokenForecaster) -> list[str]:
+    """Names of the parameters that may learn and have no gradient."""
+    return [name for name, p in tokens.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+
+
+def predictive_draws() -> Sequence[Check]:
+    """Moments of posterior predictive frames, drawn one after the other and all at once."""
+    checks = []
+    for name, build in _PAIRS.items():
+        tokens = build()
+        frames, context = window(n_times=1)
+        (mean_1, sd_1), (mean_2, sd_2) = (_moments(tokens, frames, context, parallel=parallel) for parallel in (False, True))
+        z = (mean_1 - mean_2) / ((sd_1**2 + sd_2**2) / _DRAWS).sqrt()
+        checks += [
+            Check(f"differences of means in standard errors, their sd, {name}", "1", 1.0, float(z.std()), 0.15),
+            Check(f"ratio of sd, mean, {name}", "1", 1.0, float((sd_1 / sd_2).mean()), 0.04),
+        ]
+    return checks
+
+
+def _moments(tokens: TokenForecaster, frames: Tensor, context: Tensor, *, parallel: bool) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation over draws of frames (simulation, time, field, y, x) three steps ahead."""
+    torch.manual_seed(0)
+    with local_parameters(), torch.no_grad():
+        predictive = Predictive(tokens.model, guide=tokens.guide, num_samples=_DRAWS, parallel=parallel)
+        x = predictive(frames, tokens.context_vector(context), 3)["x"]
+    return x.mean(0), x.std(0)

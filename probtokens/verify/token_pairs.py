@@ -1,0 +1,71 @@
+"""Small token models with random weights, to check what must hold for any weights."""
+
+from __future__ import annotations
+
+import torch
+
+from probtokens.config import FieldGroupConfig, MesoConfig, TokenConfig
+from probtokens.data.normalize import Normalizer
+from probtokens.fields import Grid, field_spec
+from probtokens.models.meso import MesoTokens
+from probtokens.models.micro import MicroTokens
+
+FIELDS = tuple(map(field_spec, ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y")))
+GRID = Grid(ny=16, nx=24, spacing=0.04, time_step=0.125, n_times=5)
+MEAN = torch.tensor([700.0, 6.0, 0.9, 0.6, 0.0])
+SCALE = torch.tensor([400.0, 5.0, 0.2, 0.7, 0.2])
+TOKENS = TokenConfig(
+    patch=8,
+    groups=(
+        FieldGroupConfig(fields=("temperature", "solid_fraction"), channels=3),
+        FieldGroupConfig(fields=("pressure",), channels=2),
+        FieldGroupConfig(fields=("velocity_x", "velocity_y"), channels=2),
+    ),
+    width=12,
+    group_width=8,
+    encoder_blocks=1,
+    decoder_blocks=1,
+    transition_blocks=1,
+    transition_levels=1,
+    trajectory_dim=3,
+)
+MESO = MesoConfig(adapter_rank=2, coupling_width=4, guide_rank=3, fine_tune=False)
+
+
+def normalizer() -> Normalizer:
+    """Normaliser of the five fields, with round numbers."""
+    made = Normalizer(FIELDS, ("shock_pressure",))
+    made.field_mean.copy_(MEAN)
+    made.field_scale.copy_(SCALE)
+    made.context_mean.fill_(15.0)
+    made.context_scale.fill_(1.5)
+    return made
+
+
+def micro_tokens(seed: int = 0, **changes: object) -> MicroTokens:
+    """Micro tokens with random weights everywhere, those that start at zero included."""
+    torch.manual_seed(seed)
+    model = MicroTokens(TOKENS.model_copy(update=changes), normalizer(), GRID)
+    randomise(model)
+    return model
+
+
+def meso_tokens(seed: int = 0) -> MesoTokens:
+    """Meso tokens of :func:`micro_tokens`, with random coupling."""
+    model = MesoTokens(micro_tokens(seed), MESO, n_simulations=3, n_times=GRID.n_times)
+    randomise(model.dynamics.get_submodule("coupling"))
+    return model
+
+
+def randomise(module: torch.nn.Module) -> None:
+    """Add a little noise to all weights."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+
+
+def window(n_simulations: int = 2, n_times: int = 4, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    """Normalised frames (simulation, time, field, y, x) and standardised context (simulation, 1)."""
+    generator = torch.Generator().manual_seed(seed)
+    frames = torch.randn(n_simulations, n_times, len(FIELDS), *GRID.shape, generator=generator)
+    return frames, torch.linspace(-1.0, 1.0, n_simulations)[:, None]
