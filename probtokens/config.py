@@ -274,12 +274,13 @@ class StageConfig(Strict):
 
     ``objective`` names what is minimised: ``elbo`` (negative ELBO of a window of ``horizon`` + 1
     frames), ``score`` (fair CRPS and energy score of free-running decoded rollouts with ``members``
-    draws) or ``mse`` (of rollouts without noise). ``learn`` names which parameters take gradients: all, or those
+    draws), ``mse`` (of rollouts without noise) or ``latent`` (the same in tokens that are encoded once: the autoencoder
+    stays as it is, and a step costs a fraction). ``learn`` names which parameters take gradients: all, or those
     that tell spread alone, so that noiseless rollouts stay as they are (token models only).
     """
 
     name: str
-    objective: Literal["elbo", "score", "mse"]
+    objective: Literal["elbo", "score", "mse", "latent"]
     steps: Count
     horizon: Whole
     batch_size: Count = 16
@@ -392,10 +393,15 @@ class ParcConfig(Strict):
 
 
 class RolloutConfig(Strict):
-    """Stage ``rollout``."""
+    """Stage ``rollout``.
 
+    ``scale`` names the simulations that are forecast. At the micro scale ``micro_tokens`` and ``persistence`` forecast
+    single pores, and no meso simulations are needed.
+    """
+
+    scale: Literal["micro", "meso"] = "meso"
     members: Annotated[int, Field(ge=2)] = 50
-    models: tuple[Literal["tokens", "tokens_zero_coupling", "parc", "persistence"], ...] = (
+    models: tuple[Literal["tokens", "tokens_zero_coupling", "parc", "persistence", "micro_tokens"], ...] = (
         "tokens",
         "tokens_zero_coupling",
         "parc",
@@ -431,6 +437,20 @@ class Config(Strict):
     rollout: RolloutConfig = RolloutConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     report: ReportConfig = ReportConfig()
+
+    @model_validator(mode="after")
+    def _models_are_of_the_scale(self) -> Config:
+        fit = {"micro": {"micro_tokens", "persistence"}, "meso": {"tokens", "tokens_zero_coupling", "parc", "persistence"}}[
+            self.rollout.scale
+        ]
+        if unfit := sorted(set(self.rollout.models) - fit):
+            raise ValueError(f"rollout.models: expected some of {sorted(fit)} with rollout.scale {self.rollout.scale}, got {unfit}")
+        return self
+
+    @property
+    def scales(self) -> tuple[Literal["micro", "meso"], ...]:
+        """Scales whose simulations are needed: tokens learn from micro ones, whatever is forecast."""
+        return ("micro",) if self.rollout.scale == "micro" else ("micro", "meso")
 
     @model_validator(mode="after")
     def _token_fields_are_loaded(self) -> Config:

@@ -17,7 +17,7 @@ from probtokens.fields import FieldSpec, Grid
 from probtokens.models.forecast import draw, free_running, to_physical
 from probtokens.models.objectives import negative_elbo, rollout_score
 from probtokens.models.requests import check_request
-from probtokens.models.state_space import GuideNotes, Scales, TokenGuide, TokenModel, Weights, initial_posterior, local_parameters
+from probtokens.models.state_space import Belief, GuideNotes, Scales, TokenGuide, TokenModel, Weights, initial_posterior, local_parameters
 from probtokens.nn.autoencoder import TokenAutoencoder
 from probtokens.nn.smoothing import BackwardMessages
 from probtokens.nn.transition import TokenTransition, TrajectoryEncoder
@@ -25,6 +25,10 @@ from probtokens.nn.transition import TokenTransition, TrajectoryEncoder
 #: Modules and parameters that tell spread. Without noise a step does not depend on them, save through the certainty
 #: that messages of the meso coupling carry and a small pull of the first tokens towards their prior.
 UNCERTAINTY = frozenset({"spread", "effect", "pixel_log_scale", "noise_log_factor", "trajectory_encoder", "smoother", "posterior"})
+
+
+#: Logarithm of the scale of tokens that are taken for known.
+_CERTAIN = -5.0
 
 
 class TokenForecaster(nn.Module):
@@ -75,12 +79,13 @@ class TokenForecaster(nn.Module):
     def begin_stage(self, stage: StageConfig) -> None:
         """Choose what takes gradients: what may learn at all, or of that the parts that a noiseless rollout never meets.
 
-        Reconstruction, an ELBO of single frames, attends to all pixels evenly.
+        Reconstruction, an ELBO of single frames, attends to all pixels evenly. Latent stages leave the autoencoder as it is.
         """
         self.scales = replace(self.scales, evenly=stage.horizon == 0)
         for name, parameter in self.named_parameters():
             uncertain = not UNCERTAINTY.isdisjoint(name.split("."))
-            parameter.requires_grad_(self.may_learn(name) and (uncertain or stage.learn == "everything"))
+            encoded = stage.objective == "latent" and name.startswith("autoencoder.")
+            parameter.requires_grad_(self.may_learn(name) and not encoded and (uncertain or stage.learn == "everything"))
 
     def may_learn(self, name: str) -> bool:
         """Whether the parameter called ``name`` takes gradients in any stage."""
@@ -89,9 +94,12 @@ class TokenForecaster(nn.Module):
     def loss(self, batch: Batch, stage: StageConfig) -> Mapping[str, Tensor]:
         """Named parts of the stage's objective; ``"loss"`` is what training minimises.
 
-        ``elbo`` is in nats per token and frame; ``score`` and ``mse`` in units of the normalised fields.
+        ``elbo`` is in nats per token and frame; the others are in units of the normalised fields. For ``latent`` the
+        batch's frames are tokens.
         """
         context = self.context_vector(batch.context)
+        if stage.objective == "latent":
+            return self._latent_error(batch.frames, context)
         if stage.objective == "score":
             return self._score(batch.frames, context, stage.members)
         if stage.objective == "mse":
@@ -99,6 +107,11 @@ class TokenForecaster(nn.Module):
         loss = negative_elbo(self.model, self.guide, batch.frames, context, self.scales)
         n_tokens = math.prod(batch.frames.shape[-2:]) / self.tokens.patch**2
         return {"loss": loss / (self._frames_per_batch(batch) * n_tokens)}
+
+    @torch.no_grad()
+    def token_means(self, frames: Tensor) -> Tensor:
+        """Encoder means (..., channel, token_y, token_x) of normalised frames (..., field, y, x)."""
+        return self.autoencoder.encode(frames).mean
 
     def initial_tokens(self, frames: Tensor) -> Normal:
         """Token posterior (..., channel, token_y, token_x) of frames (..., field, y, x) in physical units."""
@@ -178,6 +191,19 @@ class TokenForecaster(nn.Module):
         start = initial_posterior(self.autoencoder, frames[:, 0]).mean
         reconstruction = (self.autoencoder.decode(start).mean - frames[:, 0]).square().mean()
         return {"loss": rollout + reconstruction, "rollout": rollout, "reconstruction": reconstruction}
+
+    def _latent_error(self, tokens: Tensor, context: Tensor) -> dict[str, Tensor]:
+        """Squared error of a rollout without noise, in fields as the linear part of the decoder sees them."""
+        weights = self.central_weights()
+        belief = Belief(tokens[None, :, 0], tokens[None, :, 0], torch.full_like(tokens[None, :, 0], _CERTAIN))
+        u = tokens.new_zeros(1, len(tokens), *self.effect_shape(*tokens.shape[-2:]))
+        errors = []
+        for lead in range(1, tokens.shape[1]):
+            transition = self.dynamics(belief, u, context, weights)
+            belief = Belief.of(transition.mean, transition)
+            errors.append(self.autoencoder.linear_change(transition.mean[0] - tokens[:, lead]).square().mean())
+        loss = torch.stack(errors).mean()
+        return {"loss": loss, "last": errors[-1]}
 
     def _leads(self, frames: Tensor, context: Tensor, members: int, *, stochastic: bool = True) -> Iterator[tuple[Normal, Tensor]]:
         """Decoded rollout and truth at a random half of the leads: decoding is what a free-running step costs most."""

@@ -159,6 +159,14 @@ class TokenAutoencoder(nn.Module):
         parts = [nn.functional.pixel_shuffle(net.get_submodule("linear")(piece), self.patch) for net, piece in pieces]
         return torch.cat(parts, dim=1)[:, self.field_order]
 
+    def linear_change(self, change: Tensor) -> Tensor:
+        """Change of the decoded mean's linear part, patches as channels, that goes with one of tokens (batch, channel, y, x).
+
+        Its mean square is that over the pixels of all fields.
+        """
+        pieces = zip(self.decoders, change.split(self.channels, dim=1), strict=True)
+        return torch.cat([nn.functional.conv2d(piece, net.get_parameter("linear.weight")) for net, piece in pieces], dim=1)
+
     def linear_encode(self, change: Tensor) -> Tensor:
         """Change of tokens (batch, channel, token_y, token_x) that goes with one of frames (batch, field, y, x), without correction."""
         parts = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,9 +23,9 @@ def build_stages(config: Config, folder: RunFolder) -> tuple[Stage, ...]:
     ValueError
         If the recipe asks for a model that it gives nothing to learn from.
     """
-    data = {scale: _data_stage(config, folder, scale) for scale in ("micro", "meso")}
-    training = _training_stages(config, folder, data["micro"].name, data["meso"].name)
-    rollouts = _rollout_stages(config, folder, data["meso"].name, {stage.name for stage in training})
+    data = {scale: _data_stage(config, folder, scale) for scale in config.scales}
+    training = _training_stages(config, folder, {scale: stage.name for scale, stage in data.items()})
+    rollouts = _rollout_stages(config, folder, data[config.rollout.scale].name, {stage.name for stage in training})
     evaluate = Stage(
         name="evaluate",
         command="evaluate",
@@ -102,13 +102,13 @@ def _simulation_stage(config: Config, folder: RunFolder, campaign: str) -> Stage
     )
 
 
-def _training_stages(config: Config, folder: RunFolder, micro_data: str, meso_data: str) -> list[Stage]:
+def _training_stages(config: Config, folder: RunFolder, data: Mapping[Scale, str]) -> list[Stage]:
     common = _settings(config, "data.fields", "data.context", "seed")
-    stages = [_training(folder, "micro", (micro_data,), common | _settings(config, "micro"), work.train_micro)]
-    if config.meso.n_simulations != 0:
+    stages = [_training(folder, "micro", (data["micro"],), common | _settings(config, "micro"), work.train_micro)]
+    if "meso" in data and config.meso.n_simulations != 0:
         stages += [
-            _training(folder, "meso", ("train_micro", meso_data), common | _settings(config, "meso"), work.train_meso),
-            _training(folder, "parc", (meso_data,), common | _settings(config, "parc", "meso.n_simulations"), work.train_parc),
+            _training(folder, "meso", ("train_micro", data["meso"]), common | _settings(config, "meso"), work.train_meso),
+            _training(folder, "parc", (data["meso"],), common | _settings(config, "parc", "meso.n_simulations"), work.train_parc),
         ]
     return stages
 
@@ -117,24 +117,25 @@ def _training(folder: RunFolder, model: str, needs: tuple[str, ...], settings: d
     return Stage(f"train_{model}", f"train {model}", needs, settings, (folder.training(model),), do)
 
 
-def _rollout_stages(config: Config, folder: RunFolder, meso_data: str, trained: Collection[str]) -> list[Stage]:
+def _rollout_stages(config: Config, folder: RunFolder, data: str, trained: Collection[str]) -> list[Stage]:
     sources = {
         "tokens": "train_meso" if "train_meso" in trained else "train_micro",
         "tokens_zero_coupling": "train_micro",
+        "micro_tokens": "train_micro",
         "parc": "train_parc",
-        "persistence": meso_data,
+        "persistence": data,
     }
     stages = []
     for model in config.rollout.models:
         source = sources[model]
-        if source not in (*trained, meso_data):
+        if source not in (*trained, data):
             raise ValueError(f"rollout.models: expected models with something to learn from, got {model!r} with meso.n_simulations 0")
         stages.append(
             Stage(
                 name=f"rollout_{model}",
                 command="rollout",
-                needs=tuple(dict.fromkeys((source, meso_data))),
-                settings=_settings(config, "data.fields", "data.context", "rollout.members", "seed"),
+                needs=tuple(dict.fromkeys((source, data))),
+                settings=_settings(config, "data.fields", "data.context", "rollout.members", "rollout.scale", "seed"),
                 outputs=tuple(folder.rollout(model, split) for split in FORECAST_SPLITS),
                 work=partial(work.rollout, model=model),
             )

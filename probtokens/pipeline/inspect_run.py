@@ -52,7 +52,7 @@ def describe_run(folder: RunFolder, screen: rich.console.Console) -> None:
 
 def _highlights(config: Config) -> list[str]:
     lines = []
-    for scale in ("micro", "meso"):
+    for scale in config.scales:
         given, campaign = getattr(config.data, scale), getattr(config.simulate, scale)
         pressure = campaign.shock_pressure
         lines.append(
@@ -62,7 +62,8 @@ def _highlights(config: Config) -> list[str]:
             f"{campaign.ny} × {campaign.nx} cells, {campaign.n_times} frames, P_s {pressure.low:g} … {pressure.high:g} GPa"
         )
     used = config.meso.n_simulations
-    lines.append(f"meso runs learned from: {'all' if used is None else used}; members: {config.rollout.members}")
+    meso = f"meso runs learned from: {'all' if used is None else used}; " if "meso" in config.scales else ""
+    lines.append(f"{meso}members: {config.rollout.members}")
     lines.append(f"fields: {', '.join(config.data.fields)}; models: {', '.join(config.rollout.models)}")
     return lines
 

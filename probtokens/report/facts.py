@@ -79,13 +79,14 @@ def _test_data(run: Run) -> str:
 def _training_data(run: Run) -> str:
     n_meso = run.scores["models"][run.primary]["n_meso"]
     parts = [f"{run.config.simulate.micro.n_train} micro simulations"] if run.config.data.micro is None else ["supplied micro simulations"]
-    return " and ".join(parts + ([] if n_meso is None else [f"{n_meso} meso simulations"]))
+    return " and ".join(parts + ([f"{n_meso} meso simulations"] if n_meso else []))
 
 
 def _shock_pressure(run: Run) -> str:
     data, parts = run.rollouts[run.primary], []
-    if run.config.data.meso is None:
-        trained = run.config.simulate.meso.shock_pressure
+    scale = run.config.rollout.scale
+    if getattr(run.config.data, scale) is None:
+        trained = run.config.simulate.campaigns[scale].shock_pressure
         parts.append(f"{trained.low:g} to {trained.high:g} GPa in the campaign")
     if "shock_pressure" in data.coords:
         tested = np.asarray(data["shock_pressure"].values)

@@ -16,6 +16,7 @@ from torch import nn
 from probtokens.config import StageConfig
 from probtokens.data.atomic import replacing
 from probtokens.data.dataset import TrajectorySet, WindowDataset
+from probtokens.data.latents import TokenWindows
 from probtokens.data.normalize import Normalizer
 from probtokens.train.module import StageModule
 from probtokens.train.reflection import Reflection
@@ -78,19 +79,39 @@ def fit(
         if finished.is_file():
             model.load_state_dict(torch.load(finished, weights_only=True))
             continue
+        reflection = Reflection(normalizer) if reflect else None
+        latent = stage.objective == "latent"
         module = StageModule(
             model,
-            WindowDataset(trajectories, normalizer, stage.horizon),
+            _latents(model, trajectories, normalizer, stage, reflection)
+            if latent
+            else WindowDataset(trajectories, normalizer, stage.horizon),
             stage,
             weight_decay=weight_decay,
             seed=seed * 1000 + number,
             chunk=CHUNK,
-            reflection=Reflection(normalizer) if reflect else None,
+            reflection=None if latent else reflection,
         )
         _run_stage(module, finished.with_suffix(".ckpt"), progress)
         with replacing(finished) as temporary:
             torch.save(model.state_dict(), temporary)
         finished.with_suffix(".ckpt").unlink(missing_ok=True)
+
+
+def _latents(
+    model: nn.Module, trajectories: TrajectorySet, normalizer: Normalizer, stage: StageConfig, reflection: Reflection | None
+) -> TokenWindows:
+    """Tokens of the model as it is now.
+
+    Raises
+    ------
+    ValueError
+        If the model has none.
+    """
+    encode = getattr(model, "token_means", None)
+    if encode is None:
+        raise ValueError(f"stage {stage.name!r}: expected a model with tokens for objective latent, got {type(model).__name__}")
+    return TokenWindows(trajectories, normalizer, stage.horizon, encode, reflection.reflect if reflection is not None else None)
 
 
 def _run_stage(module: StageModule, checkpoint: Path, progress: Progress | None) -> None:

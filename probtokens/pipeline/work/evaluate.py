@@ -53,6 +53,8 @@ def _recalibrate(job: Job, model: str) -> Recalibration:
 
 def _n_meso(job: Job) -> dict[str, int | None]:
     """Meso simulations that each model learned from; ``None`` for one that does not learn."""
+    if job.config.rollout.scale == "micro":
+        return {"micro_tokens": 0, "persistence": None}
     wanted = job.config.meso.n_simulations
     used = len(open_split(job.config, job.folder, "meso", "train")) if wanted is None else wanted
     return {"tokens": used, "tokens_zero_coupling": 0, "parc": used, "persistence": None}
@@ -60,5 +62,5 @@ def _n_meso(job: Job) -> dict[str, int | None]:
 
 def _provenance(job: Job) -> dict[str, Any]:
     """What the scores come from; the same for the same run, whenever and wherever it was made."""
-    sources = {scale: "given" if getattr(job.config.data, scale) else "simulated" for scale in ("micro", "meso")}
+    sources = {scale: "given" if getattr(job.config.data, scale) else "simulated" for scale in job.config.scales}
     return {"version": __version__, "name": job.config.name, "seed": job.config.seed, "data": sources}

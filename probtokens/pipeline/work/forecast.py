@@ -21,7 +21,7 @@ def rollout(job: Job, *, model: str) -> None:
         path = job.folder.rollout(model, split)
         if path.exists():
             continue
-        trajectories = open_split(job.config, job.folder, "meso", split)
+        trajectories = open_split(job.config, job.folder, job.config.rollout.scale, split)
         write_rollout(
             _forecaster(job, model, trajectories),
             trajectories,
