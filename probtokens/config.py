@@ -290,19 +290,21 @@ class StageConfig(Strict):
 
 
 class FieldGroupConfig(Strict):
-    """Fields that share ``channels`` numbers of each token."""
+    """Fields that share ``channels`` numbers of each token; ``width`` of their networks, by default the lattice's ``group_width``."""
 
     fields: tuple[str, ...]
     channels: Count
+    width: Count | None = None
 
 
 class TokenConfig(Strict):
     """Token lattice and the networks on it.
 
-    ``effective_pixels`` is how many independent pixels a patch counts for in the likelihood;
-    Every ``trajectory_patch`` tokens along an axis have a trajectory effect of ``trajectory_dim`` numbers.
-    ``reference_speed`` [km/s] turns frame step and patch size into one dimensionless number. With
-    ``transport`` coupled tokens move with the material where the data have its velocity.
+    ``effective_pixels`` is how many independent pixels a patch counts for in the likelihood. ``backbone`` is the
+    transition's: ``resnet`` and ``convnext`` have ``transition_blocks`` of them one after the other, ``unet`` at the
+    coarsest of ``transition_levels`` halvings of the lattice. Every ``trajectory_patch`` tokens along an axis have
+    a trajectory effect of ``trajectory_dim`` numbers. ``reference_speed`` [km/s] turns frame step and patch size into
+    one dimensionless number. With ``transport`` coupled tokens move with the material where the data have its velocity.
     """
 
     patch: Count = 4
@@ -318,8 +320,9 @@ class TokenConfig(Strict):
     group_width: Count = 32
     encoder_blocks: Count = 1
     decoder_blocks: Count = 1
+    backbone: Literal["resnet", "unet", "convnext"] = "resnet"
     transition_blocks: Count = 4
-    transition_levels: Whole = 0
+    transition_levels: Count = 2
     trajectory_dim: Count = 8
     trajectory_patch: Count = 6
     effective_pixels: Positive = 4.0

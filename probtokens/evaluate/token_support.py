@@ -57,7 +57,8 @@ class LinearTokens:
         groups = [[field_index(trajectories.fields, name) for name in group.fields] for group in settings.groups]
         # Without blocks and with heads that start silent, encoder and decoder are their linear parts.
         with torch.random.fork_rng(devices=[]):
-            self._autoencoder = TokenAutoencoder(groups, [group.channels for group in settings.groups], self.patch, 1, 0, 0)
+            channels = [group.channels for group in settings.groups]
+            self._autoencoder = TokenAutoencoder(groups, channels, self.patch, [1] * len(groups), 0, 0)
         frames = (torch.tensor(trajectories.frames(i)) for i in range(len(trajectories)))
         self._autoencoder.initialise(map(self.normalizer.normalize, frames))
 

@@ -61,9 +61,8 @@ class MicroTokens(TokenForecaster):
         if sorted(index for group in groups for index in group) != list(range(len(self.fields))):
             raise ValueError(f"groups: expected every field of {[f.name for f in self.fields]} once, got {config.groups}")
         channels = [group.channels for group in config.groups]
-        self.autoencoder = TokenAutoencoder(
-            groups, channels, config.patch, config.group_width, config.encoder_blocks, config.decoder_blocks
-        )
+        widths = [group.width or config.group_width for group in config.groups]
+        self.autoencoder = TokenAutoencoder(groups, channels, config.patch, widths, config.encoder_blocks, config.decoder_blocks)
         transition = TokenTransition(
             channels,
             self.context_dim,
@@ -72,6 +71,7 @@ class MicroTokens(TokenForecaster):
             config.width,
             config.transition_blocks,
             config.transition_levels,
+            config.backbone,
             config.coupled,
             self._transport(),
         )

@@ -185,7 +185,14 @@ class TokenForecaster(nn.Module):
         return _mean_over_leads([rollout_score(draw(pixels, None), x) for pixels, x in fixed])
 
     def _squared_error(self, frames: Tensor, context: Tensor) -> dict[str, Tensor]:
-        """Squared error of the rollout without noise plus that of the first frame's reconstruction, which it starts from."""
+        """Squared error of the rollout without noise plus that of the first frame's reconstruction, which it starts from.
+
+        Without a horizon it is that of tokens drawn from the posterior, so that what is near them decodes alike.
+        """
+        if frames.shape[1] == 1:
+            drawn = draw(initial_posterior(self.autoencoder, frames[:, 0]), None)
+            error = (self.autoencoder.decode(drawn).mean - frames[:, 0]).square().mean()
+            return {"loss": error, "reconstruction": error}
         leads = self._leads(frames, context, 1, stochastic=False)
         rollout = _mean_over_leads([{"mse": (pixels.mean[0] - x).square().mean()} for pixels, x in leads])["mse"]
         start = initial_posterior(self.autoencoder, frames[:, 0]).mean

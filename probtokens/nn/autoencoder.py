@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from probtokens.nn.blocks import ResidualBlock, ScaleRange, silent
+from probtokens.nn.blocks import ConvNextBlock, ScaleRange, silent
 from probtokens.nn.lattice import merge_leading
 
 #: Range of the encoder's and the decoder's standard deviations, in units of the normalised latent and field.
@@ -27,7 +27,7 @@ class GroupEncoder(nn.Module):
         self.patch = patch
         self.linear = nn.Conv2d(n_fields * patch**2, channels, 1)
         self.embed = nn.Conv2d(n_fields * patch**2, width, 1)
-        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
+        self.blocks = nn.ModuleList(ConvNextBlock(width) for _ in range(blocks))
         self.head = silent(nn.Conv2d(width, channels, 1))
         self.spread = silent(nn.Conv2d(width, channels, 1))
 
@@ -48,7 +48,7 @@ class GroupDecoder(nn.Module):
         self.patch = patch
         self.linear = nn.Conv2d(channels, n_fields * patch**2, 1)
         self.embed = nn.Conv2d(channels, width, 3, padding=1)
-        self.blocks = nn.ModuleList(ResidualBlock(width) for _ in range(blocks))
+        self.blocks = nn.ModuleList(ConvNextBlock(width) for _ in range(blocks))
         self.head = silent(nn.Conv2d(width, n_fields * patch**2, 1))
         self.spread = silent(nn.Conv2d(width, n_fields * patch**2, 1))
 
@@ -106,8 +106,10 @@ class TokenAutoencoder(nn.Module):
         Token channels of every group.
     patch
         Cells along each edge of a patch.
-    width, encoder_blocks, decoder_blocks
-        Size of each group's networks.
+    widths
+        Width of every group's networks.
+    encoder_blocks, decoder_blocks
+        Their depth.
     """
 
     field_order: Tensor
@@ -117,7 +119,7 @@ class TokenAutoencoder(nn.Module):
         field_groups: Sequence[Sequence[int]],
         channels: Sequence[int],
         patch: int,
-        width: int,
+        widths: Sequence[int],
         encoder_blocks: int,
         decoder_blocks: int,
     ) -> None:
@@ -127,9 +129,9 @@ class TokenAutoencoder(nn.Module):
         self.patch = patch
         order = [index for group in self.field_groups for index in group]
         self.register_buffer("field_order", torch.argsort(torch.tensor(order)), persistent=False)
-        sizes = list(zip((len(g) for g in self.field_groups), self.channels, strict=True))
-        self.encoders = nn.ModuleList(GroupEncoder(n, k, patch, width, encoder_blocks) for n, k in sizes)
-        self.decoders = nn.ModuleList(GroupDecoder(n, k, patch, width, decoder_blocks) for n, k in sizes)
+        sizes = list(zip((len(g) for g in self.field_groups), self.channels, widths, strict=True))
+        self.encoders = nn.ModuleList(GroupEncoder(n, k, patch, width, encoder_blocks) for n, k, width in sizes)
+        self.decoders = nn.ModuleList(GroupDecoder(n, k, patch, width, decoder_blocks) for n, k, width in sizes)
         self.pixel_log_scale = nn.Parameter(torch.zeros(len(order)))
 
     def encode(self, frames: Tensor) -> Normal:

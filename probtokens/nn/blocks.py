@@ -30,14 +30,42 @@ class ResidualBlock(nn.Module):
 
     def forward(self, h: Tensor, condition: Tensor | None = None, adapter: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Map (batch, width, y, x) to the same shape; ``adapter`` adds to the first convolution."""
-        inner = h
-        if self.film is not None:
-            scale, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
-            inner = h * (1 + scale) + shift
+        inner = modulated(h, self.film, condition)
         hidden = self.first(inner)
         if adapter is not None:
             hidden = hidden + adapter(inner)
         return h + self.second(nn.functional.silu(hidden))
+
+
+class ConvNextBlock(nn.Module):
+    """Depthwise convolution, then a network of each place by itself, four times as wide (Liu et al., CVPR 2022).
+
+    Conditioning, adapters and start are those of :class:`ResidualBlock`; features are not normalised here either. At
+    equal width it takes less than half of that block's operations with a 3×3 kernel.
+    """
+
+    def __init__(self, width: int, condition_dim: int = 0, kernel: int = 3, expansion: int = 4) -> None:
+        super().__init__()
+        self.film = silent(nn.Linear(condition_dim, 2 * width)) if condition_dim else None
+        self.depthwise = nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.expand = nn.Conv2d(width, expansion * width, 1)
+        self.project = silent(nn.Conv2d(expansion * width, width, 1))
+
+    def forward(self, h: Tensor, condition: Tensor | None = None, adapter: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """Map (batch, width, y, x) to the same shape; ``adapter`` adds to the depthwise convolution."""
+        inner = modulated(h, self.film, condition)
+        hidden = self.depthwise(inner)
+        if adapter is not None:
+            hidden = hidden + adapter(inner)
+        return h + self.project(nn.functional.gelu(self.expand(hidden)))
+
+
+def modulated(h: Tensor, film: nn.Module | None, condition: Tensor | None) -> Tensor:
+    """Features scaled and shifted by what ``film`` makes of the condition."""
+    if film is None:
+        return h
+    scale, shift = film(condition)[:, :, None, None].chunk(2, dim=1)
+    return h * (1 + scale) + shift
 
 
 def silent(layer: Layer) -> Layer:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from probtokens.nn.blocks import ResidualBlock, ScaleRange, silent
+from probtokens.nn.blocks import ConvNextBlock, ResidualBlock, ScaleRange, silent
 from probtokens.nn.lattice import merge_leading
 from probtokens.nn.transport import TokenTransport
 
@@ -22,22 +23,35 @@ _RAW_PRECISION = -5.0
 Adapter = Callable[[Tensor], Tensor]
 
 
-class TransitionNetwork(nn.Module):
-    """Residual U-Net of 3×3 convolutions: drift and raw noise scale of some channels.
+Backbone = Literal["resnet", "unet", "convnext"]
 
-    Every one of ``levels`` halvings of the lattice doubles the width and has one block on the way down
-    and one on the way up; the coarsest level has ``blocks``. Without levels it is a plain residual network
-    with the small stencil of its convolutions. Extents that do not divide are padded with edge values.
+#: Cells across the depthwise convolutions of a ConvNeXt.
+_CONVNEXT_KERNEL = 5
+
+
+class TransitionNetwork(nn.Module):
+    """Drift and raw noise scale of some channels.
+
+    A plain chain of ``blocks`` has the small stencil of its convolutions: ``resnet`` of 3×3 residual blocks, ``convnext`` of
+    depthwise 5×5 ones. In a ``unet`` every one of ``levels`` halvings of the lattice doubles the width and has one
+    residual block on the way down and one on the way up, and ``blocks`` are those of the coarsest level. Extents that do
+    not divide are padded with edge values.
     """
 
-    def __init__(self, channels: int, context_dim: int, effect_dim: int, width: int, blocks: int, levels: int) -> None:
+    def __init__(
+        self, channels: int, context_dim: int, effect_dim: int, width: int, blocks: int, levels: int, backbone: Backbone = "resnet"
+    ) -> None:
         super().__init__()
+        levels = levels if backbone == "unet" else 0
         widths = [width * 2**level for level in range(levels + 1)]
         self.multiple = 2**levels
         self.block_widths = [*widths[:-1], *[widths[-1]] * blocks, *reversed(widths[:-1])]
         self.embed = nn.Conv2d(channels, width, 3, padding=1)
         self.effect = silent(nn.Conv2d(effect_dim, 2 * width, 1, bias=False))
-        self.blocks = nn.ModuleList(ResidualBlock(w, context_dim) for w in self.block_widths)
+        self.blocks = nn.ModuleList(
+            ConvNextBlock(w, context_dim, _CONVNEXT_KERNEL) if backbone == "convnext" else ResidualBlock(w, context_dim)
+            for w in self.block_widths
+        )
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths))
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairwise(widths))
         self.head = nn.Conv2d(width, channels, 1)
@@ -88,6 +102,7 @@ class TokenTransition(nn.Module):
         width: int,
         blocks: int,
         levels: int,
+        backbone: Backbone,
         coupled: bool,
         transport: TokenTransport | None = None,
     ) -> None:
@@ -96,7 +111,7 @@ class TokenTransition(nn.Module):
         self.effect_dim = effect_dim
         self.effect_patch = effect_patch
         self.channels = [sum(channels)] if coupled else list(channels)
-        networks = [TransitionNetwork(k, context_dim, effect_dim, width, blocks, levels) for k in self.channels]
+        networks = [TransitionNetwork(k, context_dim, effect_dim, width, blocks, levels, backbone) for k in self.channels]
         self.block_widths = networks[0].block_widths
         self.networks = nn.ModuleList(networks)
 

@@ -18,8 +18,8 @@ from probtokens.data.atomic import replacing
 from probtokens.data.dataset import TrajectorySet, WindowDataset
 from probtokens.data.latents import TokenWindows
 from probtokens.data.normalize import Normalizer
+from probtokens.train.augmentation import RandomCrop, Reflection
 from probtokens.train.module import StageModule
-from probtokens.train.reflection import Reflection
 
 #: Steps between two checkpoints, and of one Lightning epoch.
 CHUNK = 25
@@ -80,17 +80,14 @@ def fit(
             model.load_state_dict(torch.load(finished, weights_only=True))
             continue
         reflection = Reflection(normalizer) if reflect else None
-        latent = stage.objective == "latent"
         module = StageModule(
             model,
-            _latents(model, trajectories, normalizer, stage, reflection)
-            if latent
-            else WindowDataset(trajectories, normalizer, stage.horizon),
+            _windows(model, trajectories, normalizer, stage, reflection),
             stage,
             weight_decay=weight_decay,
             seed=seed * 1000 + number,
             chunk=CHUNK,
-            reflection=None if latent else reflection,
+            augmentations=_augmentations(model, stage, reflection),
         )
         _run_stage(module, finished.with_suffix(".ckpt"), progress)
         with replacing(finished) as temporary:
@@ -98,16 +95,25 @@ def fit(
         finished.with_suffix(".ckpt").unlink(missing_ok=True)
 
 
-def _latents(
+def _augmentations(model: nn.Module, stage: StageConfig, reflection: Reflection | None) -> list[nn.Module]:
+    """Mirror images, and for the reconstruction of single frames any position of the patches."""
+    found: list[nn.Module] = [] if reflection is None or stage.objective == "latent" else [reflection]
+    tokens = getattr(model, "tokens", None)
+    return [*found, RandomCrop(tokens.patch)] if tokens is not None and stage.horizon == 0 else found
+
+
+def _windows(
     model: nn.Module, trajectories: TrajectorySet, normalizer: Normalizer, stage: StageConfig, reflection: Reflection | None
-) -> TokenWindows:
-    """Tokens of the model as it is now.
+) -> WindowDataset:
+    """Windows of frames, or of tokens as the model makes them now.
 
     Raises
     ------
     ValueError
-        If the model has none.
+        If a stage asks for tokens of a model that has none.
     """
+    if stage.objective != "latent":
+        return WindowDataset(trajectories, normalizer, stage.horizon)
     encode = getattr(model, "token_means", None)
     if encode is None:
         raise ValueError(f"stage {stage.name!r}: expected a model with tokens for objective latent, got {type(model).__name__}")

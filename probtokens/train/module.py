@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning
@@ -12,7 +13,6 @@ from torch.utils.data import DataLoader
 
 from probtokens.config import StageConfig
 from probtokens.data.dataset import Batch, StepSampler, WindowDataset
-from probtokens.train.reflection import Reflection
 from probtokens.train.schedules import warmup_cosine
 
 #: Of Adam. A stage has some hundred steps: second moments that remember a thousand would be those of its first ones.
@@ -22,7 +22,7 @@ BETAS = (0.9, 0.99)
 class StageModule(lightning.LightningModule):
     """One stage of training.
 
-    Everything random is a function of (seed, step): the windows of a batch, their reflection and all
+    Everything random is a function of (seed, step): the windows of a batch, how they are augmented and all
     draws inside the loss. So a stage that resumes at any step goes on exactly as if it had never stopped.
     """
 
@@ -37,7 +37,7 @@ class StageModule(lightning.LightningModule):
         weight_decay: float,
         seed: int,
         chunk: int,
-        reflection: Reflection | None,
+        augmentations: Sequence[Callable[[Batch], Batch]] = (),
     ) -> None:
         super().__init__()
         self.model = model
@@ -46,7 +46,7 @@ class StageModule(lightning.LightningModule):
         self.weight_decay = weight_decay
         self.seed = seed
         self.chunk = chunk
-        self.reflection = reflection
+        self.augmentations = augmentations
 
     def train_dataloader(self) -> DataLoader:
         """Batches of the current chunk of steps (one Lightning epoch)."""
@@ -59,8 +59,8 @@ class StageModule(lightning.LightningModule):
         """Loss of one batch; its parts are logged."""
         seed = int(np.random.SeedSequence([self.seed, self.global_rank, self.global_step]).generate_state(1)[0])
         torch.manual_seed(seed)
-        if self.reflection is not None:
-            batch = self.reflection(batch)
+        for augment in self.augmentations:
+            batch = augment(batch)
         parts = self.model.loss(batch, self.stage)
         self.log_dict({name: value.detach() for name, value in parts.items()}, prog_bar=False, batch_size=len(batch))
         return parts["loss"]

@@ -26,6 +26,7 @@ TOKENS = TokenConfig(
     encoder_blocks=1,
     decoder_blocks=1,
     transition_blocks=1,
+    backbone="unet",
     transition_levels=1,
     trajectory_dim=3,
 )

@@ -7,7 +7,7 @@ import torch
 from probtokens.data.dataset import TrajectorySet, WindowDataset
 from probtokens.data.latents import TokenWindows
 from probtokens.data.normalize import Normalizer
-from probtokens.train.reflection import Reflection
+from probtokens.train.augmentation import Reflection
 from tests.helpers import make_shard
 
 FIELDS = ("temperature", "velocity_y")

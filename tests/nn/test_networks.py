@@ -6,19 +6,21 @@ import pytest
 import torch
 
 from probtokens.nn.autoencoder import TokenAutoencoder
-from probtokens.nn.blocks import ResidualBlock, ScaleRange
+from probtokens.nn.blocks import ConvNextBlock, ResidualBlock, ScaleRange
 from probtokens.nn.coupling import NEIGHBOURS, LowRankAdapters, NeighbourCoupling
-from probtokens.nn.transition import TokenTransition, TrajectoryEncoder
+from probtokens.nn.transition import Backbone, TokenTransition, TrajectoryEncoder
 
 
 def autoencoder() -> TokenAutoencoder:
     torch.manual_seed(0)
-    return TokenAutoencoder([[2, 0], [1]], [3, 2], patch=4, width=8, encoder_blocks=1, decoder_blocks=1)
+    return TokenAutoencoder([[2, 0], [1]], [3, 2], patch=4, widths=[8, 8], encoder_blocks=1, decoder_blocks=1)
 
 
-def transition(coupled: bool = True, levels: int = 0) -> TokenTransition:
+def transition(coupled: bool = True, backbone: Backbone = "resnet") -> TokenTransition:
     torch.manual_seed(0)
-    net = TokenTransition([3, 2], context_dim=1, effect_dim=3, effect_patch=3, width=8, blocks=2, levels=levels, coupled=coupled)
+    net = TokenTransition(
+        [3, 2], context_dim=1, effect_dim=3, effect_patch=3, width=8, blocks=2, levels=2, backbone=backbone, coupled=coupled
+    )
     with torch.no_grad():
         for p in net.parameters():
             p.add_(0.1 * torch.randn_like(p))
@@ -27,7 +29,8 @@ def transition(coupled: bool = True, levels: int = 0) -> TokenTransition:
 
 def test_fresh_block_is_the_identity_and_scales_are_bounded() -> None:
     h = torch.randn(2, 8, 3, 4)
-    assert torch.equal(ResidualBlock(8, 3)(h, torch.randn(2, 3)), h)
+    for block in (ResidualBlock(8, 3), ConvNextBlock(8, 3)):
+        assert torch.equal(block(h, torch.randn(2, 3)), h)
     scales = ScaleRange(0.01, 4.0, start=0.05)(torch.tensor([-1e3, 0.0, 1e3]))
     torch.testing.assert_close(scales, torch.tensor([0.01, 0.05, 4.0]))
 
@@ -78,9 +81,9 @@ def test_wrong_frames_are_named() -> None:
         autoencoder().encode(torch.zeros(1, 3, 8, 10))
 
 
-@pytest.mark.parametrize("levels", [0, 2])
-def test_transition_broadcasts_leading_dimensions(levels: int) -> None:
-    net = transition(levels=levels)
+@pytest.mark.parametrize("backbone", ["resnet", "unet", "convnext"])
+def test_transition_broadcasts_leading_dimensions(backbone: Backbone) -> None:
+    net = transition(backbone=backbone)
     z, u, c = torch.randn(4, 2, 5, 3, 3), torch.randn(4, 1, 3, 1, 1), torch.randn(2, 1)
     out = net(z, u, c)
     assert out.mean.shape == z.shape
@@ -111,7 +114,7 @@ def test_transition_is_local_and_moves_with_its_input() -> None:
 
 
 def test_a_u_net_moves_with_its_input_by_its_coarsest_step_and_takes_any_extent() -> None:
-    net, u, c = transition(levels=2), torch.zeros(1, 3, 3, 32), torch.zeros(1, 1)
+    net, u, c = transition(backbone="unet"), torch.zeros(1, 3, 3, 32), torch.zeros(1, 1)
     assert net.adapter_widths == [8, 16, 32, 32, 16, 8]
     z = torch.randn(1, 5, 8, 96)
     shifted = net(z.roll(4, dims=-1), u, c).mean[..., 40:56]

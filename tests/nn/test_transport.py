@@ -14,7 +14,7 @@ PATCH, FIELDS = 4, 3
 def lossless(mean: tuple[float, float] = (0.0, 0.0)) -> tuple[TokenAutoencoder, TokenTransport]:
     """Tokens that hold every pixel of (velocity_y, something, velocity_x), and their transport."""
     torch.manual_seed(0)
-    autoencoder = TokenAutoencoder([[1], [2, 0]], [16, 32], PATCH, width=4, encoder_blocks=1, decoder_blocks=1)
+    autoencoder = TokenAutoencoder([[1], [2, 0]], [16, 32], PATCH, widths=[4, 4], encoder_blocks=1, decoder_blocks=1)
     autoencoder.initialise([torch.randn(64, FIELDS, 8, 8)])
     return autoencoder, TokenTransport(autoencoder, velocity=(2, 0), mean=mean, scale=(1.0, 2.0))
 

@@ -100,19 +100,18 @@ print(hashlib.sha256(b"".join(value.numpy().tobytes() for value in state)).hexdi
 """
 
 
-@pytest.mark.slow
 def test_kernels_compile_for_any_number_of_shapes(monkeypatch):
     """Every campaign of a process has a shape of its own; torch stops at its limit unless told otherwise."""
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 2)
     compile_ = torch.compile
     monkeypatch.setattr(torch, "compile", lambda f, **options: compile_(f, backend="eager", **options))
     solver, state, outside = small(compiled=True)
-    with warnings.catch_warnings(action="error"):
+    with torch._dynamo.config.patch(recompile_limit=2), warnings.catch_warnings(action="error"):
         for ny in range(6, 10):
             taller = State(*(part[:, :1].expand(-1, ny, -1).contiguous() for part in state))
             solver.advance(taller, outside, 0.001)
 
 
+@pytest.mark.slow
 def test_compiled_bits_repeat_in_another_process_and_follow_eager():
     digests = [subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True).stdout for _ in range(2)]
     assert digests[0] == digests[1]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from probtokens.data.dataset import Batch
-from probtokens.train.reflection import Reflection
+from probtokens.train.augmentation import RandomCrop, Reflection
 from probtokens.train.schedules import warmup_cosine
 from probtokens.verify.token_pairs import MEAN, SCALE, normalizer
 
@@ -40,3 +40,20 @@ def test_about_half_of_the_windows_are_reflected() -> None:
     share = (batch.frames[:, 0, 0] != frames[:, 0, 0]).flatten(1).any(1).float().mean()
     assert float(share) == pytest.approx(0.5, abs=0.08)
     assert MEAN.shape == SCALE.shape
+
+
+def test_crops_begin_at_any_cell_and_keep_whole_patches() -> None:
+    """Cells numbered along y and x: a crop is a block of them."""
+    torch.manual_seed(0)
+    cells = torch.arange(16 * 24, dtype=torch.float32).reshape(1, 1, 1, 16, 24)
+    batch = Batch(cells, torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64))
+    starts = set()
+    for _ in range(1200):
+        frames = RandomCrop(8)(batch).frames
+        assert frames.shape == (1, 1, 1, 8, 16)
+        y, x = divmod(int(frames[0, 0, 0, 0, 0]), 24)
+        assert torch.equal(frames, cells[..., y : y + 8, x : x + 16])
+        starts.add((y, x))
+    assert len(starts) == 81
+    single = Batch(cells[..., :8, :8], batch.context, batch.index)
+    assert torch.equal(RandomCrop(8)(single).frames, single.frames)

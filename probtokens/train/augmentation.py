@@ -1,4 +1,4 @@
-"""Mirror images of training windows: the physics does not know up from down."""
+"""Training windows seen otherwise: the physics knows neither up from down nor where a patch begins."""
 
 from __future__ import annotations
 
@@ -34,3 +34,26 @@ class Reflection(nn.Module):
         mirrored = torch.rand(len(batch), device=batch.frames.device) < 0.5
         frames = torch.where(mirrored[:, None, None, None, None], self.reflect(batch.frames), batch.frames)
         return Batch(frames, batch.context, batch.index)
+
+
+class RandomCrop(nn.Module):
+    """Cut windows so that patches begin anywhere: a code of patches learned in one position knows those of no other.
+
+    Parameters
+    ----------
+    patch
+        Cells along each edge of a patch; as many are cut off along both axes.
+    """
+
+    def __init__(self, patch: int) -> None:
+        super().__init__()
+        self.patch = patch
+
+    def forward(self, batch: Batch) -> Batch:
+        """The batch from a random cell on, drawn from torch's global generator; windows of one patch stay as they are."""
+        starts, sizes = [], []
+        for size in batch.frames.shape[-2:]:
+            sizes.append(max(size - self.patch, self.patch))
+            starts.append(int(torch.randint(size - sizes[-1] + 1, ())))
+        (y, x), (ny, nx) = starts, sizes
+        return Batch(batch.frames[..., y : y + ny, x : x + nx], batch.context, batch.index)
