@@ -113,9 +113,64 @@ class TokenForecaster(nn.Module):
         """Encoder means (..., channel, token_y, token_x) of normalised frames (..., field, y, x)."""
         return self.autoencoder.encode(frames).mean
 
-    def initial_tokens(self, frames: Tensor) -> Normal:
-        """Token posterior (..., channel, token_y, token_x) of frames (..., field, y, x) in physical units."""
+    @torch.no_grad()
+    def encode(self, frames: Tensor) -> Normal:
+        """Posterior of the tokens of single frames.
+
+        Parameters
+        ----------
+        frames
+            Physical units, shape (..., field, y, x), fields in the order of ``self.fields``.
+
+        Returns
+        -------
+        Normal
+            Shape (..., channel, token_y, token_x); the channels of ``self.tokens.groups`` one after the other.
+
+        Raises
+        ------
+        ValueError
+            If the fields or extents do not fit the model.
+        """
         return initial_posterior(self.autoencoder, self.normalizer.normalize(frames))
+
+    @torch.no_grad()
+    def decode(self, tokens: Tensor) -> Normal:
+        """Frames that tokens (..., channel, token_y, token_x) stand for: Gaussian of physical units, shape (..., field, y, x)."""
+        pixels = self.autoencoder.decode(tokens)
+        scale = self.normalizer.field_scale[:, None, None]
+        return Normal(self.normalizer.denormalize(pixels.mean), pixels.stddev * scale, validate_args=False)
+
+    @torch.no_grad()
+    def rollout(self, x0: Tensor, context: Tensor, n_steps: int, n_draws: int, seed: int = 0) -> Tensor:
+        """Draws of the tokens that follow first frames; what :meth:`forecast` decodes.
+
+        Parameters
+        ----------
+        x0
+            First frames, physical units, shape (simulation, field, y, x).
+        context
+            Known scalars such as shock pressure [GPa], shape (simulation, context).
+        n_steps, n_draws
+            Numbers of frames and of draws.
+        seed
+            Of all draws.
+
+        Returns
+        -------
+        Tensor
+            Shape (draw, simulation, lead, channel, token_y, token_x), leads 1 … ``n_steps``.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit the model.
+        """
+        grid = replace(self.grid, ny=x0.shape[-2], nx=x0.shape[-1])
+        self._check(x0, context, grid, n_steps, n_draws)
+        generator = torch.Generator(device=x0.device).manual_seed(seed)
+        drawn = self._drawn(x0, context, n_draws, seed, generator)
+        return torch.stack([z for _, z in zip(range(n_steps), drawn, strict=False)], dim=2)
 
     def sample_weights(self, n_draws: int) -> Weights:
         """Weight draws with leading dimensions (draw, 1); none at the micro scale."""
@@ -130,6 +185,10 @@ class TokenForecaster(nn.Module):
 
         Every draw keeps its trajectory effect and its weights over the whole trajectory.
         """
+        self._check(initial, context, grid, n_steps, n_draws)
+        return self._stream(initial, context, n_steps, n_draws, seed)
+
+    def _check(self, initial: Tensor, context: Tensor, grid: Grid, n_steps: int, n_draws: int) -> None:
         check_request(
             initial,
             context,
@@ -140,19 +199,21 @@ class TokenForecaster(nn.Module):
             n_steps=n_steps,
             n_draws=n_draws,
         )
-        return self._stream(initial, context, n_steps, n_draws, seed)
 
     @torch.inference_mode()
     def _stream(self, initial: Tensor, context: Tensor, n_steps: int, n_draws: int, seed: int) -> Iterator[Tensor]:
+        generator = torch.Generator(device=initial.device).manual_seed(seed)
+        drawn = self._drawn(initial, context, n_draws, seed, generator)
+        for _, z in zip(range(n_steps), drawn, strict=False):
+            yield to_physical(draw(self.autoencoder.decode(z), generator), self.normalizer, self.fields)
+
+    def _drawn(self, initial: Tensor, context: Tensor, n_draws: int, seed: int, generator: torch.Generator) -> Iterator[Tensor]:
+        """Tokens at lead 1, 2, … of draws that each keep their weights and effects; physical units in."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             weights = self.sample_weights(n_draws)
-        generator = torch.Generator(device=initial.device).manual_seed(seed)
-        first = self.normalizer.normalize(initial)
         vector = self.context_vector(self.normalizer.normalize_context(context))
-        rollout = self._rollout(first, vector, weights, n_draws, generator)
-        for _, z in zip(range(n_steps), rollout, strict=False):
-            yield to_physical(draw(self.autoencoder.decode(z), generator), self.normalizer, self.fields)
+        return self._rollout(self.normalizer.normalize(initial), vector, weights, n_draws, generator)
 
     def _rollout(
         self,

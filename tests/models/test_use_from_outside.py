@@ -1,0 +1,52 @@
+"""Token models without the pipeline: frames to tokens, tokens to later tokens, tokens to frames."""
+
+import pytest
+import torch
+
+from probtokens.models.tokens import TokenForecaster
+from probtokens.verify.token_pairs import GRID, SCALE, meso_tokens, micro_tokens, window
+
+
+@pytest.fixture(params=[micro_tokens, meso_tokens])
+def model(request: pytest.FixtureRequest) -> TokenForecaster:
+    return request.param()
+
+
+def physical(model: TokenForecaster) -> tuple[torch.Tensor, torch.Tensor]:
+    frames, context = window()
+    return model.normalizer.denormalize(frames), context * model.normalizer.context_scale + model.normalizer.context_mean
+
+
+def test_encode_and_decode_keep_leading_axes_and_units(model):
+    frames, _ = physical(model)
+    tokens = model.encode(frames)
+    assert tokens.mean.shape == (2, 4, 7, 2, 3)
+    decoded = model.decode(tokens.mean)
+    assert decoded.mean.shape == frames.shape
+    expected = model.autoencoder.decode(tokens.mean).stddev * SCALE[:, None, None]
+    torch.testing.assert_close(decoded.stddev, expected.detach())
+    assert not decoded.mean.requires_grad
+
+
+def test_a_rollout_decodes_to_the_forecast(model):
+    frames, context = physical(model)
+    tokens = model.rollout(frames[:, 0], context, n_steps=3, n_draws=5, seed=4)
+    assert tokens.shape == (5, 2, 3, 7, 2, 3)
+    torch.testing.assert_close(tokens, model.rollout(frames[:, 0], context, n_steps=3, n_draws=5, seed=4))
+    assert not torch.equal(tokens, model.rollout(frames[:, 0], context, n_steps=3, n_draws=5, seed=5))
+    first = next(model.forecast(frames[:, 0], context, grid=GRID, n_steps=3, n_draws=5, seed=4))
+    decoded = model.decode(tokens[:, :, 0])
+    pressure = 1  # without bounds, hence without clipping
+    standardised = ((first - decoded.mean) / decoded.stddev)[:, :, pressure]
+    assert standardised.std() == pytest.approx(1.0, abs=0.1)
+    assert standardised.mean() == pytest.approx(0.0, abs=0.1)
+
+
+def test_a_rollout_takes_any_extent_and_names_what_does_not_fit(model):
+    frames, context = physical(model)
+    wide = torch.cat([frames[:, 0], frames[:, 0]], dim=-1)
+    assert model.rollout(wide, context, n_steps=1, n_draws=1).shape == (1, 2, 1, 7, 2, 6)
+    with pytest.raises(ValueError, match="fields"):
+        model.rollout(frames[:, 0, :2], context, n_steps=1, n_draws=1)
+    with pytest.raises(ValueError, match="context"):
+        model.rollout(frames[:, 0], context[:, :0], n_steps=1, n_draws=1)
