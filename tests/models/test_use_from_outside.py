@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from probtokens.models.card import write_card
 from probtokens.models.tokens import TokenForecaster
 from probtokens.verify.token_pairs import GRID, SCALE, meso_tokens, micro_tokens, window
 
@@ -40,6 +41,20 @@ def test_a_rollout_decodes_to_the_forecast(model):
     standardised = ((first - decoded.mean) / decoded.stddev)[:, :, pressure]
     assert standardised.std() == pytest.approx(1.0, abs=0.1)
     assert standardised.mean() == pytest.approx(0.0, abs=0.1)
+
+
+def test_the_card_names_fields_units_and_training(model, tmp_path):
+    path = tmp_path / "model.pt"
+    model.save(path)
+    write_card(path, model, {"micro simulations": "96", "seed": "0"})
+    card = (tmp_path / "model_card.md").read_text()
+    for part in ("| temperature | K | 700 | 400 |", "| micro simulations | 96 |", "45.7 times fewer", f"{type(model).__name__}.load"):
+        assert part in card
+    code = card.split("```python")[1].split("```")[0].replace('"model.pt"', f'"{path}"')
+    frames, context = physical(model)
+    names = {"frames": frames, "context": context}
+    exec(code, names)
+    assert names["fields"].mean.shape == (50, 2, 20, 5, 16, 24)
 
 
 def test_a_rollout_takes_any_extent_and_names_what_does_not_fit(model):

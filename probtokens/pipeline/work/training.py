@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from probtokens.config import MesoConfig, MicroConfig, ParcConfig
@@ -20,6 +20,7 @@ def train_micro(job: Job) -> None:
     import torch
 
     from probtokens.data import Normalizer
+    from probtokens.models.card import write_card
     from probtokens.models.micro import MicroTokens
 
     trajectories = open_split(job.config, job.folder, "micro", "train")
@@ -29,12 +30,14 @@ def train_micro(job: Job) -> None:
     model.initialise(trajectories)
     _fit(job, "micro", job.config.micro, model, trajectories, normalizer)
     model.save(job.folder.model("micro"))
+    write_card(job.folder.model("micro"), model, _training_facts(job, job.config.micro, {"micro simulations": len(trajectories)}))
 
 
 def train_meso(job: Job) -> None:
     """Learn the coupling of trained micro tokens from few meso simulations."""
     import torch
 
+    from probtokens.models.card import write_card
     from probtokens.models.meso import MesoTokens
     from probtokens.models.micro import MicroTokens
 
@@ -44,6 +47,7 @@ def train_meso(job: Job) -> None:
     model = MesoTokens(micro, job.config.meso, len(trajectories), trajectories.grid.n_times)
     _fit(job, "meso", job.config.meso, model, trajectories, micro.normalizer)
     model.save(job.folder.model("meso"))
+    write_card(job.folder.model("meso"), model, _training_facts(job, job.config.meso, {"meso simulations": len(trajectories)}))
 
 
 def train_parc(job: Job) -> None:
@@ -80,6 +84,12 @@ def meso_training_set(job: Job) -> TrajectorySet:
     if wanted > len(trajectories):
         raise ValueError(f"meso.n_simulations: expected at most the {len(trajectories)} training simulations, got {wanted}")
     return trajectories.subset(subset_order(len(trajectories), job.config.seed)[:wanted])
+
+
+def _training_facts(job: Job, settings: MicroConfig | MesoConfig, data: Mapping[str, int]) -> dict[str, str]:
+    """What a model card says of a training."""
+    stages = "; ".join(f"{stage.name} ({stage.objective}, {stage.steps} steps, horizon {stage.horizon})" for stage in settings.stages)
+    return {name: str(number) for name, number in data.items()} | {"stages": stages, "seed": str(job.config.seed)}
 
 
 def _fit(
