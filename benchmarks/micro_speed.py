@@ -1,0 +1,145 @@
+"""Training steps and rollout frames of micro tokens beside a network of the predecessor's shapes, in one run.
+
+python -m benchmarks.micro_speed
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+from collections.abc import Callable
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.predecessor import Predecessor
+from benchmarks.timing import RESULTS, best_of, write_result
+from probtokens.config import StageConfig, load_config
+from probtokens.data import Batch, Normalizer
+from probtokens.fields import Grid, field_spec
+from probtokens.models.micro import MicroTokens
+
+FIELDS = ("temperature", "pressure", "solid_fraction")
+GRID = Grid(160, 256, 0.04, 0.125, n_times=2)
+N_FRAMES = 8
+
+Work = dict[str, Callable[[], object]]
+
+
+def build() -> Work:
+    """One call of everything that is timed: batch of one, 160 × 256 cells, temperature, pressure and solid fraction."""
+    torch.manual_seed(0)
+    config = load_config(Path("examples/micro.yaml")).micro.tokens
+    config = config.model_copy(update={"groups": tuple(group for group in config.groups if set(group.fields) <= set(FIELDS))})
+    tokens = MicroTokens(config, Normalizer(tuple(map(field_spec, FIELDS)), ("shock_pressure",)), GRID)
+    predecessor = Predecessor(len(FIELDS))
+    frames = torch.randn(1, 2, len(FIELDS), *GRID.shape)
+    return {
+        "tokens_step": partial(_tokens_step, tokens, frames, "mse"),
+        "tokens_latent_step": partial(_tokens_step, tokens, frames, "latent"),
+        "tokens_frames": partial(_tokens_frames, tokens, frames[:, 0]),
+        "predecessor_step": partial(_step, predecessor, lambda: predecessor.loss(frames)),
+        "predecessor_frames": partial(_predecessor_frames, predecessor, frames[:, 0]),
+    }
+
+
+def main() -> None:
+    """Time everything in turns and write ``benchmarks/results/micro_speed.json``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=RESULTS / "micro_speed.json")
+    args = parser.parse_args()
+    work = build()
+    flops = {name: _flops(call) for name, call in work.items()}
+    ceiling = _ceiling_work()
+    seconds = best_of(args.repeats, {**work, "ceiling": ceiling})
+    most = _flops(ceiling) / seconds["ceiling"]
+    result: dict[str, object] = {"grid": list(GRID.shape), "repeats": args.repeats, "convolution_ceiling_gflop_per_s": round(most / 1e9, 1)}
+    for name, call_flops in flops.items():
+        per = N_FRAMES if name.endswith("frames") else 1
+        result[name.removesuffix("s") if per > 1 else name] = {
+            "ms": round(1e3 * seconds[name] / per, 2),
+            "gflop": round(call_flops / per / 1e9, 3),
+            "share_of_ceiling": round(call_flops / seconds[name] / most, 3),
+            "peak_memory_MiB": _peak_memory(name),
+        }
+    result["step_ratio"] = round(seconds["predecessor_step"] / seconds["tokens_step"], 1)
+    result["latent_step_ratio"] = round(seconds["predecessor_step"] / seconds["tokens_latent_step"], 1)
+    result["frame_ratio"] = round(seconds["predecessor_frames"] / seconds["tokens_frames"], 1)
+    write_result(args.out, result)
+
+
+def _step(model: nn.Module, loss: Callable[[], torch.Tensor]) -> None:
+    """Gradients of everything that takes any."""
+    model.zero_grad(set_to_none=True)
+    loss().backward()
+
+
+def _tokens_step(model: MicroTokens, frames: torch.Tensor, objective: str) -> None:
+    stage = StageConfig(name="speed", objective=objective, steps=1, horizon=1, batch_size=1)
+    model.begin_stage(stage)
+    seen = model.token_means(frames) if objective == "latent" else frames
+    batch = Batch(seen, torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64))
+    _step(model, lambda: model.loss(batch, stage)["loss"])
+
+
+@torch.inference_mode()
+def _tokens_frames(model: MicroTokens, initial: torch.Tensor) -> None:
+    for _ in model.forecast(initial, torch.zeros(1, 1), grid=GRID, n_steps=N_FRAMES, n_draws=1, seed=0):
+        pass
+
+
+@torch.inference_mode()
+def _predecessor_frames(model: Predecessor, initial: torch.Tensor) -> None:
+    mean, log_variance = model.encode(initial)
+    for _ in range(N_FRAMES):
+        mean, log_variance = model.advance(mean, log_variance)
+        model.decode(mean + (0.5 * log_variance).exp() * torch.randn_like(mean))
+
+
+def _ceiling_work() -> Callable[[], object]:
+    """A 3×3 convolution of 128 channels on the lattice of patches of eight cells."""
+    layer, lattice = nn.Conv2d(128, 128, 3, padding=1), torch.randn(1, 128, GRID.ny // 8, GRID.nx // 8)
+
+    def run() -> None:
+        with torch.inference_mode():
+            for _ in range(20):
+                layer(lattice)
+
+    return run
+
+
+def _flops(call: Callable[[], object]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()
+
+
+def _peak_memory(name: str) -> int:
+    """Peak of a fresh process during a second call, beyond what it has after the first [MiB]; Linux only."""
+    with get_context("spawn").Pool(1) as pool:
+        return pool.apply(_grown, (name,))
+
+
+def _grown(name: str) -> int:
+    call = build()[name]
+    call()
+    gc.collect()
+    before = _status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the peak so far
+    call()
+    return round((_status("VmHWM") - before) / 1024)
+
+
+def _status(key: str) -> int:
+    """An entry of this process's status [KiB]."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
+
+
+if __name__ == "__main__":
+    main()
