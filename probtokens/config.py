@@ -276,7 +276,11 @@ class StageConfig(Strict):
     frames), ``score`` (fair CRPS and energy score of free-running decoded rollouts with ``members``
     draws), ``mse`` (of rollouts without noise) or ``latent`` (the same in tokens that are encoded once: the autoencoder
     stays as it is, and a step costs a fraction). ``learn`` names which parameters take gradients: all, or those
-    that tell spread alone, so that noiseless rollouts stay as they are (token models only).
+    that tell spread alone, so that noiseless rollouts stay as they are (token models only). Windows begin no later than
+    with frame ``latest_start``; forecasts begin with the first, where most happens.
+
+    Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
+    other cells. ``precision`` is that of their convolutions.
     """
 
     name: str
@@ -287,6 +291,15 @@ class StageConfig(Strict):
     learning_rate: Positive = 1e-3
     members: Count = 3
     learn: Literal["everything", "uncertainty"] = "everything"
+    latest_start: Whole | None = None
+    shifts: Whole = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    @model_validator(mode="after")
+    def _latent_keys(self) -> StageConfig:
+        if self.objective != "latent" and (self.shifts or self.precision != "float32"):
+            raise ValueError(f"{self.name}: expected shifts and precision with objective latent only, got {self.objective}")
+        return self
 
 
 class FieldGroupConfig(Strict):

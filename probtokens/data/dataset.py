@@ -57,6 +57,11 @@ class WindowDataset(Dataset[Window]):
     frames of shape (time, field, y, x), standardised context of shape (context,), and the number of the
     simulation. Pass :meth:`collate` to a ``DataLoader`` to get a :class:`Batch`.
 
+    Parameters
+    ----------
+    latest_start
+        Last frame that a window may begin with; any by default.
+
     Raises
     ------
     ValueError
@@ -64,7 +69,7 @@ class WindowDataset(Dataset[Window]):
         normaliser are not theirs.
     """
 
-    def __init__(self, trajectories: TrajectorySet, normalizer: Normalizer, horizon: int) -> None:
+    def __init__(self, trajectories: TrajectorySet, normalizer: Normalizer, horizon: int, latest_start: int | None = None) -> None:
         n_times = trajectories.grid.n_times
         if not 0 <= horizon < n_times:
             raise ValueError(f"horizon: expected 0..{n_times - 1} for trajectories of {n_times} frames, got {horizon}")
@@ -73,7 +78,7 @@ class WindowDataset(Dataset[Window]):
             raise ValueError(f"normalizer: expected fields and context {expected}, got {(normalizer.fields, normalizer.context_names)}")
         self.trajectories = trajectories
         self.horizon = horizon
-        self.n_starts = n_times - horizon
+        self.n_starts = n_times - horizon if latest_start is None else min(n_times - horizon, latest_start + 1)
         # In numpy, on the CPU: the normaliser may move to an accelerator with its model, and torch's threads
         # cost more than they give on arrays as small as a window.
         self._mean = normalizer.field_mean.cpu().numpy().copy()[:, None, None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -17,18 +17,20 @@ _CHUNK = 16
 
 
 class TokenWindows(WindowDataset):
-    """All windows of ``horizon`` + 1 consecutive token lattices of every trajectory, and of its mirror image.
+    """All windows of ``horizon`` + 1 consecutive token lattices of every trajectory, in several views.
 
     A :class:`WindowDataset` whose frames are tokens (time, channel, token_y, token_x), held in memory: some per cent of
-    the fields' size. Trajectory ``n`` + k is the mirror image of trajectory k of ``n``, which is encoded by itself because
-    tokens cannot be mirrored.
+    the fields' size for each view. Views, such as mirror images, are encoded by themselves because tokens cannot be mirrored.
 
     Parameters
     ----------
     encode
         Tokens (frame, channel, token_y, token_x) of normalised frames (frame, field, y, x).
-    mirror
-        Mirror image of normalised frames; ``None`` for trajectories as they are alone.
+    views
+        For every trajectory, given by its number, what is made of its normalised frames (time, field, y, x) before they are encoded; all
+        of one extent, and as many for every trajectory.
+    latest_start
+        Last frame that a window may begin with; any by default.
 
     Raises
     ------
@@ -42,11 +44,15 @@ class TokenWindows(WindowDataset):
         normalizer: Normalizer,
         horizon: int,
         encode: Callable[[Tensor], Tensor],
-        mirror: Callable[[Tensor], Tensor] | None,
+        views: Callable[[int], Sequence[Callable[[Tensor], Tensor]]],
+        latest_start: int | None = None,
     ) -> None:
-        super().__init__(trajectories, normalizer, horizon)
-        images = [lambda frames: frames] + ([mirror] if mirror is not None else [])
-        self._tokens = [self._encoded(number, image, encode) for image in images for number in range(len(trajectories))]
+        super().__init__(trajectories, normalizer, horizon, latest_start)
+        self._tokens = []
+        for number in range(len(trajectories)):
+            frames = torch.from_numpy((trajectories.frames(number) - self._mean) / self._scale)
+            self._tokens += [self._encoded(view(frames), encode) for view in views(number)]
+        self._per_trajectory = len(self._tokens) // len(trajectories)
 
     def __len__(self) -> int:
         """Number of windows."""
@@ -57,11 +63,11 @@ class TokenWindows(WindowDataset):
         if not 0 <= k < len(self):
             raise IndexError(f"window: expected 0..{len(self) - 1}, got {k}")
         number, start = divmod(k, self.n_starts)
-        simulation = number % len(self.trajectories)
+        simulation = number // self._per_trajectory
         return self._tokens[number][start : start + self.horizon + 1], self._context[simulation], simulation
 
+    @staticmethod
     @torch.inference_mode()
-    def _encoded(self, number: int, image: Callable[[Tensor], Tensor], encode: Callable[[Tensor], Tensor]) -> np.ndarray:
-        """Tokens (time, channel, token_y, token_x) of one trajectory."""
-        frames = image(torch.from_numpy((self.trajectories.frames(number) - self._mean) / self._scale))
+    def _encoded(frames: Tensor, encode: Callable[[Tensor], Tensor]) -> np.ndarray:
+        """Tokens (time, channel, token_y, token_x) of one view of a trajectory."""
         return torch.cat([encode(part) for part in frames.split(_CHUNK)]).cpu().numpy()

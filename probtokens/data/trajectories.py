@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,8 @@ class TrajectorySet:
         Stable identifiers, file stem and number in the file, e.g. ``"shard_0000/3"``.
     context
         Known scalars in physical units, shape (simulation, context), float32.
+    boundary
+        What the edges ``left``, ``right``, ``bottom`` and ``top`` are: ``WALL``, ``OPEN`` or ``PERIODIC``; those of the first file.
     """
 
     fields: tuple[FieldSpec, ...]
@@ -65,6 +67,7 @@ class TrajectorySet:
     grid: Grid
     names: tuple[str, ...]
     context: np.ndarray = field(repr=False)
+    boundary: Mapping[str, str] = field(repr=False)
     _places: tuple[tuple[ShardInfo, int], ...] = field(repr=False)
     _keys: tuple[int, ...] = field(repr=False)
     _cache: _FrameCache = field(repr=False)
@@ -99,6 +102,7 @@ class TrajectorySet:
             grid=infos[0].grid,
             names=tuple(f"{info.path.stem}/{simulation}" for info, simulation in places),
             context=np.stack(columns, axis=1) if columns else np.zeros((len(places), 0), dtype=np.float32),
+            boundary=infos[0].boundary,
             _places=places,
             _keys=tuple(range(len(places))),
             _cache=_FrameCache(cache_bytes),
@@ -169,6 +173,7 @@ class TrajectorySet:
             grid=self.grid,
             names=tuple(self.names[i] for i in chosen),
             context=self.context[chosen],
+            boundary=self.boundary,
             _places=tuple(self._places[i] for i in chosen),
             _keys=tuple(self._keys[i] for i in chosen),
             _cache=self._cache,

@@ -269,7 +269,8 @@ class TokenForecaster(nn.Module):
         for lead in range(1, tokens.shape[1]):
             transition = self.dynamics(belief, u, context, weights)
             belief = Belief.of(transition.mean, transition)
-            errors.append(self.autoencoder.linear_change(transition.mean[0] - tokens[:, lead]).square().mean())
+            with torch.autocast(tokens.device.type, enabled=False):
+                errors.append(self.autoencoder.linear_change(transition.mean[0] - tokens[:, lead]).square().mean())
         loss = torch.stack(errors).mean()
         return {"loss": loss, "last": errors[-1]}
 

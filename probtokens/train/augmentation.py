@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -34,6 +36,50 @@ class Reflection(nn.Module):
         mirrored = torch.rand(len(batch), device=batch.frames.device) < 0.5
         frames = torch.where(mirrored[:, None, None, None, None], self.reflect(batch.frames), batch.frames)
         return Batch(frames, batch.context, batch.index)
+
+
+class Extension:
+    """Frames that begin some cells before their domain and are a patch longer along both axes, so that patches lie elsewhere.
+
+    Beyond a wall lies the mirror image, with the velocity towards it turned around; beyond a periodic edge the other end, beyond an open
+    one what is at the edge.
+
+    Parameters
+    ----------
+    normalizer
+        Of the frames.
+    boundary
+        What every edge is.
+    patch
+        Cells along each edge of a patch.
+    """
+
+    def __init__(self, normalizer: Normalizer, boundary: Mapping[str, str], patch: int) -> None:
+        self.boundary = boundary
+        self.patch = patch
+        self._offset = (normalizer.field_mean / normalizer.field_scale).cpu()[:, None, None]
+        names = [spec.name for spec in normalizer.fields]
+        self._sign = {axis: torch.tensor([-1.0 if name.endswith(f"_{axis}") else 1.0 for name in names])[:, None, None] for axis in "yx"}
+
+    def __call__(self, frames: Tensor, before: tuple[int, int]) -> Tensor:
+        """Extended frames (..., field, y + patch, x + patch) that begin ``before`` cells, at most a patch, below and left of the domain."""
+        for axis, sides, cells in zip("yx", (("bottom", "top"), ("left", "right")), before, strict=True):
+            dim = -2 if axis == "y" else -1
+            first, last = (self._beyond(frames, dim, axis, side, n) for side, n in zip(sides, (cells, self.patch - cells), strict=True))
+            frames = torch.cat([first, frames, last], dim=dim)
+        return frames
+
+    def _beyond(self, frames: Tensor, dim: int, axis: str, side: str, cells: int) -> Tensor:
+        """So many cells beyond an edge."""
+        size, low = frames.shape[dim], side in ("bottom", "left")
+        if self.boundary[side] == "OPEN":
+            edge = frames.narrow(dim, 0 if low else size - 1, 1)
+            shape = list(frames.shape)
+            shape[dim] = cells
+            return edge.expand(shape)
+        near = self.boundary[side] == "WALL"
+        part = frames.narrow(dim, 0 if low == near else size - cells, cells)
+        return (part.flip(dim) + self._offset) * self._sign[axis] - self._offset if near else part
 
 
 class RandomCrop(nn.Module):

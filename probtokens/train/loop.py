@@ -15,11 +15,10 @@ from torch import nn
 
 from probtokens.config import StageConfig
 from probtokens.data.atomic import replacing
-from probtokens.data.dataset import TrajectorySet, WindowDataset
-from probtokens.data.latents import TokenWindows
+from probtokens.data.dataset import TrajectorySet
 from probtokens.data.normalize import Normalizer
-from probtokens.train.augmentation import RandomCrop, Reflection
 from probtokens.train.module import StageModule
+from probtokens.train.windows import stage_augmentations, stage_windows
 
 #: Steps between two checkpoints, and of one Lightning epoch.
 CHUNK = 25
@@ -79,45 +78,20 @@ def fit(
         if finished.is_file():
             model.load_state_dict(torch.load(finished, weights_only=True))
             continue
-        reflection = Reflection(normalizer) if reflect else None
+        own_seed = seed * 1000 + number
         module = StageModule(
             model,
-            _windows(model, trajectories, normalizer, stage, reflection),
+            stage_windows(model, trajectories, normalizer, stage, seed=own_seed, reflect=reflect),
             stage,
             weight_decay=weight_decay,
-            seed=seed * 1000 + number,
+            seed=own_seed,
             chunk=CHUNK,
-            augmentations=_augmentations(model, stage, reflection),
+            augmentations=stage_augmentations(model, normalizer, stage, reflect=reflect),
         )
         _run_stage(module, finished.with_suffix(".ckpt"), progress)
         with replacing(finished) as temporary:
             torch.save(model.state_dict(), temporary)
         finished.with_suffix(".ckpt").unlink(missing_ok=True)
-
-
-def _augmentations(model: nn.Module, stage: StageConfig, reflection: Reflection | None) -> list[nn.Module]:
-    """Mirror images, and for the reconstruction of single frames any position of the patches."""
-    found: list[nn.Module] = [] if reflection is None or stage.objective == "latent" else [reflection]
-    tokens = getattr(model, "tokens", None)
-    return [*found, RandomCrop(tokens.patch)] if tokens is not None and stage.horizon == 0 else found
-
-
-def _windows(
-    model: nn.Module, trajectories: TrajectorySet, normalizer: Normalizer, stage: StageConfig, reflection: Reflection | None
-) -> WindowDataset:
-    """Windows of frames, or of tokens as the model makes them now.
-
-    Raises
-    ------
-    ValueError
-        If a stage asks for tokens of a model that has none.
-    """
-    if stage.objective != "latent":
-        return WindowDataset(trajectories, normalizer, stage.horizon)
-    encode = getattr(model, "token_means", None)
-    if encode is None:
-        raise ValueError(f"stage {stage.name!r}: expected a model with tokens for objective latent, got {type(model).__name__}")
-    return TokenWindows(trajectories, normalizer, stage.horizon, encode, reflection.reflect if reflection is not None else None)
 
 
 def _run_stage(module: StageModule, checkpoint: Path, progress: Progress | None) -> None:
@@ -135,6 +109,7 @@ def _run_stage(module: StageModule, checkpoint: Path, progress: Progress | None)
             reload_dataloaders_every_n_epochs=1,
             gradient_clip_val=1.0,
             use_distributed_sampler=False,
+            precision="bf16-mixed" if module.stage.precision == "bfloat16" else "32-true",
             callbacks=[_ChunkEnd(checkpoint, progress)],
         )
         trainer.fit(module, ckpt_path=checkpoint if checkpoint.is_file() else None, weights_only=True)

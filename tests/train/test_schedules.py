@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from probtokens.data.dataset import Batch
-from probtokens.train.augmentation import RandomCrop, Reflection
+from probtokens.train.augmentation import Extension, RandomCrop, Reflection
 from probtokens.train.schedules import warmup_cosine
 from probtokens.verify.token_pairs import MEAN, SCALE, normalizer
 
@@ -57,3 +57,20 @@ def test_crops_begin_at_any_cell_and_keep_whole_patches() -> None:
     assert len(starts) == 81
     single = Batch(cells[..., :8, :8], batch.context, batch.index)
     assert torch.equal(RandomCrop(8)(single).frames, single.frames)
+
+
+def test_beyond_walls_lie_mirror_images_beyond_open_edges_what_is_at_them() -> None:
+    made = normalizer()
+    frames = torch.randn(2, 5, 6, 7, generator=torch.Generator().manual_seed(0))
+    boundary = {"left": "WALL", "right": "OPEN", "bottom": "PERIODIC", "top": "PERIODIC"}
+    found = Extension(made, boundary, patch=4)(frames, (1, 3))
+    assert found.shape == (2, 5, 10, 11)
+    torch.testing.assert_close(found[..., 1:7, 3:10], frames)
+    physical, inside = made.denormalize(found), made.denormalize(frames)
+    for column in range(3):
+        mirrored = inside[..., 2 - column].clone()
+        mirrored[:, 3] *= -1.0  # the velocity towards the wall
+        torch.testing.assert_close(physical[..., 1:7, column], mirrored, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(found[..., 1:7, 10], frames[..., 6])
+    torch.testing.assert_close(found[..., 0, 3:10], frames[..., 5, :])
+    torch.testing.assert_close(found[..., 7:, 3:10], frames[..., :3, :])
