@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -33,7 +34,8 @@ def stage_windows(
     if encode is None:
         raise ValueError(f"stage {stage.name!r}: expected a model with tokens for objective latent, got {type(model).__name__}")
     images: list[View] = [_as_it_is, *([Reflection(normalizer).reflect] if reflect else [])]
-    extension = Extension(normalizer, trajectories.boundary, int(model.get_submodule("autoencoder").patch))
+    tokens: Any = model.tokens
+    extension = Extension(normalizer, trajectories.boundary, tokens.patch)
     views = partial(_shifted, images=images, extension=extension, n=stage.shifts, seed=seed) if stage.shifts else lambda number: images
     return TokenWindows(trajectories, normalizer, stage.horizon, encode, views, stage.latest_start)
 
