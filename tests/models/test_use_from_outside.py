@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from probtokens.config import StageConfig
+from probtokens.data import Batch
 from probtokens.models.card import write_card
+from probtokens.models.state_space import Belief
 from probtokens.models.tokens import TokenForecaster
 from probtokens.verify.token_pairs import GRID, SCALE, meso_tokens, micro_tokens, window
 
@@ -65,3 +68,27 @@ def test_a_rollout_takes_any_extent_and_names_what_does_not_fit(model):
         model.rollout(frames[:, 0, :2], context, n_steps=1, n_draws=1)
     with pytest.raises(ValueError, match="context"):
         model.rollout(frames[:, 0], context[:, :0], n_steps=1, n_draws=1)
+
+
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_latent_errors_are_those_of_fields_by_the_linear_decoder(model, horizon):
+    """Against the model's own steps and its linear decoder, pixel by pixel."""
+    frames, context = window(n_times=horizon + 1)
+    tokens = model.token_means(frames)
+    stage = StageConfig(name="s", objective="latent", steps=1, horizon=horizon, batch_size=2)
+    model.begin_stage(stage)
+    assert not any(p.requires_grad for p in model.autoencoder.parameters())
+    found = model.loss(Batch(tokens, context, torch.zeros(2, dtype=torch.int64)), stage)["loss"]
+    found.backward()
+    assert model.transition.networks[0].embed.weight.grad is not None
+    z, errors = tokens[:, 0], []
+    known = torch.full_like(z, -5.0)
+    belief, u = Belief(z, z, known), torch.zeros(2, 3, 1, 1)
+    for lead in range(1, horizon + 1):
+        step = model.dynamics(belief, u, model.context_vector(context), model.central_weights())
+        belief = Belief(
+            step.mean[0] if step.mean.ndim == 5 else step.mean, *(part.reshape(z.shape) for part in (step.mean, step.stddev.log()))
+        )
+        linear = model.autoencoder.linear_decode
+        errors.append((linear(belief.z) - linear(tokens[:, lead])).square().mean())
+    torch.testing.assert_close(found, torch.stack(errors).mean())
