@@ -15,12 +15,16 @@ from probtokens.data.trajectories import TrajectorySet
 #: Frames encoded at once.
 _CHUNK = 16
 
+View = Callable[[Tensor], Tensor]
 
-class TokenWindows(WindowDataset):
-    """All windows of ``horizon`` + 1 consecutive token lattices of every trajectory, in several views.
 
-    A :class:`WindowDataset` whose frames are tokens (time, channel, token_y, token_x), held in memory: some per cent of
-    the fields' size for each view. Views, such as mirror images, are encoded by themselves because tokens cannot be mirrored.
+@torch.inference_mode()
+def encode_views(
+    trajectories: TrajectorySet, normalizer: Normalizer, encode: Callable[[Tensor], Tensor], views: Callable[[int], Sequence[View]]
+) -> list[np.ndarray]:
+    """Tokens (time, channel, token_y, token_x) of all views of the first trajectory, of the second, ….
+
+    Views, such as mirror images, are encoded by themselves because tokens cannot be mirrored.
 
     Parameters
     ----------
@@ -29,6 +33,25 @@ class TokenWindows(WindowDataset):
     views
         For every trajectory, given by its number, what is made of its normalised frames (time, field, y, x) before they are encoded; all
         of one extent, and as many for every trajectory.
+    """
+    mean, scale = (part.cpu()[:, None, None] for part in (normalizer.field_mean, normalizer.field_scale))
+    found = []
+    for number in range(len(trajectories)):
+        frames = (torch.tensor(trajectories.frames(number)) - mean) / scale
+        for view in views(number):
+            found.append(torch.cat([encode(part) for part in view(frames).split(_CHUNK)]).cpu().numpy())
+    return found
+
+
+class TokenWindows(WindowDataset):
+    """All windows of ``horizon`` + 1 consecutive token lattices of every trajectory, in several views.
+
+    A :class:`WindowDataset` whose frames are tokens (time, channel, token_y, token_x).
+
+    Parameters
+    ----------
+    tokens
+        What :func:`encode_views` made of the same trajectories.
     latest_start
         Last frame that a window may begin with; any by default.
 
@@ -43,16 +66,12 @@ class TokenWindows(WindowDataset):
         trajectories: TrajectorySet,
         normalizer: Normalizer,
         horizon: int,
-        encode: Callable[[Tensor], Tensor],
-        views: Callable[[int], Sequence[Callable[[Tensor], Tensor]]],
+        tokens: Sequence[np.ndarray],
         latest_start: int | None = None,
     ) -> None:
         super().__init__(trajectories, normalizer, horizon, latest_start)
-        self._tokens = []
-        for number in range(len(trajectories)):
-            frames = torch.from_numpy((trajectories.frames(number) - self._mean) / self._scale)
-            self._tokens += [self._encoded(view(frames), encode) for view in views(number)]
-        self._per_trajectory = len(self._tokens) // len(trajectories)
+        self._tokens = tokens
+        self._per_trajectory = len(tokens) // len(trajectories)
 
     def __len__(self) -> int:
         """Number of windows."""
@@ -65,9 +84,3 @@ class TokenWindows(WindowDataset):
         number, start = divmod(k, self.n_starts)
         simulation = number // self._per_trajectory
         return self._tokens[number][start : start + self.horizon + 1], self._context[simulation], simulation
-
-    @staticmethod
-    @torch.inference_mode()
-    def _encoded(frames: Tensor, encode: Callable[[Tensor], Tensor]) -> np.ndarray:
-        """Tokens (time, channel, token_y, token_x) of one view of a trajectory."""
-        return torch.cat([encode(part) for part in frames.split(_CHUNK)]).cpu().numpy()

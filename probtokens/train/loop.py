@@ -18,7 +18,7 @@ from probtokens.data.atomic import replacing
 from probtokens.data.dataset import TrajectorySet
 from probtokens.data.normalize import Normalizer
 from probtokens.train.module import StageModule
-from probtokens.train.windows import stage_augmentations, stage_windows
+from probtokens.train.windows import StageData
 
 #: Steps between two checkpoints, and of one Lightning epoch.
 CHUNK = 25
@@ -73,20 +73,20 @@ def fit(
     RuntimeError
         If the loss is not finite.
     """
+    data = StageData(model, trajectories, normalizer, seed=seed, reflect=reflect)
     for number, stage in enumerate(stages):
         finished = out_dir / f"{number:02d}_{stage.name}.pt"
         if finished.is_file():
             model.load_state_dict(torch.load(finished, weights_only=True))
             continue
-        own_seed = seed * 1000 + number
         module = StageModule(
             model,
-            stage_windows(model, trajectories, normalizer, stage, seed=own_seed, reflect=reflect),
+            data.windows(stage),
             stage,
             weight_decay=weight_decay,
-            seed=own_seed,
+            seed=seed * 1000 + number,
             chunk=CHUNK,
-            augmentations=stage_augmentations(model, normalizer, stage, reflect=reflect),
+            augmentations=data.augmentations(stage),
         )
         _run_stage(module, finished.with_suffix(".ckpt"), progress)
         with replacing(finished) as temporary:

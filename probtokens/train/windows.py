@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,40 +11,60 @@ from torch import Tensor, nn
 
 from probtokens.config import StageConfig
 from probtokens.data.dataset import TrajectorySet, WindowDataset
-from probtokens.data.latents import TokenWindows
+from probtokens.data.latents import TokenWindows, View, encode_views
 from probtokens.data.normalize import Normalizer
 from probtokens.train.augmentation import Extension, RandomCrop, Reflection
 
-View = Callable[[Tensor], Tensor]
 
+class StageData:
+    """Windows and augmentations of the stages of one training.
 
-def stage_windows(
-    model: nn.Module, trajectories: TrajectorySet, normalizer: Normalizer, stage: StageConfig, *, seed: int, reflect: bool
-) -> WindowDataset:
-    """Windows of a stage.
+    Tokens are kept from one latent stage to the next, while the autoencoder stays as it is.
 
-    Raises
-    ------
-    ValueError
-        If the stage asks for tokens of a model that has none, or its horizon does not fit the trajectories.
+    Parameters
+    ----------
+    seed
+        Of the cells at which shifted views begin.
+    reflect
+        Whether to train on mirror images along y as well.
     """
-    if stage.objective != "latent":
-        return WindowDataset(trajectories, normalizer, stage.horizon, stage.latest_start)
-    encode = getattr(model, "token_means", None)
-    if encode is None:
-        raise ValueError(f"stage {stage.name!r}: expected a model with tokens for objective latent, got {type(model).__name__}")
-    images: list[View] = [_as_it_is, *([Reflection(normalizer).reflect] if reflect else [])]
-    tokens: Any = model.tokens
-    extension = Extension(normalizer, trajectories.boundary, tokens.patch)
-    views = partial(_shifted, images=images, extension=extension, n=stage.shifts, seed=seed) if stage.shifts else lambda number: images
-    return TokenWindows(trajectories, normalizer, stage.horizon, encode, views, stage.latest_start)
 
+    def __init__(self, model: nn.Module, trajectories: TrajectorySet, normalizer: Normalizer, *, seed: int, reflect: bool) -> None:
+        self.model: Any = model
+        self.trajectories = trajectories
+        self.normalizer = normalizer
+        self.seed = seed
+        self.reflect = reflect
+        self._tokens: dict[int, list[np.ndarray]] = {}
 
-def stage_augmentations(model: nn.Module, normalizer: Normalizer, stage: StageConfig, *, reflect: bool) -> list[nn.Module]:
-    """What happens to batches of frames: mirror images, and any position of the patches for the reconstruction of single frames."""
-    found: list[nn.Module] = [Reflection(normalizer)] if reflect and stage.objective != "latent" else []
-    tokens = getattr(model, "tokens", None)
-    return [*found, RandomCrop(tokens.patch)] if tokens is not None and stage.horizon == 0 else found
+    def windows(self, stage: StageConfig) -> WindowDataset:
+        """Windows of a stage.
+
+        Raises
+        ------
+        ValueError
+            If the stage asks for tokens of a model that has none, or its horizon does not fit the trajectories.
+        """
+        if stage.objective != "latent":
+            self._tokens.clear()
+            return WindowDataset(self.trajectories, self.normalizer, stage.horizon, stage.latest_start)
+        if not hasattr(self.model, "token_means"):
+            raise ValueError(f"stage {stage.name!r}: expected a model with tokens for objective latent, got {type(self.model).__name__}")
+        if stage.shifts not in self._tokens:
+            self._tokens = {stage.shifts: self._encoded(stage.shifts)}
+        return TokenWindows(self.trajectories, self.normalizer, stage.horizon, self._tokens[stage.shifts], stage.latest_start)
+
+    def augmentations(self, stage: StageConfig) -> list[nn.Module]:
+        """What happens to batches of frames: mirror images, and any position of the patches for the reconstruction of single frames."""
+        found: list[nn.Module] = [Reflection(self.normalizer)] if self.reflect and stage.objective != "latent" else []
+        patches = stage.horizon == 0 and hasattr(self.model, "tokens")
+        return [*found, RandomCrop(self.model.tokens.patch)] if patches else found
+
+    def _encoded(self, shifts: int) -> list[np.ndarray]:
+        images: list[View] = [_as_it_is, *([Reflection(self.normalizer).reflect] if self.reflect else [])]
+        extension = Extension(self.normalizer, self.trajectories.boundary, self.model.tokens.patch)
+        views = partial(_shifted, images=images, extension=extension, n=shifts, seed=self.seed) if shifts else lambda number: images
+        return encode_views(self.trajectories, self.normalizer, self.model.token_means, views)
 
 
 def _shifted(number: int, *, images: Sequence[View], extension: Extension, n: int, seed: int) -> list[View]:

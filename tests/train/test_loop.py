@@ -11,10 +11,11 @@ import torch
 from probtokens.baselines import Parc
 from probtokens.config import ParcConfig, StageConfig
 from probtokens.data.dataset import TrajectorySet
+from probtokens.data.latents import encode_views
 from probtokens.data.normalize import Normalizer
 from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
-from probtokens.train import fit, loop
+from probtokens.train import fit, loop, windows
 from probtokens.verify.token_pairs import MESO, TOKENS
 from tests.helpers import make_shard
 
@@ -112,3 +113,24 @@ def test_nonfinite_loss_stops_with_the_stage_and_step(data, tmp_path: Path, monk
 def test_wrong_objective_is_refused(data, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="objective"):
         fit(parc(data), *data, TOKEN_STAGES, weight_decay=0.0, seed=0, out_dir=tmp_path)
+
+
+def test_tokens_are_encoded_once_for_consecutive_latent_stages(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = []
+
+    def encode(*arguments):
+        encoded.append(1)
+        return encode_views(*arguments)
+
+    monkeypatch.setattr(windows, "encode_views", encode)
+    latent = [StageConfig(name=f"latent_{h}", objective="latent", steps=1, horizon=h, batch_size=2) for h in (1, 2)]
+    between = StageConfig(name="between", objective="mse", steps=1, horizon=0, batch_size=2)
+    again = StageConfig(name="again", objective="latent", steps=1, horizon=1, batch_size=2)
+    fit(micro(data), *data, (*latent, between, again), weight_decay=0.0, seed=0, out_dir=tmp_path)
+    assert len(encoded) == 2
+
+
+def test_a_model_without_tokens_has_no_latent_stages(data, tmp_path: Path) -> None:
+    stage = StageConfig(name="latent", objective="latent", steps=1, horizon=1)
+    with pytest.raises(ValueError, match="stage 'latent': expected a model with tokens for objective latent, got Parc"):
+        fit(parc(data), *data, (stage,), weight_decay=0.0, seed=0, out_dir=tmp_path)
