@@ -39,9 +39,10 @@ docs: $(READY_DOCS)  ## build the documentation in build/docs and run its exampl
 results: $(READY)  ## copy what the documentation shows from the demo's run to docs/results
 	$(BIN)/python examples/collect_results.py $(RUN) docs/results/quick
 
-bench: $(READY)  ## time the simulator and the forecasters, into benchmarks/results
+bench: $(READY)  ## time the simulator, the forecasters and micro tokens, into benchmarks/results
 	$(BIN)/python -m benchmarks.simulator
 	$(BIN)/python -m benchmarks.forecasters
+	$(BIN)/python -m benchmarks.micro_speed
 
 clean:  ## remove .venv, caches and build outputs; runs/ stays
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
