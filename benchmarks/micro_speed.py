@@ -120,14 +120,13 @@ def _flops(call: Callable[[], object]) -> int:
 
 
 def _peak_memory(name: str) -> int:
-    """Peak of a fresh process during a second call, beyond what it has after the first [MiB]; Linux only."""
+    """Peak of a fresh process during its first call, beyond what it has before [MiB]; Linux only."""
     with get_context("spawn").Pool(1) as pool:
         return pool.apply(_grown, (name,))
 
 
 def _grown(name: str) -> int:
     call = build()[name]
-    call()
     gc.collect()
     before = _status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the peak so far
