@@ -54,4 +54,6 @@ def _departed(fields: Tensor, cells: Tensor) -> Tensor:
     x = torch.arange(nx, device=fields.device, dtype=fields.dtype) - cells[:, 0]
     # grid_sample puts −1 and 1 on the outer edges of the outermost cells
     places = torch.stack([(2 * x + 1) / nx - 1, (2 * y + 1) / ny - 1], dim=-1)
+    # The gradient of grid_sample reads beyond the fields where a place is NaN; the fields there are NaN as well and stay it.
+    places = torch.where(places.isnan(), 0.0, places)
     return nn.functional.grid_sample(fields, places, mode="bilinear", padding_mode="border", align_corners=False)

@@ -64,3 +64,12 @@ def test_transport_follows_the_gradient_of_its_velocity() -> None:
     assert torch.isfinite(tokens.grad).all()
     assert list(transport.parameters()) == []
     assert all((net.linear.weight.grad != 0).any() for net in (*autoencoder.encoders, *autoencoder.decoders))
+
+
+def test_tokens_that_are_not_numbers_stay_so_and_crash_nothing() -> None:
+    """A training that diverges has to end with a message; the gradient of a lookup at NaN read memory that is not there."""
+    _, transport = lossless()
+    z = torch.full((4, 48, 8, 12), torch.nan, requires_grad=True)
+    moved_by = transport(z)
+    moved_by.sum().backward()
+    assert moved_by.isnan().all()
