@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from probtokens.config import Config, dump_config, load_config
 from probtokens.data import TrajectorySet
 from probtokens.evaluate import load_scores
 from probtokens.models.micro import MicroTokens
@@ -53,6 +55,34 @@ def rollouts(scores: dict) -> dict[str, object]:
     }
 
 
+def table(numbers: dict) -> str:
+    """What was reached beside what was wanted, as a Markdown table."""
+    errors, rollout = numbers["reconstruction_rmse"], numbers["rollout"]
+    low, high = rollout["spread_skill_range"]
+    least, most = rollout["coverage_90_range"]
+    area, temperature = rollout["hotspot_coverage_90"].values()
+    rows = [
+        (
+            f"temperature of reconstructed micro frames, RMSE, {numbers['compression']:.1f} numbers for one",
+            f"{errors['micro']['temperature']:.0f} K",
+            "25 K",
+        ),
+        ("the same of meso frames, which no training ever saw", f"{errors['meso']['temperature']:.0f} K", "40 K"),
+        (f"temperature over {STEPS} steps, RMSE as a share of persistence", f"{rollout['ratio']:.2f}", "0.10"),
+        ("spread/skill by lead, least and most", f"{low:.2f} to {high:.2f}", "0.85 to 1.15"),
+        ("90 % intervals cover, by lead, least and most", f"{least:.2f} to {most:.2f}", "0.87 to 0.93"),
+        ("90 % intervals of hot-spot area and temperature cover", f"{area:.2f} and {temperature:.2f}", "0.83 to 0.97"),
+    ]
+    return "\n".join(["| what | reached | wanted |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
+
+def portable(config: Config) -> str:
+    """The configuration with data folders relative to the working folder."""
+    given = {scale: path for scale in ("micro", "meso") if (path := getattr(config.data, scale)) is not None}
+    relative = {scale: Path(os.path.relpath(path)) for scale, path in given.items()}
+    return dump_config(config.model_copy(update={"data": config.data.model_copy(update=relative)}))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a finished run of examples/micro.yaml")
@@ -70,8 +100,9 @@ def main() -> None:
         "rollout": rollouts(scores),
     }
     args.out.mkdir(parents=True, exist_ok=True)
-    for name in ("config.yaml", "scores.json"):
-        shutil.copy(args.run / name, args.out / name)
+    shutil.copy(args.run / "scores.json", args.out / "scores.json")
+    (args.out / "config.yaml").write_text(portable(load_config(args.run / "config.yaml")), encoding="utf-8")
+    (args.out / "table.md").write_text(table(numbers), encoding="utf-8")
     (args.out / "numbers.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(numbers, indent=2))
 
