@@ -1,4 +1,4 @@
-"""The meso correction of a frozen micro transition: low-rank adapters and neighbour messages."""
+"""The meso correction of a micro transition: low-rank adapters and neighbour messages."""
 
 from __future__ import annotations
 
