@@ -299,6 +299,8 @@ class StageConfig(Strict):
     def _latent_keys(self) -> StageConfig:
         if self.objective != "latent" and (self.shifts or self.precision != "float32"):
             raise ValueError(f"{self.name}: expected shifts and precision with objective latent only, got {self.objective}")
+        if self.objective == "latent" and self.learn == "uncertainty":
+            raise ValueError(f"{self.name}: expected objective elbo or score with learn uncertainty, got latent, which has no noise")
         return self
 
 
@@ -350,9 +352,14 @@ class TokenConfig(Strict):
 
 
 class MicroConfig(Strict):
-    """Stage ``train micro``."""
+    """Stage ``train micro``.
+
+    So many training simulations are ``held_out`` of the stages that learn everything, for those that learn uncertainty:
+    errors on simulations that the means were trained on are smaller than a forecast's. With 0 all stages see all.
+    """
 
     tokens: TokenConfig = TokenConfig()
+    held_out: Whole = 0
     stages: tuple[StageConfig, ...] = (
         StageConfig(name="reconstruction", objective="elbo", steps=25, horizon=0, batch_size=16),
         StageConfig(name="one_step", objective="mse", steps=200, horizon=1, batch_size=12, learning_rate=2e-3),
@@ -365,6 +372,12 @@ class MicroConfig(Strict):
         ),
     )
     weight_decay: NonNegative = 1e-4
+
+    @model_validator(mode="after")
+    def _held_out_for_something(self) -> MicroConfig:
+        if self.held_out and not any(stage.learn == "uncertainty" for stage in self.stages):
+            raise ValueError(f"held_out: expected a stage with learn uncertainty that sees them, or 0, got {self.held_out}")
+        return self
 
 
 class MesoConfig(Strict):

@@ -143,3 +143,15 @@ def test_a_shift_is_the_meso_campaign_with_changes_and_test_simulations_alone():
 def test_simulation_settings_that_make_no_sense_are_errors(override, message):
     with pytest.raises(ValueError, match=message):
         load_config(None, (override,))
+
+
+def test_simulations_are_held_out_for_stages_that_learn_uncertainty():
+    means = "{name: a, objective: mse, steps: 1, horizon: 1}"
+    with pytest.raises(ValueError, match="held_out: expected a stage with learn uncertainty"):
+        load_config(None, ["micro.held_out=2", f"micro.stages=[{means}]"])
+    assert load_config(None, ["micro.held_out=2", f"micro.stages=[{means}, {means[:-1]}, learn: uncertainty}}]"]).micro.held_out == 2
+
+
+def test_latent_stages_have_no_noise_to_learn():
+    with pytest.raises(ValueError, match="a: expected objective elbo or score with learn uncertainty, got latent"):
+        load_config(None, ["micro.stages=[{name: a, objective: latent, steps: 1, horizon: 1, learn: uncertainty}]"])

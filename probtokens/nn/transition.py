@@ -55,7 +55,7 @@ class TransitionNetwork(nn.Module):
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths))
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairwise(widths))
         self.head = nn.Conv2d(width, channels, 1)
-        self.spread = silent(nn.Conv2d(width, channels, 1))
+        self.spread = nn.Sequential(nn.Conv2d(width, width, 1), nn.SiLU(), silent(nn.Conv2d(width, channels, 1)))
         with torch.no_grad():
             for parameter in self.head.parameters():
                 parameter.mul_(0.1)

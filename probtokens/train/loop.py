@@ -36,6 +36,7 @@ def fit(
     weight_decay: float,
     seed: int,
     out_dir: Path,
+    held_out: int = 0,
     reflect: bool = True,
     progress: Progress | None = None,
 ) -> None:
@@ -61,6 +62,8 @@ def fit(
         Seeds batches and all draws; stage ``n`` uses (seed, n).
     out_dir
         Folder of this training's checkpoints.
+    held_out
+        Simulations kept for the stages that learn uncertainty, the others being for the rest; 0 gives all to all.
     reflect
         Whether to train on mirror images along y as well.
     progress
@@ -69,11 +72,11 @@ def fit(
     Raises
     ------
     ValueError
-        If a stage's horizon does not fit the trajectories.
+        If a stage's horizon does not fit the trajectories, or all of them would be held out.
     RuntimeError
         If the loss is not finite.
     """
-    data = StageData(model, trajectories, normalizer, seed=seed, reflect=reflect)
+    data = StageData(model, trajectories, normalizer, seed=seed, held_out=held_out, reflect=reflect)
     for number, stage in enumerate(stages):
         finished = out_dir / f"{number:02d}_{stage.name}.pt"
         if finished.is_file():

@@ -13,6 +13,7 @@ from probtokens.config import StageConfig
 from probtokens.data.dataset import TrajectorySet, WindowDataset
 from probtokens.data.latents import TokenWindows, View, encode_views
 from probtokens.data.normalize import Normalizer
+from probtokens.data.splits import subset_order
 from probtokens.train.augmentation import Extension, RandomCrop, Reflection
 
 
@@ -24,14 +25,29 @@ class StageData:
     Parameters
     ----------
     seed
-        Of the cells at which shifted views begin.
+        Of the choice of simulations that are held out, and of the cells at which shifted views begin.
+    held_out
+        Simulations that only stages which learn uncertainty see, and all that those see: errors on the simulations that the
+        means were trained on are smaller than a forecast's. With 0 every stage sees all.
     reflect
         Whether to train on mirror images along y as well.
+
+    Raises
+    ------
+    ValueError
+        If none would be left to learn means from.
     """
 
-    def __init__(self, model: nn.Module, trajectories: TrajectorySet, normalizer: Normalizer, *, seed: int, reflect: bool) -> None:
+    def __init__(
+        self, model: nn.Module, trajectories: TrajectorySet, normalizer: Normalizer, *, seed: int, held_out: int, reflect: bool
+    ) -> None:
+        if held_out >= len(trajectories):
+            raise ValueError(f"held_out: expected fewer than the {len(trajectories)} training simulations, got {held_out}")
         self.model: Any = model
-        self.trajectories = trajectories
+        self._seen = self._unseen = trajectories
+        if held_out:
+            order = subset_order(len(trajectories), seed)
+            self._seen, self._unseen = trajectories.subset(order[:-held_out]), trajectories.subset(order[-held_out:])
         self.normalizer = normalizer
         self.seed = seed
         self.reflect = reflect
@@ -47,12 +63,13 @@ class StageData:
         """
         if stage.objective != "latent":
             self._tokens.clear()
-            return WindowDataset(self.trajectories, self.normalizer, stage.horizon, stage.latest_start)
+            trajectories = self._unseen if stage.learn == "uncertainty" else self._seen
+            return WindowDataset(trajectories, self.normalizer, stage.horizon, stage.latest_start)
         if not hasattr(self.model, "token_means"):
             raise ValueError(f"stage {stage.name!r}: expected a model with tokens for objective latent, got {type(self.model).__name__}")
         if stage.shifts not in self._tokens:
             self._tokens = {stage.shifts: self._encoded(stage.shifts)}
-        return TokenWindows(self.trajectories, self.normalizer, stage.horizon, self._tokens[stage.shifts], stage.latest_start)
+        return TokenWindows(self._seen, self.normalizer, stage.horizon, self._tokens[stage.shifts], stage.latest_start)
 
     def augmentations(self, stage: StageConfig) -> list[nn.Module]:
         """What happens to batches of frames: mirror images, and any position of the patches for the reconstruction of single frames."""
@@ -62,9 +79,9 @@ class StageData:
 
     def _encoded(self, shifts: int) -> list[np.ndarray]:
         images: list[View] = [_as_it_is, *([Reflection(self.normalizer).reflect] if self.reflect else [])]
-        extension = Extension(self.normalizer, self.trajectories.boundary, self.model.tokens.patch)
+        extension = Extension(self.normalizer, self._seen.boundary, self.model.tokens.patch)
         views = partial(_shifted, images=images, extension=extension, n=shifts, seed=self.seed) if shifts else lambda number: images
-        return encode_views(self.trajectories, self.normalizer, self.model.token_means, views)
+        return encode_views(self._seen, self.normalizer, self.model.token_means, views)
 
 
 def _shifted(number: int, *, images: Sequence[View], extension: Extension, n: int, seed: int) -> list[View]:

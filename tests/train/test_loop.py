@@ -134,3 +134,29 @@ def test_a_model_without_tokens_has_no_latent_stages(data, tmp_path: Path) -> No
     stage = StageConfig(name="latent", objective="latent", steps=1, horizon=1)
     with pytest.raises(ValueError, match="stage 'latent': expected a model with tokens for objective latent, got Parc"):
         fit(parc(data), *data, (stage,), weight_decay=0.0, seed=0, out_dir=tmp_path)
+
+
+def test_held_out_simulations_are_seen_by_stages_that_learn_uncertainty_and_by_no_others(
+    data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trajectories, normalizer = data
+    stages = (
+        StageConfig(name="means", objective="mse", steps=1, horizon=1, batch_size=2),
+        StageConfig(name="tokens", objective="latent", steps=1, horizon=1, batch_size=2),
+        StageConfig(name="spread", objective="elbo", steps=1, horizon=1, batch_size=2, learn="uncertainty"),
+    )
+    seen = {}
+
+    class Recorded(windows.StageData):
+        def windows(self, stage: StageConfig):
+            found = super().windows(stage)
+            seen[stage.name] = {tuple(context) for context in found._context.tolist()}
+            return found
+
+    monkeypatch.setattr(loop, "StageData", Recorded)
+    fit(micro(data), trajectories, normalizer, stages, weight_decay=0.0, seed=0, held_out=1, out_dir=tmp_path)
+    assert (len(seen["means"]), len(seen["spread"])) == (2, 1)
+    assert seen["means"] == seen["tokens"]
+    assert not seen["means"] & seen["spread"]
+    with pytest.raises(ValueError, match="held_out: expected fewer than the 3 training simulations, got 3"):
+        fit(micro(data), trajectories, normalizer, stages, weight_decay=0.0, seed=0, held_out=3, out_dir=tmp_path)

@@ -28,9 +28,14 @@ def train_micro(job: Job) -> None:
     torch.manual_seed(job.config.seed)
     model = MicroTokens(job.config.micro.tokens, normalizer, trajectories.grid)
     model.initialise(trajectories)
-    _fit(job, "micro", job.config.micro, model, trajectories, normalizer)
+    held_out = job.config.micro.held_out
+    _fit(job, "micro", job.config.micro, model, trajectories, normalizer, held_out)
     model.save(job.folder.model("micro"))
-    write_card(job.folder.model("micro"), model, _training_facts(job, job.config.micro, {"micro simulations": len(trajectories)}))
+    write_card(
+        job.folder.model("micro"),
+        model,
+        _training_facts(job, job.config.micro, {"micro simulations": len(trajectories), "of these for uncertainty alone": held_out}),
+    )
 
 
 def train_meso(job: Job) -> None:
@@ -99,6 +104,7 @@ def _fit(
     model: nn.Module,
     trajectories: TrajectorySet,
     normalizer: Normalizer,
+    held_out: int = 0,
 ) -> None:
     """Train in the model's own folder, from which an interrupted training goes on."""
     from probtokens.train import fit
@@ -111,6 +117,7 @@ def _fit(
         weight_decay=settings.weight_decay,
         seed=job.config.seed,
         out_dir=job.folder.training(name),
+        held_out=held_out,
         progress=_over_all_stages(job, settings),
     )
 
