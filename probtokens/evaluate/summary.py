@@ -107,7 +107,7 @@ def _slab_work(
         for version in recalibrations:
             here = slab if version is None else version.apply_to(slab)
             ordered = raw if version is None else version.apply(raw, slab.field, slab.lead)
-            row = _marginal_scores(ordered, slab.truth, levels) | _spatial_scores(here.prediction, slab.truth, block, pairs)
+            row = marginal_scores(ordered, slab.truth, levels) | _spatial_scores(here.prediction, slab.truth, block, pairs)
             if slab.field.name == "temperature":
                 row["brier"] = _mean(scores.brier(ordered, slab.truth, threshold))
             _check_finite(row, slab)
@@ -129,8 +129,23 @@ def _table(rows: Sequence[dict[str, float]], rollout: xr.Dataset) -> Table:
     return {key: np.array([row[key] for row in rows]).reshape(shape) for key in rows[0]}
 
 
-def _marginal_scores(ordered: Array, truth: Array, levels: Sequence[float]) -> dict[str, float]:
-    """Scores of single cells, averaged over one frame; ``ordered`` has shape (draw, y, x), ascending."""
+def marginal_scores(ordered: Array, truth: Array, levels: Sequence[float]) -> dict[str, float]:
+    """Scores of single cells, averaged over one frame, for :func:`reduce_table`.
+
+    Parameters
+    ----------
+    ordered
+        Members in ascending order, shape (draw, y, x).
+    truth
+        Shape (y, x).
+    levels
+        Probabilities of central intervals.
+
+    Returns
+    -------
+    dict
+        ``error_square``, ``crps`` and, of more than one member, ``spread_square`` and ``coverage_90``, ``interval_score_90``, …
+    """
     members = len(ordered)
     error = scores.ensemble_mean(ordered) - truth
     row = {"error_square": _mean(error**2), "crps": _mean(scores.crps(ordered, truth, is_sorted=True))}
@@ -181,14 +196,14 @@ def _summarise(table: Table, levels: Sequence[float], rollout: xr.Dataset) -> di
     undefined = np.full_like(table["crps"], np.nan)
     keys = [_key(name, level) for name in ("coverage", "interval_score") for level in levels]
     table = dict.fromkeys(keys, undefined) | table
-    summary: dict[str, Any] = {key: values[0] for key, values in _reduce(table, axis=(0, 1)).items()}
-    summary["by_lead"] = {"time": _times(rollout), **_reduce(table, axis=(0,))}
-    summary["by_simulation"] = {"simulation": _names(rollout), **_reduce(table, axis=(1,))}
+    summary: dict[str, Any] = {key: values[0] for key, values in reduce_table(table, axis=(0, 1)).items()}
+    summary["by_lead"] = {"time": _times(rollout), **reduce_table(table, axis=(0,))}
+    summary["by_simulation"] = {"simulation": _names(rollout), **reduce_table(table, axis=(1,))}
     return summary
 
 
-def _reduce(table: Table, axis: tuple[int, ...]) -> dict[str, list[float | None]]:
-    """Means over ``axis``, roots of mean squares, and their ratio."""
+def reduce_table(table: Table, axis: tuple[int, ...]) -> dict[str, list[float | None]]:
+    """Means over ``axis`` of a table (simulation, lead), roots of mean squares, and their ratio; ``None`` where not defined."""
     means = {}
     for name, values in table.items():
         defined = np.isfinite(values)

@@ -45,16 +45,35 @@ def load_checkpoint(path: Path, kind: str) -> dict[str, Any]:
     ValueError
         If the file is missing, not a checkpoint, of another format or of another kind.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: expected a {kind} model, found no file")
-    try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path}: expected a {kind} model, got an unreadable file ({type(error).__name__})") from None
+    content = _read(path, f"a {kind} model")
     found = (content.get("format"), content.get("kind")) if isinstance(content, dict) else (None, None)
     if found != (_FORMAT, kind):
         raise ValueError(f"{path}: expected format {_FORMAT} of kind {kind!r}, got format {found[0]} of kind {found[1]!r}")
     return content
+
+
+def load_stage(path: Path, model: TokenForecaster) -> None:
+    """Give ``model`` the weights that it had after a training stage; ``path`` is what :func:`probtokens.train.fit` kept of it.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, damaged or holds the weights of another model.
+    """
+    state = _read(path, "the weights of a training stage")
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"{path}: expected weights of the same {type(model).__name__}, got those of another model") from None
+
+
+def _read(path: Path, what: str) -> Any:
+    if not path.is_file():
+        raise ValueError(f"{path}: expected {what}, found no file")
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path}: expected {what}, got an unreadable file ({type(error).__name__})") from None
 
 
 def restore_data_description(content: dict[str, Any]) -> tuple[Normalizer, Grid]:

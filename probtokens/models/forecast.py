@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 
 import torch
 from torch import Tensor, nn
@@ -14,11 +15,40 @@ from probtokens.models.state_space import Belief, Weights, initial_posterior
 from probtokens.nn.autoencoder import TokenAutoencoder
 
 
+class Source(StrEnum):
+    """What makes the members of a forecast differ."""
+
+    INITIAL = "initial state"
+    PROCESS = "process noise"
+    EFFECT = "trajectory effect"
+    WEIGHTS = "weights"
+    DECODER = "decoder noise"
+
+
+#: Sources that a forecast draws from. Of the others it takes the mean, of weights the centre, and no effect.
+Sources = frozenset[Source]
+
+ALL_SOURCES: Sources = frozenset(Source)
+NO_SOURCES: Sources = frozenset()
+
+
 def draw(normal: Normal, generator: torch.Generator | None, shape: torch.Size | None = None) -> Tensor:
     """Reparametrised sample, optionally broadcast to ``shape``."""
     size = normal.mean.shape if shape is None else shape
     noise = torch.randn(size, generator=generator, device=normal.mean.device, dtype=normal.mean.dtype)
     return normal.mean + normal.stddev * noise
+
+
+def draw_if(source: Source, sources: Sources, normal: Normal, generator: torch.Generator | None, shape: torch.Size | None = None) -> Tensor:
+    """Sample of ``normal`` as :func:`draw` gives it if ``source`` is one of ``sources``, else its mean.
+
+    Unless there are no sources at all, noise is drawn in either case: those that are left meet the noise that they meet among all.
+    """
+    mean = normal.mean if shape is None else normal.mean.expand(shape)
+    if not sources:
+        return mean
+    sample = draw(normal, generator, shape)
+    return sample if source in sources else mean
 
 
 def free_running(
@@ -31,7 +61,7 @@ def free_running(
     n_draws: int,
     effect_shape: Callable[[int, int], tuple[int, int, int]],
     generator: torch.Generator | None = None,
-    stochastic: bool = True,
+    sources: Sources = ALL_SOURCES,
 ) -> Iterator[Tensor]:
     """Tokens at lead 1, 2, … without end; every draw keeps its u and its weights.
 
@@ -45,8 +75,8 @@ def free_running(
         Weight draws with leading dimensions that broadcast against (draw, simulation).
     effect_shape
         Shape of the trajectory effects of a lattice.
-    stochastic
-        Without, u is zero and every distribution gives its mean.
+    sources
+        Of initial state, process noise and trajectory effect, those to draw; a process without noise still tells how sure it is.
 
     Yields
     ------
@@ -55,12 +85,12 @@ def free_running(
     """
     start = initial_posterior(autoencoder, first)
     shape = torch.Size((n_draws, *start.mean.shape))
-    belief = Belief.of(draw(start, generator, shape) if stochastic else start.mean.expand(shape), start)
+    belief = Belief.of(draw_if(Source.INITIAL, sources, start, generator, shape), start)
     effects = (n_draws, len(first), *effect_shape(*start.mean.shape[-2:]))
-    u = torch.randn(effects, generator=generator, device=first.device) * stochastic
+    u = torch.randn(effects, generator=generator, device=first.device) * (Source.EFFECT in sources)
     while True:
         transition = dynamics(belief, u, context, weights)
-        belief = Belief.of(draw(transition, generator) if stochastic else transition.mean, transition)
+        belief = Belief.of(draw_if(Source.PROCESS, sources, transition, generator), transition)
         yield belief.z
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 import torch
@@ -14,7 +14,7 @@ from probtokens.config import StageConfig, TokenConfig
 from probtokens.data.dataset import Batch
 from probtokens.data.normalize import Normalizer
 from probtokens.fields import FieldSpec, Grid
-from probtokens.models.forecast import draw, free_running, to_physical
+from probtokens.models.forecast import ALL_SOURCES, NO_SOURCES, Source, Sources, draw, free_running, to_physical
 from probtokens.models.objectives import negative_elbo, rollout_score
 from probtokens.models.requests import check_request
 from probtokens.models.state_space import Belief, GuideNotes, Scales, TokenGuide, TokenModel, Weights, initial_posterior, local_parameters
@@ -180,13 +180,42 @@ class TokenForecaster(nn.Module):
         """Weights at the centre of their posterior, leading dimensions (1, 1); none at the micro scale."""
         return {}
 
-    def forecast(self, initial: Tensor, context: Tensor, *, grid: Grid, n_steps: int, n_draws: int, seed: int) -> Iterator[Tensor]:
+    def forecast(
+        self,
+        initial: Tensor,
+        context: Tensor,
+        *,
+        grid: Grid,
+        n_steps: int,
+        n_draws: int,
+        seed: int,
+        sources: Sources = ALL_SOURCES,
+        leads: Collection[int] | None = None,
+    ) -> Iterator[Tensor]:
         """Posterior predictive frames lead by lead; see :class:`probtokens.models.base.Forecaster`.
 
-        Every draw keeps its trajectory effect and its weights over the whole trajectory.
+        Every draw keeps its trajectory effect and its weights over the whole trajectory. Frames depend on the seed and on
+        ``sources``, not on ``leads``; two forecasts with other sources share the noise of those that both draw from.
+
+        Parameters
+        ----------
+        sources
+            What the draws differ by; means of everything else.
+        leads
+            Those of 1 … ``n_steps`` to decode, which costs most, and to yield; all by default.
+
+        Raises
+        ------
+        ValueError
+            Also if a lead is not in 1 … ``n_steps`` or a source is unknown.
         """
         self._check(initial, context, grid, n_steps, n_draws)
-        return self._stream(initial, context, n_steps, n_draws, seed)
+        wanted = frozenset(range(1, n_steps + 1) if leads is None else leads)
+        if not wanted <= set(range(1, n_steps + 1)):
+            raise ValueError(f"leads: expected some of 1..{n_steps}, got {sorted(wanted)}")
+        if not sources <= ALL_SOURCES:
+            raise ValueError(f"sources: expected some of {[str(source) for source in Source]}, got {sorted(sources)}")
+        return self._stream(initial, context, wanted, n_draws, seed, sources)
 
     def _check(self, initial: Tensor, context: Tensor, grid: Grid, n_steps: int, n_draws: int) -> None:
         check_request(
@@ -201,19 +230,27 @@ class TokenForecaster(nn.Module):
         )
 
     @torch.inference_mode()
-    def _stream(self, initial: Tensor, context: Tensor, n_steps: int, n_draws: int, seed: int) -> Iterator[Tensor]:
+    def _stream(
+        self, initial: Tensor, context: Tensor, leads: frozenset[int], n_draws: int, seed: int, sources: Sources
+    ) -> Iterator[Tensor]:
         generator = torch.Generator(device=initial.device).manual_seed(seed)
-        drawn = self._drawn(initial, context, n_draws, seed, generator)
-        for _, z in zip(range(n_steps), drawn, strict=False):
-            yield to_physical(draw(self.autoencoder.decode(z), generator), self.normalizer, self.fields)
+        drawn = self._drawn(initial, context, n_draws, seed, generator, sources)
+        for lead, z in zip(range(1, max(leads, default=0) + 1), drawn, strict=False):
+            noise = torch.randn((n_draws, *initial.shape), generator=generator, device=z.device, dtype=z.dtype)
+            if lead in leads:
+                pixels = self.autoencoder.decode(z)
+                frames = pixels.mean + pixels.stddev * noise if Source.DECODER in sources else pixels.mean
+                yield to_physical(frames, self.normalizer, self.fields)
 
-    def _drawn(self, initial: Tensor, context: Tensor, n_draws: int, seed: int, generator: torch.Generator) -> Iterator[Tensor]:
+    def _drawn(
+        self, initial: Tensor, context: Tensor, n_draws: int, seed: int, generator: torch.Generator, sources: Sources = ALL_SOURCES
+    ) -> Iterator[Tensor]:
         """Tokens at lead 1, 2, … of draws that each keep their weights and effects; physical units in."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            weights = self.sample_weights(n_draws)
+            weights = self.sample_weights(n_draws) if Source.WEIGHTS in sources else self.central_weights()
         vector = self.context_vector(self.normalizer.normalize_context(context))
-        return self._rollout(self.normalizer.normalize(initial), vector, weights, n_draws, generator)
+        return self._rollout(self.normalizer.normalize(initial), vector, weights, n_draws, generator, sources)
 
     def _rollout(
         self,
@@ -222,8 +259,7 @@ class TokenForecaster(nn.Module):
         weights: Weights,
         n_draws: int,
         generator: torch.Generator | None = None,
-        *,
-        stochastic: bool = True,
+        sources: Sources = ALL_SOURCES,
     ) -> Iterator[Tensor]:
         return free_running(
             self.autoencoder,
@@ -234,7 +270,7 @@ class TokenForecaster(nn.Module):
             n_draws=n_draws,
             effect_shape=self.effect_shape,
             generator=generator,
-            stochastic=stochastic,
+            sources=sources,
         )
 
     def _score(self, frames: Tensor, context: Tensor, members: int) -> dict[str, Tensor]:
@@ -254,7 +290,7 @@ class TokenForecaster(nn.Module):
             drawn = draw(initial_posterior(self.autoencoder, frames[:, 0]), None)
             error = (self.autoencoder.decode(drawn).mean - frames[:, 0]).square().mean()
             return {"loss": error, "reconstruction": error}
-        leads = self._leads(frames, context, 1, stochastic=False)
+        leads = self._leads(frames, context, 1, NO_SOURCES)
         rollout = _mean_over_leads([{"mse": (pixels.mean[0] - x).square().mean()} for pixels, x in leads])["mse"]
         start = initial_posterior(self.autoencoder, frames[:, 0]).mean
         reconstruction = (self.autoencoder.decode(start).mean - frames[:, 0]).square().mean()
@@ -274,12 +310,12 @@ class TokenForecaster(nn.Module):
         loss = torch.stack(errors).mean()
         return {"loss": loss, "last": errors[-1]}
 
-    def _leads(self, frames: Tensor, context: Tensor, members: int, *, stochastic: bool = True) -> Iterator[tuple[Normal, Tensor]]:
+    def _leads(self, frames: Tensor, context: Tensor, members: int, sources: Sources = ALL_SOURCES) -> Iterator[tuple[Normal, Tensor]]:
         """Decoded rollout and truth at a random half of the leads: decoding is what a free-running step costs most."""
         horizon = frames.shape[1] - 1
         chosen = set((1 + torch.randperm(horizon)[: (horizon + 1) // 2]).tolist())
-        weights = self.sample_weights(members) if stochastic else self.central_weights()
-        rollout = self._rollout(frames[:, 0], context, weights, members, stochastic=stochastic)
+        weights = self.sample_weights(members) if Source.WEIGHTS in sources else self.central_weights()
+        rollout = self._rollout(frames[:, 0], context, weights, members, sources=sources)
         for lead, z in zip(range(1, max(chosen) + 1), rollout, strict=False):
             if lead in chosen:
                 yield self.autoencoder.decode(z), frames[:, lead]

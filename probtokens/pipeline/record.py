@@ -63,8 +63,8 @@ def finished(stage: str, fingerprint: str, seconds: float, outputs: dict[str, in
         seconds=round(seconds, 3),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         outputs=outputs,
-        versions=_versions(),
-        hardware=_hardware(),
+        versions=versions(),
+        hardware=hardware(),
     )
 
 
@@ -82,7 +82,8 @@ def write_record(path: Path, record: StageRecord) -> None:
         temporary.write_text(record.model_dump_json(indent=2, exclude_defaults=True) + "\n", encoding="utf-8")
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of Python, this package and those that its results depend on."""
     found = {"python": platform.python_version(), "probtokens": __version__}
     for package in _PACKAGES:
         try:
@@ -92,7 +93,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _hardware() -> dict[str, str]:
+def hardware() -> dict[str, str]:
+    """Architecture, number of cores and, if torch uses one, the accelerator."""
     found = {"machine": platform.machine(), "cores": str(os.cpu_count() or 1)}
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

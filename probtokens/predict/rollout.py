@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from probtokens.data.dataset import TrajectorySet
     from probtokens.models.base import Forecaster
 
-__all__ = ["open_rollout", "simulation_seed", "write_rollout"]
+__all__ = ["check_rollout_request", "open_rollout", "simulation_seed", "write_rollout"]
 
 
 def write_rollout(
@@ -60,7 +60,7 @@ def write_rollout(
         If fields, sizes or numbers of draws do not fit, ``path`` holds something else, or a frame is not
         finite; the message names model, simulation, lead and field.
     """
-    _check_request(forecaster, trajectories, members)
+    check_rollout_request(forecaster, trajectories, members)
     with replacing_store(path) as temporary:
         store: RolloutArrays | None = None
         for number in range(len(trajectories)):
@@ -140,7 +140,14 @@ def _check_finite(frame: NDArray[np.float32], trajectories: TrajectorySet, where
         raise ValueError(f"{where}: expected finite values, got this many that are not, by field: {bad}")
 
 
-def _check_request(forecaster: Forecaster, trajectories: TrajectorySet, members: int) -> None:
+def check_rollout_request(forecaster: Forecaster, trajectories: TrajectorySet, members: int) -> None:
+    """Refuse to forecast trajectories of other fields, no trajectories, single frames, or no members.
+
+    Raises
+    ------
+    ValueError
+        With what was expected and what came.
+    """
     if members < 1:
         raise ValueError(f"members: expected >= 1, got {members}")
     if len(trajectories) < 1 or trajectories.grid.n_times < 2:

@@ -78,7 +78,7 @@ def fit(
     """
     data = StageData(model, trajectories, normalizer, seed=seed, held_out=held_out, reflect=reflect)
     for number, stage in enumerate(stages):
-        finished = out_dir / f"{number:02d}_{stage.name}.pt"
+        finished = stage_file(out_dir, number, stage)
         if finished.is_file():
             model.load_state_dict(torch.load(finished, weights_only=True))
             continue
@@ -95,6 +95,11 @@ def fit(
         with replacing(finished) as temporary:
             torch.save(model.state_dict(), temporary)
         finished.with_suffix(".ckpt").unlink(missing_ok=True)
+
+
+def stage_file(out_dir: Path, number: int, stage: StageConfig) -> Path:
+    """Weights of the model after stage ``number`` of a schedule, from 0, in the folder of a training."""
+    return out_dir / f"{number:02d}_{stage.name}.pt"
 
 
 def _run_stage(module: StageModule, checkpoint: Path, progress: Progress | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from probtokens import __version__
+from probtokens.config import Config
 from probtokens.pipeline.stage import Job
 from probtokens.pipeline.work.simulations import open_split
 
@@ -31,7 +32,7 @@ def evaluate(job: Job) -> None:
             )
             entries[model]["n_meso"] = n_meso[model]
             n_test = rollout.sizes["simulation"]
-    write_scores(job.folder.scores, entries, job.config.rollout.members, n_test, _provenance(job))
+    write_scores(job.folder.scores, entries, job.config.rollout.members, n_test, provenance(job.config))
 
 
 def report(job: Job) -> None:
@@ -60,7 +61,7 @@ def _n_meso(job: Job) -> dict[str, int | None]:
     return {"tokens": used, "tokens_zero_coupling": 0, "parc": used, "persistence": None}
 
 
-def _provenance(job: Job) -> dict[str, Any]:
+def provenance(config: Config) -> dict[str, Any]:
     """What the scores come from; the same for the same run, whenever and wherever it was made."""
-    sources = {scale: "given" if getattr(job.config.data, scale) else "simulated" for scale in job.config.scales}
-    return {"version": __version__, "name": job.config.name, "seed": job.config.seed, "data": sources}
+    sources = {scale: "given" if getattr(config.data, scale) else "simulated" for scale in config.scales}
+    return {"version": __version__, "name": config.name, "seed": config.seed, "data": sources}

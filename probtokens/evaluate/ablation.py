@@ -1,0 +1,121 @@
+"""What the sources of a forecast's variance buy: scores at chosen leads, drawn from all, without one, and from one alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from probtokens.data.trajectories import TrajectorySet
+from probtokens.evaluate.summary import Table, marginal_scores, reduce_table
+from probtokens.fields import field_index
+from probtokens.models.forecast import ALL_SOURCES, NO_SOURCES, Source, Sources
+from probtokens.models.tokens import TokenForecaster
+from probtokens.predict.rollout import check_rollout_request, simulation_seed
+
+#: Central interval whose coverage is told.
+_LEVEL = 0.9
+
+#: Name of a score to its values at the chosen leads, ``None`` where it is not defined.
+LeadScores = dict[str, list[float | None]]
+
+
+def score_leads(
+    model: TokenForecaster,
+    trajectories: TrajectorySet,
+    leads: Sequence[int],
+    *,
+    field: str,
+    members: int,
+    seed: int,
+    sources: Sources = ALL_SOURCES,
+    progress: Callable[[int, int], None] | None = None,
+) -> LeadScores:
+    """Scores of a model's forecasts of whole trajectories, pooled over cells and simulations, at some leads only.
+
+    Parameters
+    ----------
+    model
+        Its fields must be those of ``trajectories``, in the same order.
+    leads
+        Steps after the first frame, ascending, from 1.
+    field
+        Name of the field to score.
+    members
+        Draws; one if there are no sources, for then all would be the same.
+    seed
+        As in :func:`probtokens.predict.write_rollout`, which draws the same members from the same seed.
+    sources
+        What the draws differ by.
+    progress
+        Called as ``progress(done, total)`` after each simulation.
+
+    Returns
+    -------
+    dict
+        By lead: ``rmse`` of the mean and fair ``crps`` [unit of the field], ``spread_skill`` and ``coverage_90`` [1], and the
+        unbiased ``variance`` of the members [unit squared], where there are several.
+
+    Raises
+    ------
+    ValueError
+        If there is no such field, the model does not fit the trajectories, or a forecast is not finite.
+    """
+    check_rollout_request(model, trajectories, members)
+    n_draws = members if sources else 1
+    number_of_field = field_index(trajectories.fields, field)
+    rows: list[dict[str, float]] = []
+    for number, name in enumerate(trajectories.names):
+        truth = trajectories.frames(number, 0, leads[-1] + 1)
+        frames = model.forecast(
+            torch.tensor(truth[:1]),
+            torch.as_tensor(trajectories.context[number : number + 1]),
+            grid=trajectories.grid,
+            n_steps=leads[-1],
+            n_draws=n_draws,
+            seed=simulation_seed(seed, number),
+            sources=sources,
+            leads=leads,
+        )
+        for lead, frame in zip(leads, frames, strict=True):
+            prediction = frame[:, 0, number_of_field].cpu().numpy()
+            if not np.isfinite(prediction).all():
+                raise ValueError(f"{model.name}, simulation {name}, lead {lead}: expected finite values of {field}, got others")
+            rows.append(marginal_scores(np.sort(prediction, axis=0), truth[lead, number_of_field], (_LEVEL,)))
+        if progress is not None:
+            progress(number + 1, len(trajectories))
+    return _pooled({key: np.array([row[key] for row in rows]).reshape(-1, len(leads)) for key in rows[0]}, n_draws)
+
+
+def source_rows(model: TokenForecaster) -> dict[str, Sources]:
+    """Rows of the ablation of a model's sources of variance, by name: all, each left out, each alone, none."""
+    has = ALL_SOURCES if model.central_weights() else ALL_SOURCES - {Source.WEIGHTS}
+    each = [source for source in Source if source in has]
+    without = {f"without {source}": has - {source} for source in each}
+    alone = {f"{source} alone": frozenset({source}) for source in each}
+    return {"all": has, **without, **alone, "none": NO_SOURCES}
+
+
+def with_variance_shares(rows: Mapping[str, LeadScores]) -> dict[str, LeadScores]:
+    """The rows of :func:`source_rows` with ``variance_share``: their variance over that of ``"all"``, by lead.
+
+    In a chain that is linear and Gaussian the shares of the sources alone add up to one, and what is left without a
+    source is one less its share. Elsewhere sources act on each other, and the difference says how much.
+    """
+    total = rows["all"]["variance"]
+
+    def share(row: LeadScores) -> list[Any]:
+        pairs = zip(row["variance"], total, strict=True)
+        return [None if part is None or not whole else part / whole for part, whole in pairs]
+
+    return {name: {**row, "variance_share": share(row)} for name, row in rows.items()}
+
+
+def _pooled(table: Table, members: int) -> LeadScores:
+    """Scores by lead of a table (simulation, lead)."""
+    undefined = np.full_like(table["crps"], np.nan)
+    wanted = {name: table.get(name, undefined) for name in ("error_square", "crps", "spread_square", f"coverage_{100 * _LEVEL:g}")}
+    # The spread has a factor for the sampling error of the mean, which a variance has not.
+    return reduce_table({**wanted, "variance": wanted["spread_square"] * (members / (members + 1))}, axis=(0,))
