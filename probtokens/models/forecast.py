@@ -32,6 +32,7 @@ def free_running(
     effect_shape: Callable[[int, int], tuple[int, int, int]],
     generator: torch.Generator | None = None,
     stochastic: bool = True,
+    effects: Tensor | None = None,
 ) -> Iterator[Tensor]:
     """Tokens at lead 1, 2, … without end; every draw keeps its u and its weights.
 
@@ -47,6 +48,8 @@ def free_running(
         Shape of the trajectory effects of a lattice.
     stochastic
         Without, u is zero and every distribution gives its mean.
+    effects
+        Trajectory effects u in place of drawn or zero ones; their leading dimensions broadcast against (draw, simulation).
 
     Yields
     ------
@@ -56,8 +59,8 @@ def free_running(
     start = initial_posterior(autoencoder, first)
     shape = torch.Size((n_draws, *start.mean.shape))
     belief = Belief.of(draw(start, generator, shape) if stochastic else start.mean.expand(shape), start)
-    effects = (n_draws, len(first), *effect_shape(*start.mean.shape[-2:]))
-    u = torch.randn(effects, generator=generator, device=first.device) * stochastic
+    size = (n_draws, len(first), *effect_shape(*start.mean.shape[-2:]))
+    u = torch.randn(size, generator=generator, device=first.device) * stochastic if effects is None else effects.expand(size)
     while True:
         transition = dynamics(belief, u, context, weights)
         belief = Belief.of(draw(transition, generator) if stochastic else transition.mean, transition)

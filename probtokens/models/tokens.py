@@ -16,7 +16,7 @@ from probtokens.data.normalize import Normalizer
 from probtokens.fields import FieldSpec, Grid
 from probtokens.models.forecast import draw, free_running, to_physical
 from probtokens.models.objectives import negative_elbo, rollout_score
-from probtokens.models.requests import check_request
+from probtokens.models.requests import check_effects, check_request
 from probtokens.models.state_space import Belief, GuideNotes, Scales, TokenGuide, TokenModel, Weights, initial_posterior, local_parameters
 from probtokens.nn.autoencoder import TokenAutoencoder
 from probtokens.nn.smoothing import BackwardMessages
@@ -142,7 +142,17 @@ class TokenForecaster(nn.Module):
         return Normal(self.normalizer.denormalize(pixels.mean), pixels.stddev * scale, validate_args=False)
 
     @torch.no_grad()
-    def rollout(self, x0: Tensor, context: Tensor, n_steps: int, n_draws: int, seed: int = 0) -> Tensor:
+    def rollout(
+        self,
+        x0: Tensor,
+        context: Tensor,
+        n_steps: int,
+        n_draws: int,
+        seed: int = 0,
+        *,
+        effects: Tensor | None = None,
+        stochastic: bool = True,
+    ) -> Tensor:
         """Draws of the tokens that follow first frames; what :meth:`forecast` decodes.
 
         Parameters
@@ -155,6 +165,12 @@ class TokenForecaster(nn.Module):
             Numbers of frames and of draws.
         seed
             Of all draws.
+        effects
+            Trajectory effects in place of those that draws have of their own, shape (draw, simulation, D, effect_y, effect_x)
+            with :attr:`effect_shape`, or one that broadcasts to it; their prior is standard normal.
+        stochastic
+            Without, every distribution gives its mean, weights are at the centre of their posterior and effects that are not
+            given are zero.
 
         Returns
         -------
@@ -168,8 +184,11 @@ class TokenForecaster(nn.Module):
         """
         grid = replace(self.grid, ny=x0.shape[-2], nx=x0.shape[-1])
         self._check(x0, context, grid, n_steps, n_draws)
+        if effects is not None:
+            lattice = (size // self.tokens.patch for size in grid.shape)
+            check_effects(effects, (n_draws, len(x0), *self.effect_shape(*lattice)))
         generator = torch.Generator(device=x0.device).manual_seed(seed)
-        drawn = self._drawn(x0, context, n_draws, seed, generator)
+        drawn = self._drawn(x0, context, n_draws, seed, generator, effects=effects, stochastic=stochastic)
         return torch.stack([z for _, z in zip(range(n_steps), drawn, strict=False)], dim=2)
 
     def sample_weights(self, n_draws: int) -> Weights:
@@ -207,13 +226,24 @@ class TokenForecaster(nn.Module):
         for _, z in zip(range(n_steps), drawn, strict=False):
             yield to_physical(draw(self.autoencoder.decode(z), generator), self.normalizer, self.fields)
 
-    def _drawn(self, initial: Tensor, context: Tensor, n_draws: int, seed: int, generator: torch.Generator) -> Iterator[Tensor]:
+    def _drawn(
+        self,
+        initial: Tensor,
+        context: Tensor,
+        n_draws: int,
+        seed: int,
+        generator: torch.Generator,
+        *,
+        effects: Tensor | None = None,
+        stochastic: bool = True,
+    ) -> Iterator[Tensor]:
         """Tokens at lead 1, 2, … of draws that each keep their weights and effects; physical units in."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            weights = self.sample_weights(n_draws)
+            weights = self.sample_weights(n_draws) if stochastic else self.central_weights()
         vector = self.context_vector(self.normalizer.normalize_context(context))
-        return self._rollout(self.normalizer.normalize(initial), vector, weights, n_draws, generator)
+        first = self.normalizer.normalize(initial)
+        return self._rollout(first, vector, weights, n_draws, generator, stochastic=stochastic, effects=effects)
 
     def _rollout(
         self,
@@ -224,6 +254,7 @@ class TokenForecaster(nn.Module):
         generator: torch.Generator | None = None,
         *,
         stochastic: bool = True,
+        effects: Tensor | None = None,
     ) -> Iterator[Tensor]:
         return free_running(
             self.autoencoder,
@@ -235,6 +266,7 @@ class TokenForecaster(nn.Module):
             effect_shape=self.effect_shape,
             generator=generator,
             stochastic=stochastic,
+            effects=effects,
         )
 
     def _score(self, frames: Tensor, context: Tensor, members: int) -> dict[str, Tensor]:
