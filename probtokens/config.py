@@ -447,10 +447,14 @@ class EvaluateConfig(Strict):
 
 
 class ReportConfig(Strict):
-    """Stage ``report``."""
+    """Stage ``report``.
+
+    ``tokens`` shows what the tokens of the model whose forecast is pictured hold; its trained model must be there.
+    """
 
     simulation: Whole = 0
     animation: bool = True
+    tokens: bool = True
 
 
 class Config(Strict):

@@ -62,6 +62,7 @@ def free_running(
     effect_shape: Callable[[int, int], tuple[int, int, int]],
     generator: torch.Generator | None = None,
     sources: Sources = ALL_SOURCES,
+    effects: Tensor | None = None,
 ) -> Iterator[Tensor]:
     """Tokens at lead 1, 2, … without end; every draw keeps its u and its weights.
 
@@ -77,6 +78,8 @@ def free_running(
         Shape of the trajectory effects of a lattice.
     sources
         Of initial state, process noise and trajectory effect, those to draw; a process without noise still tells how sure it is.
+    effects
+        Trajectory effects u in place of drawn ones; their leading dimensions broadcast against (draw, simulation).
 
     Yields
     ------
@@ -86,8 +89,9 @@ def free_running(
     start = initial_posterior(autoencoder, first)
     shape = torch.Size((n_draws, *start.mean.shape))
     belief = Belief.of(draw_if(Source.INITIAL, sources, start, generator, shape), start)
-    effects = (n_draws, len(first), *effect_shape(*start.mean.shape[-2:]))
-    u = torch.randn(effects, generator=generator, device=first.device) * (Source.EFFECT in sources)
+    size = (n_draws, len(first), *effect_shape(*start.mean.shape[-2:]))
+    drawn = torch.randn(size, generator=generator, device=first.device) * (Source.EFFECT in sources)
+    u = drawn if effects is None else effects.expand(size)
     while True:
         transition = dynamics(belief, u, context, weights)
         belief = Belief.of(draw_if(Source.PROCESS, sources, transition, generator), transition)

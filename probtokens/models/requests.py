@@ -64,3 +64,16 @@ def check_request(
     for name, value in (("n_steps", n_steps), ("n_draws", n_draws)):
         if value < 1:
             raise ValueError(f"{name}: expected >= 1, got {value}")
+
+
+def check_effects(effects: Tensor, expected: tuple[int, ...]) -> None:
+    """Refuse trajectory effects that do not broadcast to the shape (draw, simulation, D, effect_y, effect_x) ``expected``.
+
+    Raises
+    ------
+    ValueError
+        With what was expected and what came.
+    """
+    sizes = zip(reversed(effects.shape), reversed(expected), strict=False)
+    if effects.ndim > len(expected) or any(size not in (1, wanted) for size, wanted in sizes):
+        raise ValueError(f"effects: expected shape (draw, simulation, D, effect_y, effect_x) = {expected}, got {tuple(effects.shape)}")

@@ -16,7 +16,7 @@ from probtokens.data.normalize import Normalizer
 from probtokens.fields import FieldSpec, Grid
 from probtokens.models.forecast import ALL_SOURCES, NO_SOURCES, Source, Sources, draw, free_running, to_physical
 from probtokens.models.objectives import negative_elbo, rollout_score
-from probtokens.models.requests import check_request
+from probtokens.models.requests import check_effects, check_request
 from probtokens.models.state_space import Belief, GuideNotes, Scales, TokenGuide, TokenModel, Weights, initial_posterior, local_parameters
 from probtokens.nn.autoencoder import TokenAutoencoder
 from probtokens.nn.smoothing import BackwardMessages
@@ -142,7 +142,17 @@ class TokenForecaster(nn.Module):
         return Normal(self.normalizer.denormalize(pixels.mean), pixels.stddev * scale, validate_args=False)
 
     @torch.no_grad()
-    def rollout(self, x0: Tensor, context: Tensor, n_steps: int, n_draws: int, seed: int = 0) -> Tensor:
+    def rollout(
+        self,
+        x0: Tensor,
+        context: Tensor,
+        n_steps: int,
+        n_draws: int,
+        seed: int = 0,
+        *,
+        effects: Tensor | None = None,
+        sources: Sources = ALL_SOURCES,
+    ) -> Tensor:
         """Draws of the tokens that follow first frames; what :meth:`forecast` decodes.
 
         Parameters
@@ -155,6 +165,11 @@ class TokenForecaster(nn.Module):
             Numbers of frames and of draws.
         seed
             Of all draws.
+        effects
+            Trajectory effects in place of those that draws have of their own, shape (draw, simulation, D, effect_y, effect_x)
+            with :attr:`effect_shape`, or one that broadcasts to it; their prior is standard normal.
+        sources
+            What is drawn; the rest is at its mean, and effects that are not given are zero.
 
         Returns
         -------
@@ -168,8 +183,11 @@ class TokenForecaster(nn.Module):
         """
         grid = replace(self.grid, ny=x0.shape[-2], nx=x0.shape[-1])
         self._check(x0, context, grid, n_steps, n_draws)
+        if effects is not None:
+            lattice = (size // self.tokens.patch for size in grid.shape)
+            check_effects(effects, (n_draws, len(x0), *self.effect_shape(*lattice)))
         generator = torch.Generator(device=x0.device).manual_seed(seed)
-        drawn = self._drawn(x0, context, n_draws, seed, generator)
+        drawn = self._drawn(x0, context, n_draws, seed, generator, sources, effects)
         return torch.stack([z for _, z in zip(range(n_steps), drawn, strict=False)], dim=2)
 
     def sample_weights(self, n_draws: int) -> Weights:
@@ -243,14 +261,21 @@ class TokenForecaster(nn.Module):
                 yield to_physical(frames, self.normalizer, self.fields)
 
     def _drawn(
-        self, initial: Tensor, context: Tensor, n_draws: int, seed: int, generator: torch.Generator, sources: Sources = ALL_SOURCES
+        self,
+        initial: Tensor,
+        context: Tensor,
+        n_draws: int,
+        seed: int,
+        generator: torch.Generator,
+        sources: Sources = ALL_SOURCES,
+        effects: Tensor | None = None,
     ) -> Iterator[Tensor]:
         """Tokens at lead 1, 2, … of draws that each keep their weights and effects; physical units in."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             weights = self.sample_weights(n_draws) if Source.WEIGHTS in sources else self.central_weights()
         vector = self.context_vector(self.normalizer.normalize_context(context))
-        return self._rollout(self.normalizer.normalize(initial), vector, weights, n_draws, generator, sources)
+        return self._rollout(self.normalizer.normalize(initial), vector, weights, n_draws, generator, sources, effects)
 
     def _rollout(
         self,
@@ -260,6 +285,7 @@ class TokenForecaster(nn.Module):
         n_draws: int,
         generator: torch.Generator | None = None,
         sources: Sources = ALL_SOURCES,
+        effects: Tensor | None = None,
     ) -> Iterator[Tensor]:
         return free_running(
             self.autoencoder,
@@ -271,6 +297,7 @@ class TokenForecaster(nn.Module):
             effect_shape=self.effect_shape,
             generator=generator,
             sources=sources,
+            effects=effects,
         )
 
     def _score(self, frames: Tensor, context: Tensor, members: int) -> dict[str, Tensor]:

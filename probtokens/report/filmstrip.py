@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.figure import Figure
 
-from probtokens.report.panels import Layout, Row, Scale, draw_grid
+from probtokens.report.panels import Layout, Row, Scale, draw_grid, time_titles
 from probtokens.report.reduce import Strip
 from probtokens.report.style import PROBABILITY_MAP, SPREAD_MAP, field_map, field_norm, new_figure, probability_norm, spread_norm, with_unit
 
@@ -45,7 +45,7 @@ def filmstrip_figure(strip: Strip, rival_label: str = "PARC") -> Figure:
     """Film strip of one field: rows of quantities, columns of times [ns], axes in µm."""
     rows, layout = list(strip_rows(strip, rival_label).values()), Layout()
     figure = new_figure(*layout.size(rows, len(strip.times), strip.extent))
-    draw_grid(figure, rows, strip.times, strip.extent, layout)
+    draw_grid(figure, rows, time_titles(strip.times), strip.extent, layout)
     return figure
 
 

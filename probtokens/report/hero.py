@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from probtokens.data.atomic import replacing
 from probtokens.report.curves import QUANTITIES, draw_curve
 from probtokens.report.filmstrip import main_rows
-from probtokens.report.panels import Layout, draw_grid
+from probtokens.report.panels import Layout, draw_grid, time_titles
 from probtokens.report.reduce import Strip, reduce_strip, strip_frames
 from probtokens.report.run import Run, open_run
 from probtokens.report.style import figure_style, new_figure, png_bytes
@@ -41,7 +41,7 @@ def hero_figure(run_dir: Path, path: Path) -> Path:
 def _draw(run: Run, strip: Strip) -> Figure:
     rows = main_rows(strip)
     figure = new_figure(*_LAYOUT.size(rows, len(strip.times), strip.extent))
-    draw_grid(figure, rows, strip.times, strip.extent, _LAYOUT)
+    draw_grid(figure, rows, time_titles(strip.times), strip.extent, _LAYOUT)
     _draw_curves(figure, run)
     return figure
 

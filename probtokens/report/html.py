@@ -15,12 +15,14 @@ from probtokens.report import facts
 from probtokens.report.animation import animation_frames
 from probtokens.report.curves import curves_figure
 from probtokens.report.filmstrip import filmstrip_figure
+from probtokens.report.lead_calibration import lead_calibration_figure
 from probtokens.report.reading import plain_reading
 from probtokens.report.reduce import reduce_reliability, reduce_strip, strip_frames
 from probtokens.report.reliability import calibration_figure, lead_figure
 from probtokens.report.run import Run, open_run
 from probtokens.report.style import figure_style, model_color, model_label, png_bytes
 from probtokens.report.tables import score_tables
+from probtokens.report.tokens import Section, token_sections
 
 _DPI = 110
 _STRIP_TIMES = 6
@@ -70,6 +72,8 @@ def _content(run: Run) -> dict[str, Any]:
         "n_curves": (min(len(titles), _MOST_CURVES), len(titles)),
         "calibration": _calibration(run),
         "leads": _picture(lead_figure(models, run.fields)),
+        "lead_calibration": _lead_calibration(run),
+        "tokens": _tokens(run),
         "recalibrated": bool(run.recalibrations),
         "configuration": facts.without_paths(dump_config(run.config)),
         "timings": facts.timings(run),
@@ -92,6 +96,21 @@ def _animation(run: Run) -> list[str]:
 def _calibration(run: Run) -> str | None:
     reliability = reduce_reliability(run)
     return _picture(calibration_figure(reliability, model_color(run.primary))) if reliability else None
+
+
+def _lead_calibration(run: Run) -> str | None:
+    if run.rollouts[run.primary].sizes["draw"] < 2:
+        return None
+    return _picture(lead_calibration_figure(run.scores["models"][run.primary], run.fields))
+
+
+def _tokens(run: Run) -> list[tuple[Section, str]]:
+    """Sections with their pictures; none where the model has no tokens or they are not asked for."""
+    if not run.config.report.tokens:
+        return []
+    frames = strip_frames(run.rollouts[run.primary].sizes["time"], _STRIP_TIMES)
+    threshold = run.config.evaluate.hotspot_threshold
+    return [(section, _picture(section.figure)) for section in token_sections(run, run.field("temperature"), threshold, frames)]
 
 
 def _picture(figure: Figure) -> str:

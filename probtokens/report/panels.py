@@ -25,7 +25,7 @@ _CONTOUR_COLOR = "#19d3c5"
 
 @dataclass(frozen=True)
 class Scale:
-    """Colour map, limits and label (with unit) that neighbouring rows share."""
+    """Colour map, limits and label (with unit) that neighbouring rows share; without a label they have no colour bar."""
 
     cmap: str
     norm: Normalize
@@ -34,7 +34,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Row:
-    """Images of one quantity, shape (time, y, x), with an optional outline where ``contour`` crosses ``level``."""
+    """Images of one quantity, shape (column, y, x), with an optional outline where ``contour`` crosses ``level``."""
 
     title: str
     images: NDArray[np.floating]
@@ -75,26 +75,32 @@ class Layout:
         return width, height
 
 
-def draw_grid(figure: Figure, rows: Sequence[Row], times: NDArray[np.floating], extent: Extent, layout: Layout) -> list[list[AxesImage]]:
-    """Draw ``rows`` against ``times`` [ns] from the top of the figure; adjacent rows of one scale share a colour bar.
+def time_titles(times: NDArray[np.floating]) -> list[str]:
+    """Column titles of times [ns]."""
+    return [f"{time:.2f} ns" for time in times]
 
-    Returns the images as (row, time).
+
+def draw_grid(figure: Figure, rows: Sequence[Row], titles: Sequence[str], extent: Extent, layout: Layout) -> list[list[AxesImage]]:
+    """Draw ``rows`` under column ``titles`` from the top of the figure; adjacent rows of one scale share a colour bar.
+
+    Returns the images as (row, column).
     """
     tops = layout.row_tops(rows, extent)
     images = []
     for r, row in enumerate(rows):
         line = []
-        for c, time in enumerate(times):
+        for c, title in enumerate(titles):
             axes = figure.add_axes(_panel_box(figure, layout, extent, tops[r], c))
             line.append(show_image(axes, row, c, extent))
             if r == 0:
-                axes.set_title(f"{time:.2f} ns", pad=4)
+                axes.set_title(title, pad=4)
             _label_edges(axes, left=c == 0, bottom=r == len(rows) - 1)
         _row_title(figure, layout, extent, tops[r], row.title)
         images.append(line)
     for scale, members in groupby(range(len(rows)), key=lambda r: rows[r].scale):
         span = list(members)
-        _side_bar(figure, layout, extent, scale, tops[span[0]], tops[span[-1]], len(times))
+        if scale.label:
+            _side_bar(figure, layout, extent, scale, tops[span[0]], tops[span[-1]], len(titles))
     return images
 
 

@@ -85,7 +85,7 @@ def reduce_strip(run: Run, spec: FieldSpec, frames: Sequence[int], n_draws: int 
     return Strip(
         spec=spec,
         times=np.asarray(data["time"].values)[list(frames)],
-        extent=_extent(data),
+        extent=extent_of(data),
         truth=_images(data["truth"], run.simulation, spec, frames),
         mean=np.stack(mean),
         draws=np.stack(draws, axis=1) if spread else np.empty((0, *np.shape(mean))),
@@ -135,7 +135,8 @@ def _images(variable: xr.DataArray, simulation: int, spec: FieldSpec, frames: Se
     return np.asarray(variable.isel(simulation=simulation).sel(field=spec.name).isel(time=list(frames)).values)
 
 
-def _extent(data: xr.Dataset) -> tuple[float, float, float, float]:
+def extent_of(data: xr.Dataset) -> tuple[float, float, float, float]:
+    """Edges (left, right, bottom, top) [µm] of a rollout's frames."""
     x, y = np.asarray(data["x"].values), np.asarray(data["y"].values)
     half = 0.5 * float(data.attrs["spacing"])
     return (float(x[0]) - half, float(x[-1]) + half, float(y[0]) - half, float(y[-1]) + half)

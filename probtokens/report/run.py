@@ -68,6 +68,10 @@ class Run:
         """
         return self.fields[field_index(self.fields, name)]
 
+    def model_file(self, training: str) -> Path:
+        """File of the model that a training, ``micro`` or ``meso``, ended with."""
+        return self.folder / "checkpoints" / training / "model.pt"
+
     @property
     def n_simulations(self) -> int:
         """Number of test simulations."""

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from probtokens.fields import field_spec
-from probtokens.report.panels import Extent, Layout, Row, Scale, draw_grid
+from probtokens.report.panels import Extent, Layout, Row, Scale, draw_grid, time_titles
 from probtokens.report.style import OTHER_COLORS, TRUTH_COLOR, field_map, field_norm, new_figure, with_unit
 
 Array = NDArray[np.floating]
@@ -35,7 +35,7 @@ def frames_figure(frames: Mapping[str, Array], times: Array, extent: Extent) -> 
         rows.append(Row(title, values, Scale(field_map(name), field_norm(name, values), with_unit(spec.label, spec.unit))))
     layout = Layout()
     figure = new_figure(*layout.size(rows, len(times), extent))
-    draw_grid(figure, rows, times, extent, layout)
+    draw_grid(figure, rows, time_titles(times), extent, layout)
     return figure
 
 

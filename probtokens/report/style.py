@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LogNorm, Normalize, PowerNorm
+from matplotlib.colors import FuncNorm, LogNorm, Normalize, PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -34,6 +34,7 @@ OTHER_COLORS = ("#cc79a7", "#e69f00", "#332288", "#661100")
 FIELD_MAPS = {"temperature": "inferno", "pressure": "cividis", "solid_fraction": "gray"}
 SPREAD_MAP = "viridis"
 PROBABILITY_MAP = "magma"
+SIGNED_MAP = "RdBu_r"
 
 _SETTINGS = {
     "font.family": "DejaVu Sans",
@@ -114,14 +115,14 @@ def field_norm(name: str, truth: NDArray[np.floating]) -> Normalize:
     """Colour limits of a field, taken from the truth alone so that no forecast can move them.
 
     Temperature is shown on a logarithmic scale: 300 K, a 600 K shock and a 4000 K hot spot all stay
-    visible. Fractions span 0 to 1.
+    visible, and what is colder than the scale begins is black. Fractions span 0 to 1.
     """
     low, high = (float(v) for v in np.nanquantile(truth, (0.001, 0.999)))
     if name.endswith("fraction"):
         return Normalize(0.0, 1.0)
     if name == "temperature":
         low = max(low, 1.0)
-        return LogNorm(low, max(high, 1.5 * low))
+        return LogNorm(low, max(high, 1.5 * low), clip=True)
     return Normalize(low, max(high, low + 1e-6))
 
 
@@ -129,6 +130,13 @@ def spread_norm(*images: NDArray[np.floating]) -> Normalize:
     """Common colour limits of spreads and errors: zero to the 99.5 % quantile of all, square-root scale."""
     high = max(float(np.nanquantile(image, 0.995)) for image in images)
     return PowerNorm(0.5, 0.0, max(high, 1e-6))
+
+
+def signed_norm(*images: NDArray[np.floating]) -> Normalize:
+    """Common colour limits of differences, as far below zero as above: those of :func:`spread_norm`, square-root scale both ways."""
+    high = spread_norm(*map(np.abs, images)).vmax
+    assert high is not None
+    return FuncNorm((lambda v: np.sign(v) * np.sqrt(np.abs(v)), lambda v: np.sign(v) * np.square(v)), -high, high)
 
 
 def probability_norm() -> Normalize:

@@ -6,6 +6,7 @@ import torch
 from probtokens.config import StageConfig
 from probtokens.data import Batch
 from probtokens.models.card import write_card
+from probtokens.models.forecast import NO_SOURCES
 from probtokens.models.state_space import Belief
 from probtokens.models.tokens import TokenForecaster
 from probtokens.verify.token_pairs import GRID, SCALE, meso_tokens, micro_tokens, window
@@ -90,3 +91,37 @@ def test_latent_errors_are_those_of_fields_by_the_linear_decoder(model, horizon)
         linear = model.autoencoder.linear_decode
         errors.append((linear(belief.z) - linear(tokens[:, lead])).square().mean())
     torch.testing.assert_close(found, torch.stack(errors).mean())
+
+
+def test_given_effects_take_the_place_of_drawn_ones(model):
+    frames, context = physical(model)
+    quiet = model.rollout(frames[:, 0], context, n_steps=3, n_draws=2, sources=NO_SOURCES)
+    torch.testing.assert_close(quiet[0], quiet[1], rtol=0.0, atol=0.0)
+    zero = torch.zeros(model.effect_shape(2, 3))
+    again = model.rollout(frames[:, 0], context, n_steps=3, n_draws=1, effects=zero, sources=NO_SOURCES)
+    torch.testing.assert_close(again[0], quiet[0], rtol=0.0, atol=1e-6)
+    effects = torch.stack([zero, zero + 2.0])[:, None]
+    moved = model.rollout(frames[:, 0], context, n_steps=3, n_draws=2, effects=effects, sources=NO_SOURCES)
+    torch.testing.assert_close(moved[0], quiet[0], rtol=0.0, atol=1e-6)
+    assert (moved[1] - quiet[1]).abs().max() > 1e-3
+    noisy = model.rollout(frames[:, 0], context, n_steps=3, n_draws=2, effects=zero)
+    assert not torch.equal(noisy[0], noisy[1])
+
+
+def test_a_rollout_without_noise_is_the_chain_of_means(model):
+    """Against the model's own steps, one after the other."""
+    frames, context = physical(model)
+    quiet = model.rollout(frames[:, 0], context, n_steps=2, n_draws=1, sources=NO_SOURCES)[0]
+    start = model.encode(frames[:, 0])
+    belief, u = Belief(start.mean, start.mean, start.stddev.log()), torch.zeros(2, *model.effect_shape(2, 3))
+    vector = model.context_vector(model.normalizer.normalize_context(context))
+    for lead in range(2):
+        step = model.dynamics(belief, u, vector, model.central_weights())
+        belief = Belief(*(part.detach().reshape(start.mean.shape) for part in (step.mean, step.mean, step.stddev.log())))
+        torch.testing.assert_close(quiet[:, lead], belief.z)
+
+
+def test_effects_of_another_lattice_are_refused(model):
+    frames, context = physical(model)
+    with pytest.raises(ValueError, match=r"effects: expected shape .*\(2, 2, 3, 1, 1\), got \(3, 2, 2\)"):
+        model.rollout(frames[:, 0], context, n_steps=1, n_draws=2, effects=torch.zeros(3, 2, 2))

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from probtokens.config import Config, dump_config, load_config
 from probtokens.evaluate import score_rollout, write_scores
 from probtokens.fields import Grid, field_spec
+from probtokens.models.micro import MicroTokens
 from probtokens.predict import Recalibration, open_rollout
 from probtokens.predict.store import create_store
+from probtokens.verify.token_pairs import TOKENS, normalizer, randomise
 
 FIELDS = ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y")
 SHOCK_SPEED = 5.5
@@ -36,6 +39,20 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_run(tmp_path_factory.mktemp("run"), fields=FIELDS[:3])
 
 
+@pytest.fixture
+def token_run(tmp_path: Path) -> Path:
+    """Return a small made-up run whose first model is the random token model of ``checkpoints/micro/model.pt``."""
+    write_run(
+        tmp_path, models=("tokens_zero_coupling", "persistence"), n_times=5, overrides=("report.tokens=true", "report.animation=false")
+    )
+    torch.manual_seed(0)
+    model = MicroTokens(TOKENS, normalizer(), Grid(16, 24, WIDTH / 24, DURATION / 4, 5))
+    randomise(model)
+    (tmp_path / "checkpoints" / "micro").mkdir(parents=True)
+    model.save(tmp_path / "checkpoints" / "micro" / "model.pt")
+    return tmp_path
+
+
 def write_run(
     folder: Path,
     *,
@@ -45,12 +62,14 @@ def write_run(
     n_times: int = 7,
     shape: tuple[int, int] = (16, 24),
     fields: tuple[str, ...] = FIELDS,
+    overrides: tuple[str, ...] = (),
 ) -> Path:
-    """Write config, rollouts, recalibrations, scores and stage records as the pipeline does."""
+    """Write config, rollouts, recalibrations, scores and stage records as the pipeline does; no trained models."""
     grid = Grid(*shape, WIDTH / shape[1], DURATION / (n_times - 1), n_times)
     (folder / "stages").mkdir(parents=True)
     (folder / "rollouts").mkdir()
-    config = load_config(None, [f"rollout.models=[{', '.join(models)}]", "data.micro=/somewhere/private/micro-set"])
+    given = [f"rollout.models=[{', '.join(models)}]", "data.micro=/somewhere/private/micro-set", "report.tokens=false"]
+    config = load_config(None, [*given, *overrides])
     (folder / "config.yaml").write_text(dump_config(config))
     pores = [_pores(np.random.default_rng(n), grid) for n in range(n_simulations)]
     truth = np.stack([_simulation(table, grid, fields) for table in pores])

@@ -42,7 +42,7 @@ def test_states_run_and_timings(report: str) -> None:
 
 def test_every_picture_has_a_description(report: str) -> None:
     images = re.findall(r"<img [^>]*>", report)
-    assert len(images) == 7
+    assert len(images) == 8
     assert all(re.search(r'alt="[^"]{10,}"', image) for image in images)
 
 
@@ -53,7 +53,43 @@ def test_deterministic_models_alone(make_run: Callable[..., Path], tmp_path: Pat
     report = write_report(folder).read_text(encoding="utf-8")
     assert "PARC is deterministic" in report
     assert "no reliability to show" in report
+    assert "bands: nominal" not in report
     assert 'id="animation"' not in report
+
+
+def test_tokens_have_a_section_where_the_model_has_them(token_run: Path) -> None:
+    report = write_report(token_run).read_text(encoding="utf-8")
+    assert '<section id="tokens">' in report
+    assert 'href="#tokens"' in report
+    for title in ("Reconstruction", "Token maps", "Latent traversal", "How much it changes"):
+        assert f"<h3>{title}" in report
+    assert "http" not in re.sub(r"[A-Za-z0-9+/=]{200,}", "", report)
+    assert write_report(token_run).read_text(encoding="utf-8") == report
+
+
+@pytest.mark.parametrize("models", [("persistence",), ("parc", "persistence")])
+def test_models_without_tokens_have_no_such_section(make_run: Callable[..., Path], tmp_path: Path, models: tuple[str, ...]) -> None:
+    folder = make_run(tmp_path, models=models, n_simulations=1, n_times=3, overrides=("report.tokens=true", "report.animation=false"))
+    assert "#tokens" not in write_report(folder).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_a_missing_or_damaged_model_is_named(token_run: Path, damage: str) -> None:
+    path = token_run / "checkpoints" / "micro" / "model.pt"
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=rf"{path}: expected a micro model"):
+        write_report(token_run)
+    assert not (token_run / "report.html").exists()
+
+
+def test_tokens_that_are_not_asked_for_need_no_model(token_run: Path) -> None:
+    (token_run / "checkpoints" / "micro" / "model.pt").unlink()
+    config = token_run / "config.yaml"
+    config.write_text(config.read_text().replace("  tokens: true\n", "  tokens: false\n"))
+    assert "#tokens" not in write_report(token_run).read_text(encoding="utf-8")
 
 
 def test_scored_model_without_rollout_keeps_its_scores(make_run: Callable[..., Path], tmp_path: Path) -> None:

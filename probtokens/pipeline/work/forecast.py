@@ -40,15 +40,9 @@ def _forecaster(job: Job, model: str, trajectories: TrajectorySet) -> Forecaster
         return Persistence(trajectories.fields)
     if model == "parc":
         return _parc(job, trajectories)
-    if model == "tokens" and job.config.meso.n_simulations != 0:
-        from probtokens.models.meso import MesoTokens
+    from probtokens.models.load import load_tokens
 
-        return MesoTokens.load(job.folder.model("meso"))
-    from probtokens.models.micro import MicroTokens
-
-    tokens = MicroTokens.load(job.folder.model("micro"))
-    tokens.name = model
-    return tokens
+    return load_tokens(model, job.config, job.folder.model)
 
 
 def _parc(job: Job, trajectories: TrajectorySet) -> Forecaster:

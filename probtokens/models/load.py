@@ -1,0 +1,40 @@
+"""Trained token models by the name under which they forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from probtokens.config import Config
+
+if TYPE_CHECKING:
+    from probtokens.models.tokens import TokenForecaster
+
+#: Names of ``rollout.models`` that are forecasts of token models.
+TOKEN_MODELS = ("tokens", "tokens_zero_coupling", "micro_tokens")
+
+
+def load_tokens(name: str, config: Config, path_of: Callable[[str], Path]) -> TokenForecaster:
+    """Read the model that forecasts as ``name``, one of ``TOKEN_MODELS``.
+
+    Parameters
+    ----------
+    config
+        Configuration of the run: without meso simulations ``tokens`` are the micro tokens.
+    path_of
+        Model file of a training, ``micro`` or ``meso``.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, damaged or holds another kind of model; the message names it.
+    """
+    from probtokens.models.meso import MesoTokens
+    from probtokens.models.micro import MicroTokens
+
+    if name == "tokens" and config.meso.n_simulations != 0:
+        return MesoTokens.load(path_of("meso"))
+    model = MicroTokens.load(path_of("micro"))
+    model.name = name
+    return model

@@ -1,0 +1,169 @@
+"""Reduce what a token model makes of the true frames to the small arrays that the figures show, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from probtokens.fields import FieldSpec, field_index
+from probtokens.models.load import TOKEN_MODELS, load_tokens
+from probtokens.predict import rollout_grid
+from probtokens.report.reduce import Array, extent_of
+from probtokens.report.run import Run
+
+if TYPE_CHECKING:
+    from probtokens.models.tokens import TokenForecaster
+
+
+#: Frames encoded at once.
+_BLOCK = 4
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well one field is reconstructed over all test frames.
+
+    ``rmse`` is that of the decoded mean of the posterior's mean, ``spread`` the root mean square of the decoder's standard
+    deviation, both in the field's unit.
+    """
+
+    spec: FieldSpec
+    rmse: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """One field of one simulation through the tokens and back; images have shape (time, y, x), physical units.
+
+    ``spread`` is the decoder's standard deviation. ``extent`` is (left, right, bottom, top) [µm], ``times`` are in ns.
+    """
+
+    spec: FieldSpec
+    times: Array
+    extent: tuple[float, float, float, float]
+    truth: Array
+    mean: Array
+    spread: Array
+
+
+@dataclass(frozen=True)
+class GroupMaps:
+    """Token posterior of the leading channels of one field group; maps have shape (channel, time, token_y, token_x).
+
+    ``channels`` are their numbers within the group, from 1, and ``n_channels`` is how many the group has. ``mean`` and ``spread``
+    are in units of the prior, a standard normal. ``weights`` tells by how much, root mean square in standard deviations of a
+    field, the group's decoded fields change without the channel, shape (channel,).
+    """
+
+    label: str
+    channels: tuple[int, ...]
+    n_channels: int
+    mean: Array
+    spread: Array
+    weights: Array
+
+
+@dataclass(frozen=True)
+class TokenMaps:
+    """Token posteriors q(z_t | x_t) at a few times [ns] of one simulation, with the true field ``truth`` (time, y, x) beside."""
+
+    spec: FieldSpec
+    times: Array
+    extent: tuple[float, float, float, float]
+    truth: Array
+    groups: tuple[GroupMaps, ...]
+
+
+def load_primary(run: Run) -> TokenForecaster | None:
+    """The trained model whose forecast is pictured, ``None`` where it is no token model.
+
+    Raises
+    ------
+    ValueError
+        If its file is missing, damaged or not of this run's fields and grid; the message names the file.
+    """
+    if run.primary not in TOKEN_MODELS:
+        return None
+    path = run.model_file
+    model = load_tokens(run.primary, run.config, path)
+    names, found = [spec.name for spec in run.fields], [spec.name for spec in model.fields]
+    grid = rollout_grid(run.rollouts[run.primary])
+    if names != found or not model.grid.compatible_with(grid):
+        kind = "meso" if type(model).__name__ == "MesoTokens" else "micro"
+        raise ValueError(f"{path(kind)}: expected a model of {names} on {grid}, as in the rollout, got one of {found} on {model.grid}")
+    return model
+
+
+def compression(model: TokenForecaster) -> float:
+    """Numbers of a patch, all fields, for each number of its token."""
+    return len(model.fields) * model.tokens.patch**2 / sum(group.channels for group in model.tokens.groups)
+
+
+def true_frames(run: Run, simulation: int, frames: Sequence[int]) -> Tensor:
+    """All true fields of some frames, shape (time, field, y, x), physical units."""
+    return torch.from_numpy(run.rollouts[run.primary]["truth"].isel(simulation=simulation, time=list(frames)).values)
+
+
+def reduce_fit(run: Run, model: TokenForecaster) -> tuple[Fit, ...]:
+    """Reconstruction of every field over all frames of all test simulations, the given first ones included."""
+    error, spread = torch.zeros(2, len(run.fields), dtype=torch.float64)
+    n_times = run.rollouts[run.primary].sizes["time"]
+    for simulation in range(run.n_simulations):
+        for start in range(0, n_times, _BLOCK):
+            truth = true_frames(run, simulation, range(start, min(start + _BLOCK, n_times)))
+            pixels = model.decode(model.encode(truth).mean)
+            error += (pixels.mean - truth).double().square().mean(dim=(-2, -1)).sum(0)
+            spread += pixels.stddev.double().square().mean(dim=(-2, -1)).sum(0)
+    parts = ((part / (run.n_simulations * n_times)).sqrt().tolist() for part in (error, spread))
+    return tuple(Fit(spec, *values) for spec, *values in zip(run.fields, *parts, strict=True))
+
+
+def reduce_reconstruction(run: Run, model: TokenForecaster, spec: FieldSpec, frames: Sequence[int]) -> Reconstruction:
+    """Truth, decoded mean and decoder's spread of a field at ``frames`` of the run's chosen simulation."""
+    data, position = run.rollouts[run.primary], field_index(run.fields, spec.name)
+    truth = true_frames(run, run.simulation, frames)
+    pixels = model.decode(model.encode(truth).mean)
+    images = (values[:, position].numpy() for values in (truth, pixels.mean, pixels.stddev))
+    return Reconstruction(spec, np.asarray(data["time"].values)[list(frames)], extent_of(data), *images)
+
+
+def reduce_token_maps(run: Run, model: TokenForecaster, spec: FieldSpec, frames: Sequence[int], n_channels: int = 4) -> TokenMaps:
+    """Posterior mean and spread of the leading ``n_channels`` of every field group at ``frames`` of the run's chosen simulation.
+
+    Those lead that the decoded fields of the group depend on most, see :class:`GroupMaps`.
+    """
+    data, position = run.rollouts[run.primary], field_index(run.fields, spec.name)
+    truth = true_frames(run, run.simulation, frames)
+    posterior = model.encode(truth)
+    weights, groups, first = _channel_weights(model, posterior.mean), [], 0
+    for group in model.tokens.groups:
+        own = weights[first : first + group.channels]
+        leading = own.argsort(descending=True, stable=True)[:n_channels]
+        maps = [values[:, first + leading].transpose(0, 1).numpy() for values in (posterior.mean, posterior.stddev)]
+        label = ", ".join(run.field(name).label for name in group.fields)
+        groups.append(GroupMaps(label, tuple(k + 1 for k in leading.tolist()), group.channels, maps[0], maps[1], own[leading].numpy()))
+        first += group.channels
+    times = np.asarray(data["time"].values)[list(frames)]
+    return TokenMaps(spec, times, extent_of(data), truth[:, position].numpy(), tuple(groups))
+
+
+@torch.inference_mode()
+def _channel_weights(model: TokenForecaster, tokens: Tensor) -> Tensor:
+    """Root-mean-square change of a group's normalised decoded fields when one channel has its average, shape (channel,)."""
+    names = [spec.name for spec in model.fields]
+    average = tokens.mean(dim=(0, 2, 3))
+    decoded = model.autoencoder.decode(tokens).mean
+    weights: list[Tensor] = []
+    for group in model.tokens.groups:
+        own = [names.index(name) for name in group.fields]
+        for _ in range(group.channels):
+            without = tokens.clone()
+            without[:, len(weights)] = average[len(weights)]
+            weights.append((model.autoencoder.decode(without).mean - decoded)[:, own].square().mean().sqrt())
+    return torch.stack(weights)

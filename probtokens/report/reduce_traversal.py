@@ -1,0 +1,142 @@
+"""What the trajectory effect u does: rollouts without noise along its directions, reduced frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from probtokens.evaluate.hotspots import hotspot_area
+from probtokens.fields import FieldSpec, field_index
+from probtokens.models.forecast import NO_SOURCES
+from probtokens.predict import rollout_grid
+from probtokens.report.reduce import Array, extent_of
+from probtokens.report.reduce_tokens import true_frames
+from probtokens.report.run import Run
+
+if TYPE_CHECKING:
+    from probtokens.models.tokens import TokenForecaster
+
+#: Values of one effect, everywhere on its lattice, in standard deviations of its prior; their ends rank the directions.
+VALUES = (-2.0, -1.0, 0.0, 1.0, 2.0)
+_ENDS = (VALUES[0], VALUES[-1])
+_MAX_LEADS = 12
+_TOP = 2
+
+
+@dataclass(frozen=True)
+class Traversal:
+    """Rollouts without noise whose trajectory effect has one direction set to ``VALUES`` everywhere, all others to zero.
+
+    Attributes
+    ----------
+    spec
+        The field shown.
+    leads, times
+        The two leads of ``images``, and their times [ns].
+    extent
+        (left, right, bottom, top) [µm].
+    changes
+        Of all directions, shape (D,): root-mean-square difference of the field between the ends of ``VALUES`` at the later lead,
+        over cells and test simulations, in the field's unit.
+    top
+        Numbers, from 0, of the directions that change most.
+    images
+        Field of the chosen simulation, shape (top, value, lead, y, x).
+    truth
+        Its true field, shape (lead, y, x).
+    area
+        Area where the field exceeds the hot-spot threshold at the later lead [µm²], shape (top, value, simulation).
+    true_area
+        The same of the truth, shape (simulation,).
+    """
+
+    spec: FieldSpec
+    leads: tuple[int, int]
+    times: Array
+    extent: tuple[float, float, float, float]
+    changes: Array
+    top: tuple[int, ...]
+    images: Array
+    truth: Array
+    area: Array
+    true_area: Array
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation that all directions together would give the field if it were linear in them, in its unit."""
+        return float(np.sqrt(np.sum(self.changes**2))) / (_ENDS[1] - _ENDS[0])
+
+
+def traversal_leads(n_times: int) -> tuple[int, int]:
+    """The two leads shown: the twelfth, or the last of a shorter rollout, and the one halfway to it."""
+    last = min(_MAX_LEADS, n_times - 1)
+    return max(1, last // 2), last
+
+
+def reduce_traversal(run: Run, model: TokenForecaster, spec: FieldSpec, threshold: float) -> Traversal:
+    """Rank the directions of the trajectory effect over the test simulations and follow the leading ones.
+
+    Parameters
+    ----------
+    spec
+        Field by which they are ranked.
+    threshold
+        Value of the field above which a cell is a hot spot, in its unit.
+    """
+    data = run.rollouts[run.primary]
+    leads, position = traversal_leads(data.sizes["time"]), field_index(run.fields, spec.name)
+    last, cell_area = leads[-1:], rollout_grid(data).cell_area
+    simulations = range(run.n_simulations)
+    n_directions = model.tokens.trajectory_dim
+    squares = np.zeros(n_directions)
+    for simulation in simulations:
+        fields = _fields(run, model, simulation, position, list(product(range(n_directions), _ENDS)), last)
+        for d, (low, high) in enumerate(zip(fields, fields, strict=True)):
+            squares[d] += np.mean(np.square(high - low), dtype=np.float64)
+    changes = np.sqrt(squares / run.n_simulations)
+    top = tuple(int(d) for d in np.argsort(-changes, kind="stable")[:_TOP])
+    settings, shape = list(product(top, VALUES)), (len(top), len(VALUES))
+    area = [
+        [hotspot_area(field[0], threshold, cell_area) for field in _fields(run, model, simulation, position, settings, last)]
+        for simulation in simulations
+    ]
+    images = np.stack(list(_fields(run, model, run.simulation, position, settings, leads)))
+    last_frames = [true_frames(run, simulation, last)[0, position].numpy() for simulation in simulations]
+    return Traversal(
+        spec=spec,
+        leads=leads,
+        times=np.asarray(data["time"].values)[list(leads)],
+        extent=extent_of(data),
+        changes=changes,
+        top=top,
+        images=images.reshape(*shape, *images.shape[1:]),
+        truth=true_frames(run, run.simulation, leads)[:, position].numpy(),
+        area=np.reshape(np.transpose(area), (*shape, -1)),
+        true_area=hotspot_area(np.stack(last_frames), threshold, cell_area),
+    )
+
+
+def _fields(
+    run: Run, model: TokenForecaster, simulation: int, position: int, settings: Sequence[tuple[int, float]], leads: Sequence[int]
+) -> Iterator[Array]:
+    """Field at ``position``, shape (lead, y, x), for each of ``settings``: a direction of the effect and its value everywhere."""
+    first = true_frames(run, simulation, [0])
+    lattice = (size // model.tokens.patch for size in first.shape[-2:])
+    effects = torch.zeros(len(settings), 1, *model.effect_shape(*lattice))
+    for draw, (direction, value) in enumerate(settings):
+        effects[draw, :, direction] = value
+    tokens = model.rollout(first, _context(run, model, simulation), max(leads), len(settings), effects=effects, sources=NO_SOURCES)
+    for drawn in tokens[:, 0]:
+        yield np.stack([model.decode(drawn[lead - 1]).mean[position].numpy() for lead in leads])
+
+
+def _context(run: Run, model: TokenForecaster, simulation: int) -> Tensor:
+    """Known scalars of a simulation, shape (1, context)."""
+    data = run.rollouts[run.primary]
+    return torch.tensor([[float(data[name].values[simulation]) for name in model.normalizer.context_names]], dtype=torch.float32)

@@ -1,0 +1,158 @@
+"""The report's sections on tokens: pictures with captions made from the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from probtokens.fields import FieldSpec
+from probtokens.report.facts import simulation_titles
+from probtokens.report.reduce_tokens import (
+    Fit,
+    TokenMaps,
+    compression,
+    load_primary,
+    reduce_fit,
+    reduce_reconstruction,
+    reduce_token_maps,
+)
+from probtokens.report.reduce_traversal import VALUES, Traversal, reduce_traversal
+from probtokens.report.run import Run
+from probtokens.report.tables import format_score
+from probtokens.report.token_figures import reconstruction_figure, token_maps_figure
+from probtokens.report.traversal_figures import effect_figure, traversal_figure
+
+_MAP_TIMES = 4
+#: Shares of the ensemble's variance below and above which the trajectory effect is called small and dominant.
+_SMALL_SHARE, _LARGE_SHARE = 0.1, 0.5
+_TRAVERSAL_READING = (
+    "Rollouts without noise from the first frame, with one direction of u set to the same value everywhere and for good; its prior is a "
+    "standard normal.",
+    "Left: the truth, and how far it is from the forecast with u = 0.",
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled picture with a description for those who cannot see it and the sentences of its caption."""
+
+    title: str
+    description: str
+    figure: Figure
+    caption: tuple[str, ...]
+
+
+def token_sections(run: Run, spec: FieldSpec, threshold: float, frames: Sequence[int]) -> list[Section]:
+    """Reconstruction, token maps and traversal of the trajectory effect; none where the primary model has no tokens.
+
+    Parameters
+    ----------
+    spec
+        The field pictured.
+    threshold
+        Value of that field above which a cell is a hot spot, in its unit.
+    frames
+        Of the reconstruction; those of the film strip give it the film strip's colours.
+
+    Raises
+    ------
+    ValueError
+        If the model's file is missing, damaged or of another run; the message names it.
+    """
+    model = load_primary(run)
+    if model is None:
+        return []
+    simulation = f"Test simulation {simulation_titles(run)[run.simulation]}."
+    maps = reduce_token_maps(run, model, spec, map_frames(run.rollouts[run.primary].sizes["time"]))
+    traversal = reduce_traversal(run, model, spec, threshold)
+    return [
+        Section(
+            "Reconstruction: frames through tokens and back, without a forecast",
+            f"Truth, decoded mean, their difference and the decoder's standard deviation of {spec.label} at several times",
+            reconstruction_figure(reduce_reconstruction(run, model, spec, frames)),
+            (simulation, *fit_reading(reduce_fit(run, model), compression(model), model.tokens.patch)),
+        ),
+        Section(
+            "Token maps: posterior of the tokens given the frame",
+            "Posterior mean and standard deviation of the leading token channels of every field group at several times",
+            token_maps_figure(maps),
+            (simulation, *maps_reading(maps)),
+        ),
+        Section(
+            "Latent traversal: what the trajectory effect u changes",
+            f"{spec.label.capitalize()} for several values of the leading directions of the trajectory effect",
+            traversal_figure(traversal),
+            (simulation, *_TRAVERSAL_READING),
+        ),
+        Section(
+            "How much it changes",
+            f"Change of {spec.label} by every direction of the trajectory effect, and hot-spot area against the leading ones",
+            effect_figure(traversal),
+            tuple(effect_reading(traversal, run.scores["models"][run.primary])),
+        ),
+    ]
+
+
+def map_frames(n_times: int) -> list[int]:
+    """Frame numbers from the first to the last, closer together early, when pores collapse."""
+    return sorted({round((n_times - 1) * (k / (_MAP_TIMES - 1)) ** 2) for k in range(_MAP_TIMES)})
+
+
+def fit_reading(fits: Sequence[Fit], factor: float, patch: int) -> list[str]:
+    """Sentences on compression and on errors over all test frames."""
+    errors = [f"{fit.spec.label} {_number(fit.rmse, fit.spec.unit)} ({_number(fit.spread, fit.spec.unit)})" for fit in fits]
+    return [
+        f"A token holds {factor:.1f} times fewer numbers than the {patch} × {patch} cells of {len(fits)} fields that it stands for.",
+        "RMSE of the decoded mean over all frames of all test simulations, in brackets the decoder's root-mean-square s.d., equal to it if "
+        f"right: {'; '.join(errors)}.",
+        "Difference and s.d. end at the same limit, square-root scales.",
+    ]
+
+
+def maps_reading(maps: TokenMaps) -> list[str]:
+    """Sentences on what the maps show and on how sure the posterior is."""
+    sure = [f"{group.label} {np.median(group.spread):.2g} (at most {group.spread.max():.2g})" for group in maps.groups]
+    shown = [f"{len(group.channels)} of {group.n_channels}" for group in maps.groups]
+    return [
+        f"One row for each channel, those first without which the decoded fields change most ({', '.join(shown)} shown).",
+        "Units are those of the prior, a standard normal; one square-root scale for each field group.",
+        f"Median s.d. of the channels shown: {'; '.join(sure)}; where it is 1 the frame says nothing.",
+    ]
+
+
+def effect_reading(traversal: Traversal, entry: Mapping[str, Any]) -> list[str]:
+    """Sentences on the size of the trajectory effect beside the ensemble's spread and error, whatever they are.
+
+    Parameters
+    ----------
+    entry
+        The model's entry in ``scores.json``.
+    """
+    spec, leading = traversal.spec, traversal.top[0]
+    low, high, true = (area.mean() for area in (traversal.area[0, 0], traversal.area[0, -1], traversal.true_area))
+    sentences = [
+        f"At {traversal.times[-1]:.2f} ns direction {leading + 1} changes the {spec.label} of the test simulations by "
+        f"{_number(traversal.changes[leading], spec.unit)} (root mean square) from u = −{-VALUES[0]:g} to +{VALUES[-1]:g}, and their mean "
+        f"hot-spot area from {low:.3g} to {high:.3g} µm²; the truth has {true:.3g} µm²."
+    ]
+    scores = entry.get("uncalibrated", entry)["fields"][spec.name]["by_lead"]
+    rmse, ratio = (scores[name][traversal.leads[-1] - 1] for name in ("rmse", "spread_skill"))
+    if not rmse or not ratio:
+        return sentences
+    share = (traversal.spread / (ratio * rmse)) ** 2
+    verdict = "a small part" if share < _SMALL_SHARE else "most" if share > _LARGE_SHARE else "a part"
+    return [
+        *sentences,
+        f"Were the field linear in u, all {len(traversal.changes)} directions together would give it a s.d. of "
+        f"{_number(traversal.spread, spec.unit)}; the ensemble's is {_number(ratio * rmse, spec.unit)} before recalibration, and the error "
+        f"of its mean {_number(rmse, spec.unit)}.",
+        f"So u explains {verdict} of the ensemble's variance, about {100 * share:.2g} %.",
+    ]
+
+
+def _number(value: float, unit: str) -> str:
+    return format_score(float(value)) + ("" if unit == "1" else f" {unit}")

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from probtokens.report.lead_calibration import lead_calibration_figure
+from probtokens.report.run import Run, open_run
+from probtokens.report.style import figure_style
+
+
+@pytest.fixture(scope="module")
+def run(run_folder: Path) -> Run:
+    return open_run(run_folder)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_labels_lie_inside_the_figure(run: Run, count: int) -> None:
+    with figure_style():
+        figure = lead_calibration_figure(run.scores["models"]["tokens"], run.fields[:count])
+        tight, whole = figure.get_tightbbox(), figure.bbox_inches
+        assert min(tight.x0, tight.y0) >= 0
+        assert tight.x1 <= whole.x1
+        assert tight.y1 <= whole.y1
+    assert [axes.get_title() for axes in figure.axes][: count + 2][-2:] == ["hot-spot area", "hot-spot temperature"]
+
+
+def test_lines_are_the_scores_before_and_after(run: Run) -> None:
+    entry = run.scores["models"]["tokens"]
+    figure = lead_calibration_figure(entry, run.fields)
+    upper, lower = figure.axes[1], figure.axes[1 + 5]
+    for axes, keys in ((upper, ("coverage_50", "coverage_80", "coverage_90")), (lower, ("spread_skill",))):
+        expected = [scores["fields"]["pressure"]["by_lead"][key] for scores in (entry, entry["uncalibrated"]) for key in keys]
+        np.testing.assert_allclose([line.get_ydata() for line in axes.lines], expected)
+
+
+def test_bands_are_the_targets(run: Run) -> None:
+    figure = lead_calibration_figure(run.scores["models"]["tokens"], run.fields)
+    bands = [(patch.get_y(), patch.get_y() + patch.get_height()) for patch in figure.axes[0].patches]
+    np.testing.assert_allclose(bands, [(0.47, 0.53), (0.77, 0.83), (0.87, 0.93)])
+    (band,) = figure.axes[5].patches
+    np.testing.assert_allclose((band.get_y(), band.get_y() + band.get_height()), (0.85, 1.15))
+
+
+def test_scores_that_are_not_recalibrated_or_defined(run: Run) -> None:
+    entry = {key: value for key, value in run.scores["models"]["tokens"].items() if key != "uncalibrated"}
+    blank = {**entry["fields"]["temperature"]["by_lead"]}
+    blank["spread_skill"] = [None] * len(blank["time"])
+    entry["fields"] = {"temperature": {"by_lead": blank}}
+    figure = lead_calibration_figure(entry, run.fields[:1])
+    assert [len(axes.lines) for axes in figure.axes] == [3, 3, 3, 1, 1, 1]
+    assert np.isnan(figure.axes[3].lines[0].get_ydata()).all()
+    assert "before recalibration" not in {text.get_text() for text in figure.legends[0].get_texts()}

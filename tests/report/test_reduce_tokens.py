@@ -1,0 +1,100 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from probtokens.models.micro import MicroTokens
+from probtokens.models.tokens import TokenForecaster
+from probtokens.report.reduce_tokens import compression, load_primary, reduce_fit, reduce_reconstruction, reduce_token_maps
+from probtokens.report.run import Run, open_run
+
+
+@pytest.fixture
+def run(token_run: Path) -> Run:
+    return open_run(token_run)
+
+
+@pytest.fixture
+def model(token_run: Path) -> MicroTokens:
+    return MicroTokens.load(token_run / "checkpoints" / "micro" / "model.pt")
+
+
+def truth(run: Run) -> Tensor:
+    """All true frames, (simulation, time, field, y, x)."""
+    return torch.tensor(run.rollouts["tokens_zero_coupling"]["truth"].values)
+
+
+def test_fit_is_that_of_all_frames_at_once(run: Run, model: MicroTokens) -> None:
+    frames = truth(run)
+    decoded = model.decode(model.encode(frames).mean)
+    rmse = (decoded.mean - frames).double().square().mean(dim=(0, 1, 3, 4)).sqrt()
+    spread = decoded.stddev.double().square().mean(dim=(0, 1, 3, 4)).sqrt()
+    fits = reduce_fit(run, model)
+    assert [fit.spec for fit in fits] == list(run.fields)
+    np.testing.assert_allclose([fit.rmse for fit in fits], rmse, rtol=1e-5)
+    np.testing.assert_allclose([fit.spread for fit in fits], spread, rtol=1e-5)
+
+
+def test_a_code_without_loss_has_no_error(run: Run, model: MicroTokens) -> None:
+    """An encoder that knows the frames of a constant decoder: the error is the distance from that constant."""
+    for decoder in model.autoencoder.decoders:
+        for parameter in decoder.parameters():
+            parameter.data.zero_()
+    expected = (truth(run) - model.normalizer.field_mean[:, None, None]).double().square().mean(dim=(0, 1, 3, 4)).sqrt()
+    np.testing.assert_allclose([fit.rmse for fit in reduce_fit(run, model)], expected, rtol=1e-5)
+
+
+def test_compression_counts_numbers(model: MicroTokens) -> None:
+    assert compression(model) == pytest.approx(5 * 64 / 7)
+
+
+@pytest.mark.parametrize("field", ["temperature", "pressure"])
+def test_reconstruction_is_of_the_chosen_frames_and_field(run: Run, model: MicroTokens, field: str) -> None:
+    found, position = reduce_reconstruction(run, model, run.field(field), [1, 4]), ["temperature", "pressure"].index(field)
+    frames = truth(run)[0, [1, 4]]
+    decoded = model.decode(model.encode(frames).mean)
+    np.testing.assert_array_equal(found.truth, frames[:, position])
+    np.testing.assert_allclose(found.mean, decoded.mean[:, position], rtol=1e-5)
+    np.testing.assert_allclose(found.spread, decoded.stddev[:, position], rtol=1e-5)
+    np.testing.assert_allclose(found.times, [0.75, 3.0])
+
+
+def test_maps_are_those_of_the_posterior(run: Run, model: MicroTokens) -> None:
+    maps = reduce_token_maps(run, model, run.field("temperature"), [0, 2, 4], n_channels=2)
+    posterior = model.encode(truth(run)[0, [0, 2, 4]])
+    assert [group.n_channels for group in maps.groups] == [3, 2, 2]
+    assert [group.label for group in maps.groups][:2] == ["temperature, solid volume fraction", "pressure"]
+    for group, first in zip(maps.groups, (0, 3, 5), strict=True):
+        channels = [first + number - 1 for number in group.channels]
+        np.testing.assert_allclose(group.mean, posterior.mean[:, channels].transpose(0, 1), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(group.spread, posterior.stddev[:, channels].transpose(0, 1), rtol=1e-5)
+        assert group.mean.shape == (2, 3, 2, 3)
+        assert np.all(np.diff(group.weights) <= 0)
+
+
+def test_a_channel_that_the_decoder_does_not_see_comes_last(run: Run, model: MicroTokens) -> None:
+    decoder = model.autoencoder.decoders[0]
+    for layer in ("linear", "embed"):
+        decoder.get_parameter(f"{layer}.weight").data[:, 1] = 0.0
+    group = reduce_token_maps(run, model, run.field("temperature"), [0, 4]).groups[0]
+    assert group.channels[-1] == 2
+    assert group.weights[-1] == 0.0
+    assert group.weights[-2] > 0.0
+
+
+def test_the_model_of_the_pictures_is_read(run: Run) -> None:
+    model = load_primary(run)
+    assert isinstance(model, TokenForecaster)
+    assert model.name == "tokens_zero_coupling"
+    assert load_primary(replace(run, rollouts={"persistence": run.rollouts["persistence"]})) is None
+
+
+def test_a_model_of_another_grid_is_refused(run: Run, model: MicroTokens, token_run: Path) -> None:
+    model.grid = replace(model.grid, time_step=0.125)
+    path = token_run / "checkpoints" / "micro" / "model.pt"
+    model.save(path)
+    with pytest.raises(ValueError, match=rf"{path}: expected a model of .* got one of .*time_step=0.125"):
+        load_primary(run)

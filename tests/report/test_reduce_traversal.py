@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from probtokens.models.forecast import NO_SOURCES
+from probtokens.models.micro import MicroTokens
+from probtokens.report.reduce_traversal import VALUES, Traversal, reduce_traversal, traversal_leads
+from probtokens.report.run import Run, open_run
+
+THRESHOLDS = {"temperature": 875.0, "pressure": 16.5}
+
+
+@pytest.fixture
+def run(token_run: Path) -> Run:
+    return open_run(token_run)
+
+
+@pytest.fixture
+def model(token_run: Path) -> MicroTokens:
+    return MicroTokens.load(token_run / "checkpoints" / "micro" / "model.pt")
+
+
+def effect_weights(model: MicroTokens) -> torch.Tensor:
+    """Weights on the trajectory effect, (feature, D, 1, 1)."""
+    return model.transition.networks[0].get_parameter("effect.weight").data
+
+
+def reduced(run: Run, model: MicroTokens, field: str = "temperature") -> Traversal:
+    return reduce_traversal(run, model, run.field(field), THRESHOLDS[field])
+
+
+@pytest.mark.parametrize(("n_times", "leads"), [(41, (6, 12)), (13, (6, 12)), (5, (2, 4)), (2, (1, 1))])
+def test_leads(n_times: int, leads: tuple[int, int]) -> None:
+    assert traversal_leads(n_times) == leads
+
+
+@pytest.mark.parametrize(("field", "position"), [("temperature", 0), ("pressure", 1)])
+def test_without_effect_it_is_the_rollout_without_noise(run: Run, model: MicroTokens, field: str, position: int) -> None:
+    found = reduced(run, model, field)
+    data = run.rollouts["tokens_zero_coupling"]
+    first = torch.tensor(data["truth"].isel(time=0).values)
+    context = torch.tensor(data["shock_pressure"].values[:, None], dtype=torch.float32)
+    fields = model.decode(model.rollout(first, context, 4, 1, sources=NO_SOURCES)).mean[0, :, :, position].numpy()
+    for images in found.images[:, VALUES.index(0.0)]:
+        np.testing.assert_allclose(images, fields[0, [1, 3]], rtol=1e-4, atol=1e-4)
+    assert 0 < found.true_area.min() < found.true_area.max() < 16 * 24 * 0.24**2
+    for area in found.area[:, VALUES.index(0.0)]:
+        np.testing.assert_allclose(area, (fields[:, 3] > THRESHOLDS[field]).sum(axis=(1, 2)) * 0.24**2)
+    last = data["truth"].isel(time=4).sel(field=field).values
+    np.testing.assert_allclose(found.true_area, (last > THRESHOLDS[field]).sum(axis=(1, 2)) * 0.24**2)
+    np.testing.assert_array_equal(found.truth, data["truth"].isel(simulation=0, time=[2, 4]).sel(field=field).values)
+
+
+def test_a_change_is_that_between_the_ends(run: Run, model: MicroTokens) -> None:
+    """Over both simulations; pictures are of the first."""
+    effect_weights(model).mul_(20.0)
+    found = reduced(run, model)
+    data = run.rollouts["tokens_zero_coupling"]
+    first = torch.tensor(data["truth"].isel(time=0).values)
+    context = torch.tensor(data["shock_pressure"].values[:, None], dtype=torch.float32)
+    for direction in range(3):
+        ends = torch.zeros(2, 1, 3, 1, 1)
+        ends[:, 0, direction, 0, 0] = torch.tensor([-2.0, 2.0])
+        low, high = model.decode(model.rollout(first, context, 4, 2, effects=ends, sources=NO_SOURCES)[:, :, -1]).mean[:, :, 0]
+        assert found.changes[direction] == pytest.approx(float((high - low).square().mean().sqrt()), rel=1e-3)
+    assert found.changes.min() > 1.0
+    assert list(found.top) == np.argsort(-found.changes)[:2].tolist()
+
+
+def test_a_model_without_effect_is_flat(run: Run, model: MicroTokens) -> None:
+    effect_weights(model).zero_()
+    found = reduced(run, model)
+    np.testing.assert_allclose(found.changes, 0.0, atol=0.01)
+    assert found.spread < 0.01
+    np.testing.assert_allclose(found.images, np.broadcast_to(found.images[:, :1], found.images.shape), atol=0.01)
+    np.testing.assert_array_equal(found.area, np.broadcast_to(found.area[:, :1], found.area.shape))
+
+
+def test_the_only_direction_that_matters_leads(run: Run, model: MicroTokens) -> None:
+    effect_weights(model).mul_(20.0)[:, [0, 2]] = 0.0
+    found = reduced(run, model)
+    assert found.top[0] == 1
+    assert found.changes[1] > 1.0
+    np.testing.assert_allclose(found.changes[[0, 2]], 0.0, atol=0.01)
+    assert found.spread == pytest.approx(found.changes[1] / 4, rel=1e-3)

@@ -1,0 +1,72 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from probtokens.fields import field_spec
+from probtokens.report.reduce_tokens import Fit, GroupMaps, TokenMaps
+from probtokens.report.reduce_traversal import Traversal
+from probtokens.report.tokens import effect_reading, fit_reading, map_frames, maps_reading
+
+EXTENT = (0.0, 1.0, 0.0, 1.0)
+
+
+def traversal(changes: tuple[float, ...]) -> Traversal:
+    area = np.full((2, 5, 3), 0.5)
+    area[0, :, :] = np.linspace(0.7, 0.3, 5)[:, None]
+    return Traversal(
+        spec=field_spec("temperature"),
+        leads=(1, 2),
+        times=np.array([0.5, 1.0]),
+        extent=EXTENT,
+        changes=np.array(changes),
+        top=(1, 0),
+        images=np.zeros((2, 5, 2, 4, 4)),
+        truth=np.zeros((2, 4, 4)),
+        area=area,
+        true_area=np.array([0.2, 0.4, 0.6]),
+    )
+
+
+def entry(rmse: float | None, ratio: float | None) -> dict[str, Any]:
+    return {"fields": {"temperature": {"by_lead": {"rmse": [1.0, rmse], "spread_skill": [1.0, ratio]}}}}
+
+
+@pytest.mark.parametrize(("n_times", "frames"), [(41, [0, 4, 18, 40]), (25, [0, 3, 11, 24]), (3, [0, 1, 2]), (2, [0, 1])])
+def test_map_frames(n_times: int, frames: list[int]) -> None:
+    assert map_frames(n_times) == frames
+
+
+@pytest.mark.parametrize(("changes", "words"), [((30.0, 40.0), "a small part"), ((120.0, 160.0), "a part"), ((240.0, 320.0), "most")])
+def test_the_effect_is_judged_by_its_share_of_the_variance(changes: tuple[float, ...], words: str) -> None:
+    """Of an ensemble with a spread of 100 K: 5² = 3² + 4², over four standard deviations."""
+    text = " ".join(effect_reading(traversal(changes), entry(200.0, 0.5)))
+    share = (np.hypot(*changes) / 4 / 100) ** 2
+    assert f"u explains {words} of the ensemble's variance, about {100 * share:.2g} %" in text
+    assert f"direction 2 changes the temperature of the test simulations by {changes[1]:.3g}" in text
+    assert "area from 0.7 to 0.3 µm²; the truth has 0.4 µm²" in text
+    assert "ensemble's is 100 K before recalibration, and the error of its mean 200 K" in text
+
+
+def test_the_spread_before_recalibration_is_told() -> None:
+    scores = entry(200.0, 0.9) | {"uncalibrated": entry(200.0, 0.5)}
+    assert "ensemble's is 100 K" in " ".join(effect_reading(traversal((3.0, 4.0)), scores))
+
+
+@pytest.mark.parametrize(("rmse", "ratio"), [(None, 1.0), (1.0, None), (0.0, None), (1.0, 0.0)])
+def test_without_a_spread_there_is_no_share(rmse: float | None, ratio: float | None) -> None:
+    assert len(effect_reading(traversal((3.0, 4.0)), entry(rmse, ratio))) == 1
+
+
+def test_fit_states_units_and_compression() -> None:
+    text = " ".join(fit_reading([Fit(field_spec("temperature"), 18.15, 38.8), Fit(field_spec("solid_fraction"), 0.0137, 0.03)], 12.31, 8))
+    assert "12.3 times fewer numbers than the 8 × 8 cells of 2 fields" in text
+    assert "temperature 18.1 K (38.8 K); solid volume fraction 0.0137 (0.0300)" in text
+
+
+def test_maps_state_how_sure_the_posterior_is() -> None:
+    spread = np.array([0.1, 0.2, 0.9]).reshape(1, 1, 1, 3)
+    group = GroupMaps("pressure", (2,), 3, np.zeros((1, 1, 1, 3)), spread, np.array([1.0]))
+    text = " ".join(maps_reading(TokenMaps(field_spec("temperature"), np.zeros(1), EXTENT, np.zeros((1, 8, 24)), (group,))))
+    assert "(1 of 3 shown)" in text
+    assert "pressure 0.2 (at most 0.9)" in text
