@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a finished run of examples/micro.yaml")
     parser.add_argument("--out", type=Path, default=Path("docs/results/micro"), help="folder that receives ablation.json and ablation.md")
-    parser.add_argument("--field", default="temperature", help="field to score")
+    parser.add_argument("--field", help="field to score; that of the hot spots by default")
     parser.add_argument("--members", type=int, help="draws of each forecast; as in the run's recipe by default")
     parser.add_argument("--simulations", type=int, help="how many validation simulations, the first ones; all by default")
     args = parser.parse_args()

@@ -21,7 +21,7 @@ from scipy.optimize import brentq
 from probtokens.config import Config, EvaluateConfig, Interval, MicrostructureConfig, PhysicsConfig, load_config
 from probtokens.data import read_frames, read_info
 from probtokens.data.atomic import replacing
-from probtokens.evaluate.hotspots import hotspot_area, hotspot_temperature
+from probtokens.evaluate.hotspots import hotspot_area, hotspot_mean
 from probtokens.fields import Grid
 from probtokens.report.simulator import campaign_curves_figure, frames_figure, hugoniot_figure, volume_figure
 from probtokens.report.style import figure_style, png_bytes
@@ -144,7 +144,7 @@ def campaign_curves(folder: Path, config: Config) -> tuple[Figure, dict]:
                 frames = read_frames(info, simulation, ("temperature",))[:, 0]
                 domain = info.grid.ny * info.grid.nx * info.grid.cell_area
                 area.append(100 * hotspot_area(frames, threshold, info.grid.cell_area) / domain)
-                temperature.append(hotspot_temperature(frames, threshold))
+                temperature.append(hotspot_mean(frames, threshold))
         times = np.arange(info.grid.n_times) * info.grid.time_step
         curves[scale] = (times, np.array(area), np.array(temperature))
         table[scale] = {

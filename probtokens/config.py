@@ -15,6 +15,8 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from probtokens.fields import HotSpot
+
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -439,11 +441,25 @@ class RolloutConfig(Strict):
 
 
 class EvaluateConfig(Strict):
-    """Stage ``evaluate``."""
+    """Stage ``evaluate``.
 
-    hotspot_threshold: Positive = 875.0
+    A hot spot is where ``hotspot_field`` exceeds ``hotspot_threshold``, in that field's unit. Models are ranked by this field.
+    """
+
+    hotspot_field: str = "temperature"
+    hotspot_threshold: Annotated[float, Field(allow_inf_nan=False)] = 875.0
     coverage: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.8, 0.9)
     recalibrate: bool = True
+
+    @model_validator(mode="after")
+    def _hot_spots_have_names_of_their_own(self) -> EvaluateConfig:
+        _ = self.hotspot
+        return self
+
+    @property
+    def hotspot(self) -> HotSpot:
+        """Field and threshold of hot spots."""
+        return HotSpot(self.hotspot_field, self.hotspot_threshold)
 
 
 class ReportConfig(Strict):
@@ -491,6 +507,14 @@ class Config(Strict):
         used = {name for group in self.micro.tokens.groups for name in group.fields}
         if used != known:
             raise ValueError(f"micro.tokens.groups: expected exactly the fields of data.fields {sorted(known)}, got {sorted(used)}")
+        return self
+
+    @model_validator(mode="after")
+    def _hot_spots_are_of_a_loaded_field(self) -> Config:
+        if self.evaluate.hotspot_field not in self.data.fields:
+            raise ValueError(
+                f"evaluate.hotspot_field: expected one of data.fields {list(self.data.fields)}, got {self.evaluate.hotspot_field!r}"
+            )
         return self
 
 

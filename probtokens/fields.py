@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,6 +38,9 @@ class FieldSpec:
         return f"{self.label} [{self.unit}]"
 
 
+#: Curves beside that of a field's mean over its hot spots, which has the field's name.
+_OTHER_CURVES = ("area", "area_rate", "mean_pressure", "mean_reacted_fraction")
+
 #: Names of the material velocity along (x, y) [km/s = µm/ns], for models that move what they describe with it.
 VELOCITY = ("velocity_x", "velocity_y")
 
@@ -52,6 +56,38 @@ KNOWN_FIELDS: dict[str, FieldSpec] = {
         FieldSpec("velocity_y", "km/s", "velocity along y"),
     )
 }
+
+
+@dataclass(frozen=True, slots=True)
+class HotSpot:
+    """What counts as a hot spot: the cells where one field exceeds a threshold.
+
+    Attributes
+    ----------
+    field
+        Name of the field.
+    threshold
+        Finite value in the field's unit.
+
+    Raises
+    ------
+    ValueError
+        If the threshold is not finite or the field has the name of another curve.
+    """
+
+    field: str
+    threshold: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.threshold):
+            raise ValueError(f"hot spots of {self.field!r}: expected a finite threshold, got {self.threshold}")
+        if self.field in _OTHER_CURVES:
+            raise ValueError(f"hot spots: expected a field that is not named as the curves {list(_OTHER_CURVES)} are, got {self.field!r}")
+
+    @property
+    def curves(self) -> tuple[str, str]:
+        """Names of the curves that every score and picture has: area, and the field's mean over it."""
+        return ("area", self.field)
 
 
 def field_spec(name: str, unit: str | None = None) -> FieldSpec:

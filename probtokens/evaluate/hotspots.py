@@ -1,4 +1,4 @@
-"""Hot-spot curves of an ensemble: area, temperature, their rates, and means over the domain."""
+"""Hot-spot curves of an ensemble: area, mean over it, their rates, and means over the domain."""
 
 from __future__ import annotations
 
@@ -8,37 +8,28 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from probtokens.fields import field_spec
+from probtokens.fields import HotSpot
 from probtokens.predict.recalibrate import Recalibration
 from probtokens.predict.store import Slab, map_slabs, rollout_fields, rollout_grid
 
 Array = NDArray[np.floating]
 
-#: Unit of every curve.
-UNITS = {
-    "area": "µm²",
-    "temperature": "K",
-    "area_rate": "µm²/ns",
-    "temperature_rate": "K/ns",
-    "mean_pressure": "GPa",
-    "mean_reacted_fraction": "1",
-}
-_DOMAIN_MEANS = {"mean_pressure": "pressure", "mean_reacted_fraction": "reacted_fraction"}
+_DOMAIN_MEANS = {"pressure": "mean_pressure", "reacted_fraction": "mean_reacted_fraction"}
 
 
-def hotspot_area(temperature: Array, threshold: float, cell_area: float) -> Array:
-    """Area [µm²] hotter than ``threshold`` [K], shape (...), from temperature [K] of shape (..., y, x)."""
-    return np.count_nonzero(temperature > threshold, axis=(-2, -1)) * cell_area
+def hotspot_area(values: Array, threshold: float, cell_area: float) -> Array:
+    """Area [µm²] above ``threshold``, shape (...), from a field of shape (..., y, x) in the threshold's unit."""
+    return np.count_nonzero(values > threshold, axis=(-2, -1)) * cell_area
 
 
-def hotspot_temperature(temperature: Array, threshold: float) -> Array:
-    """Mean temperature [K] of the cells hotter than ``threshold`` [K], shape (...), from shape (..., y, x).
+def hotspot_mean(values: Array, threshold: float) -> Array:
+    """Mean of the cells above ``threshold``, in its unit, shape (...), from a field of shape (..., y, x).
 
     Where no cell is, it is the threshold: the limit of a hot spot that vanishes, so the curve is continuous at
     ignition, never NaN, and members without hot spot can be scored together with members that have one.
     """
-    count = np.count_nonzero(temperature > threshold, axis=(-2, -1))
-    excess = np.maximum(temperature - threshold, 0).sum(axis=(-2, -1))
+    count = np.count_nonzero(values > threshold, axis=(-2, -1))
+    excess = np.maximum(values - threshold, 0).sum(axis=(-2, -1))
     return threshold + excess / np.maximum(count, 1)
 
 
@@ -47,86 +38,93 @@ def rates(curve: Array, time_step: float) -> Array:
     return np.diff(curve, axis=-1) / time_step
 
 
-def slab_curves(slab: Slab, threshold: float, cell_area: float) -> dict[str, Array]:
+def curve_units(rollout: xr.Dataset, hotspot: HotSpot) -> dict[str, str]:
+    """Unit of every curve of a rollout by name, in order of display."""
+    units = {spec.name: spec.unit for spec in rollout_fields(rollout)}
+    shown = dict(zip(hotspot.curves, ("µm²", units[hotspot.field]), strict=True))
+    means = {mean: units[field] for field, mean in _DOMAIN_MEANS.items() if field in units}
+    return shown | {f"{name}_rate": f"{unit}/ns" for name, unit in shown.items()} | means
+
+
+def slab_curves(slab: Slab, hotspot: HotSpot, cell_area: float) -> dict[str, Array]:
     """What one frame adds to the curves, by curve: one value for each draw and, last, that of the truth."""
-    mean_of = {field: name for name, field in _DOMAIN_MEANS.items()}
-    name = slab.field.name
-    if name != "temperature" and name not in mean_of:
-        return {}
-    both = (slab.prediction, slab.truth[None])
-    if name == "temperature":
-        return {
-            "area": np.concatenate([hotspot_area(values, threshold, cell_area) for values in both]),
-            "temperature": np.concatenate([hotspot_temperature(values, threshold) for values in both]),
-        }
-    return {mean_of[name]: np.concatenate([values.mean(axis=(-2, -1), dtype=np.float64) for values in both])}
+    name, both = slab.field.name, (slab.prediction, slab.truth[None])
+    curves = {}
+    if name == hotspot.field:
+        curves["area"] = np.concatenate([hotspot_area(values, hotspot.threshold, cell_area) for values in both])
+        curves[name] = np.concatenate([hotspot_mean(values, hotspot.threshold) for values in both])
+    if name in _DOMAIN_MEANS:
+        curves[_DOMAIN_MEANS[name]] = np.concatenate([values.mean(axis=(-2, -1), dtype=np.float64) for values in both])
+    return curves
 
 
-def assemble_curves(columns: Mapping[str, Sequence[Mapping[str, Array]]], rollout: xr.Dataset, threshold: float) -> xr.Dataset:
+def assemble_curves(columns: Mapping[str, Sequence[Mapping[str, Array]]], rollout: xr.Dataset, hotspot: HotSpot) -> xr.Dataset:
     """Curves, as :func:`hotspot_curves` returns them, from the results of :func:`slab_curves` by field."""
     grid, draws = rollout_grid(rollout), rollout.sizes["draw"]
     dims, shape = ("simulation", "time"), (rollout.sizes["simulation"], grid.n_times - 1)
+    specs = {spec.name: spec for spec in rollout_fields(rollout)}
     curves = {}
     for field, parts in columns.items():
-        given = rollout["truth"].isel(time=0, field=list(rollout["field"].values).index(field)).values
-        first = [slab_curves(Slab(field_spec(field), i, 0, frame[None], frame), threshold, grid.cell_area) for i, frame in enumerate(given)]
+        given = rollout["truth"].isel(time=0, field=list(specs).index(field)).values
+        first = [slab_curves(Slab(specs[field], i, 0, frame[None], frame), hotspot, grid.cell_area) for i, frame in enumerate(given)]
         for name in parts[0]:
             later = np.moveaxis(np.reshape([part[name] for part in parts], (*shape, draws + 1)), -1, 0)
             start = np.broadcast_to([[part[name][-1]] for part in first], (draws + 1, shape[0], 1))
             curves[name] = np.concatenate([start, later], axis=-1)
-    for name in ("area", "temperature"):
+    for name in hotspot.curves:
         curves[f"{name}_rate"] = np.full_like(curves[name], np.nan)
         curves[f"{name}_rate"][..., 1:] = rates(curves[name], grid.time_step)
     variables: dict[str, tuple[tuple[str, ...], Array, dict[str, str]]] = {}
-    for name, values in curves.items():
-        variables[name] = (("draw", *dims), values[:-1], {"unit": UNITS[name]})
-        variables[f"{name}_truth"] = (dims, values[-1], {"unit": UNITS[name]})
+    for name, unit in curve_units(rollout, hotspot).items():
+        variables[name] = (("draw", *dims), curves[name][:-1], {"unit": unit})
+        variables[f"{name}_truth"] = (dims, curves[name][-1], {"unit": unit})
     return xr.Dataset(variables, coords={name: rollout[name] for name in ("simulation", "time", "lead")})
 
 
-def hotspot_curves(rollout: xr.Dataset, threshold: float, recalibration: Recalibration | None = None) -> xr.Dataset:
+def hotspot_curves(rollout: xr.Dataset, hotspot: HotSpot, recalibration: Recalibration | None = None) -> xr.Dataset:
     """Curves of every draw and of the truth, read from the rollout one frame at a time.
 
     Parameters
     ----------
     rollout
-        As opened by :func:`probtokens.predict.open_rollout`; must have a temperature field.
-    threshold
-        Temperature above which a cell is a hot spot [K].
+        As opened by :func:`probtokens.predict.open_rollout`.
+    hotspot
+        Field and threshold of hot spots.
     recalibration
         Applied to each frame before its curves are taken.
 
     Returns
     -------
     xr.Dataset
-        Each curve as ``NAME`` (draw, simulation, time) and ``NAME_truth`` (simulation, time) with attribute ``unit``;
-        names and units in ``UNITS``, means over the domain only where the field is there. Time starts at the initial
-        frame; rates are backward differences and start at lead 1, NaN before.
+        Each curve as ``NAME`` (draw, simulation, time) and ``NAME_truth`` (simulation, time) with attribute ``unit``:
+        ``area``, the field's mean over it under the field's name, ``…_rate`` of both and, where these fields are
+        there, ``mean_pressure`` and ``mean_reacted_fraction`` over the domain. Time starts at the initial frame; rates
+        are backward differences and start at lead 1, NaN before.
 
     Raises
     ------
     ValueError
-        If there is no temperature field.
+        If the rollout lacks the field.
     """
-    fields = curve_fields(rollout)
+    fields = curve_fields(rollout, hotspot)
     cell_area = rollout_grid(rollout).cell_area
 
     def work(slab: Slab) -> dict[str, Array]:
-        return slab_curves(slab if recalibration is None else recalibration.apply_to(slab), threshold, cell_area)
+        return slab_curves(slab if recalibration is None else recalibration.apply_to(slab), hotspot, cell_area)
 
     columns = map_slabs(work, rollout, fields)
-    return assemble_curves(columns, rollout, threshold)
+    return assemble_curves(columns, rollout, hotspot)
 
 
-def curve_fields(rollout: xr.Dataset) -> list[str]:
+def curve_fields(rollout: xr.Dataset, hotspot: HotSpot) -> list[str]:
     """Fields that curves are made of.
 
     Raises
     ------
     ValueError
-        If there is no temperature field.
+        If the rollout lacks the field of hot spots.
     """
     names = [spec.name for spec in rollout_fields(rollout)]
-    if "temperature" not in names:
-        raise ValueError(f"hot spots: expected a temperature field, got fields {names}")
-    return [name for name in names if name == "temperature" or name in _DOMAIN_MEANS.values()]
+    if hotspot.field not in names:
+        raise ValueError(f"hot spots: expected a field {hotspot.field!r}, got fields {names}")
+    return [name for name in names if name == hotspot.field or name in _DOMAIN_MEANS]

@@ -5,26 +5,30 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from probtokens.data.atomic import replacing
+from probtokens.fields import HotSpot
 
-SCHEMA = 1
+SCHEMA = 2
 _FIELD_KEYS = ("rmse", "crps", "spread_skill", "by_lead", "by_simulation")
-_CURVES = ("area", "temperature")
 _CURVE_KEYS = (*_FIELD_KEYS, "curves")
 
 
-def write_scores(path: Path, models: Mapping[str, Mapping[str, Any]], members: int, n_test: int, provenance: Mapping[str, Any]) -> Path:
+def write_scores(
+    path: Path, models: Mapping[str, Mapping[str, Any]], hotspot: HotSpot, members: int, n_test: int, provenance: Mapping[str, Any]
+) -> Path:
     """Write the scores of all models, whole or not at all.
 
     Layout, with ``None``/``null`` where a score is not defined (spread and coverage of deterministic models)::
 
-        {"schema": 1, "members": M, "n_test": n, "units": {"fields": {FIELD: unit}, "hotspot": {CURVE: unit}, "time": "ns"},
+        {"schema": 2, "members": M, "n_test": n, "hotspot": {"field": HOT, "threshold": in its unit},
+         "units": {"fields": {FIELD: unit}, "hotspot": {CURVE: unit}, "time": "ns"},
          "models": {NAME: {"n_meso": N, "members": m,
             "fields": {FIELD: {"rmse", "crps", "spread_skill", "coverage_50", …, "interval_score_50", …, "energy_score",
-                       "variogram_score", "brier" (temperature only),
+                       "variogram_score", "brier" (HOT only),
                        "by_lead": {"time": [ns], the same keys: [one for each lead >= 1]},
                        "by_simulation": {"simulation": [names], the same keys: [one for each simulation]}}},
             "hotspot": {CURVE: {"rmse", "rmse_median", "crps", "spread_skill", "coverage_50", …, "by_lead", "by_simulation",
@@ -33,8 +37,8 @@ def write_scores(path: Path, models: Mapping[str, Mapping[str, Any]], members: i
             "uncalibrated": {"fields", "hotspot"} before recalibration, where there was one}},
          "provenance": {…}}
 
-    CURVE is ``area``, ``temperature``, ``area_rate``, ``temperature_rate`` and, where the field is there,
-    ``mean_pressure`` and ``mean_reacted_fraction``. Units are those of the field for ``rmse``, ``crps``,
+    HOT is the field that hot spots are of. CURVE is ``area``, HOT (its mean over that area), ``area_rate``, ``HOT_rate`` and,
+    where the field is there, ``mean_pressure`` and ``mean_reacted_fraction``. Units are those of the field for ``rmse``, ``crps``,
     ``interval_score`` and ``energy_score``, those of the field to the power 1 for ``variogram_score`` (order 0.5), and 1 else.
 
     Parameters
@@ -42,6 +46,8 @@ def write_scores(path: Path, models: Mapping[str, Mapping[str, Any]], members: i
     models
         Name to what :func:`probtokens.evaluate.score_rollout` returned, together with ``"n_meso"``, the number of
         meso simulations that the model was trained on (``None`` if that has no meaning).
+    hotspot
+        Field and threshold that all models were scored with.
     members
         Draws asked of probabilistic models.
     n_test
@@ -61,6 +67,7 @@ def write_scores(path: Path, models: Mapping[str, Mapping[str, Any]], members: i
         "schema": SCHEMA,
         "members": members,
         "n_test": n_test,
+        "hotspot": asdict(hotspot),
         "units": units[0] if units else {},
         "models": {name: {key: value for key, value in entry.items() if key != "units"} for name, entry in models.items()},
         "provenance": dict(provenance),
@@ -92,9 +99,12 @@ def load_scores(path: Path) -> dict[str, Any]:
 
 
 def _validate(document: Any, path: Path) -> None:
-    _require(document, ("schema", "members", "n_test", "units", "models", "provenance"), f"{path}")
+    _require(document, ("schema",), f"{path}")
     if document["schema"] != SCHEMA:
-        raise ValueError(f"{path}: expected schema {SCHEMA}, got {document['schema']!r}")
+        raise ValueError(f"{path}: expected schema {SCHEMA}, got {document['schema']!r}; probtokens evaluate writes the file anew")
+    _require(document, ("members", "n_test", "hotspot", "units", "models", "provenance"), f"{path}")
+    _require(document["hotspot"], ("field", "threshold"), f"{path}: hotspot")
+    hotspot = _hotspot(document["hotspot"], path)
     _require(document["models"], (), f"{path}: models")
     if not document["models"]:
         raise ValueError(f"{path}: expected at least one model, got none")
@@ -104,12 +114,19 @@ def _validate(document: Any, path: Path) -> None:
         sections = {where: entry} | ({f"{where}.uncalibrated": entry["uncalibrated"]} if "uncalibrated" in entry else {})
         for place, section in sections.items():
             _require(section, ("fields", "hotspot"), place)
-            _require(section["fields"], (), f"{place}.fields")
+            _require(section["fields"], (hotspot.field,), f"{place}.fields")
             for field, values in section["fields"].items():
                 _require(values, _FIELD_KEYS, f"{place}.fields.{field}")
-            _require(section["hotspot"], _CURVES, f"{place}.hotspot")
+            _require(section["hotspot"], hotspot.curves, f"{place}.hotspot")
             for curve, values in section["hotspot"].items():
                 _require(values, _CURVE_KEYS, f"{place}.hotspot.{curve}")
+
+
+def _hotspot(node: Mapping[str, Any], path: Path) -> HotSpot:
+    field, threshold = node["field"], node["threshold"]
+    if not (isinstance(field, str) and isinstance(threshold, int | float)):
+        raise ValueError(f"{path}: hotspot: expected the name of a field and a number, got {field!r} and {threshold!r}")
+    return HotSpot(field, threshold)
 
 
 def _require(node: Any, keys: tuple[str, ...], where: str) -> None:

@@ -10,9 +10,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from probtokens.evaluate import scores
-from probtokens.evaluate.hotspots import UNITS, assemble_curves, curve_fields, slab_curves
+from probtokens.evaluate.hotspots import assemble_curves, curve_fields, curve_units, slab_curves
 from probtokens.evaluate.multivariate import Pairs, energy_score, lattice_pairs, pool, variogram_score
-from probtokens.fields import Grid
+from probtokens.fields import Grid, HotSpot
 from probtokens.predict.recalibrate import Recalibration
 from probtokens.predict.store import Slab, map_slabs, rollout_fields, rollout_grid
 
@@ -25,7 +25,7 @@ Table = dict[str, Array]
 def score_rollout(
     rollout: xr.Dataset,
     *,
-    threshold: float,
+    hotspot: HotSpot,
     coverage_levels: Sequence[float],
     recalibration: Recalibration | None = None,
     block: int = 8,
@@ -38,8 +38,8 @@ def score_rollout(
     ----------
     rollout
         As opened by :func:`probtokens.predict.open_rollout`.
-    threshold
-        Hot-spot temperature [K], also of the Brier score.
+    hotspot
+        Field and threshold of hot spots, also of the Brier score.
     coverage_levels
         Probabilities of central intervals, e.g. (0.5, 0.8, 0.9).
     recalibration
@@ -59,28 +59,29 @@ def score_rollout(
     Raises
     ------
     ValueError
-        If there is no temperature field, a level is not in (0, 1), or a score is not finite (corrupt store).
+        If the rollout lacks the field of hot spots, a level is not in (0, 1), or a score is not finite (corrupt store).
     """
     for level in coverage_levels:
         scores.check_level(level)
     recalibrations = [None] if recalibration is None else [recalibration, None]
-    hot_fields = curve_fields(rollout)
-    work = _slab_work(rollout_grid(rollout), recalibrations, threshold, coverage_levels, block)
+    hot_fields = curve_fields(rollout, hotspot)
+    work = _slab_work(rollout_grid(rollout), recalibrations, hotspot, coverage_levels, block)
     results = map_slabs(work, rollout)
+    curve_unit = curve_units(rollout, hotspot)
     sections: list[dict[str, dict[str, Any]]] = []
     for version in range(len(recalibrations)):
         columns = {name: [rows[version].curves for rows in results[name]] for name in hot_fields}
-        curves = assemble_curves(columns, rollout, threshold)
+        curves = assemble_curves(columns, rollout, hotspot)
         tables = {name: _table([rows[version].scores for rows in results[name]], rollout) for name in results}
         sections.append(
             {
                 "fields": {name: _summarise(table, coverage_levels, rollout) for name, table in tables.items()},
-                "hotspot": {name: _score_curve(name, curves, coverage_levels, rollout) for name in UNITS if name in curves},
+                "hotspot": {name: _score_curve(name, curves, coverage_levels, rollout) for name in curve_unit},
             }
         )
     units = {
         "fields": {spec.name: spec.unit for spec in rollout_fields(rollout)},
-        "hotspot": {name: UNITS[name] for name in sections[0]["hotspot"]},
+        "hotspot": curve_unit,
         "time": "ns",
     }
     uncalibrated = {"uncalibrated": sections[1]} if recalibration is not None else {}
@@ -95,7 +96,7 @@ class _SlabResult(NamedTuple):
 
 
 def _slab_work(
-    grid: Grid, recalibrations: Sequence[Recalibration | None], threshold: float, levels: Sequence[float], block: int
+    grid: Grid, recalibrations: Sequence[Recalibration | None], hotspot: HotSpot, levels: Sequence[float], block: int
 ) -> Callable[[Slab], list[_SlabResult]]:
     """Function that scores a slab, once for each recalibration; members are sorted only once."""
     block = min(block, grid.ny, grid.nx)
@@ -108,10 +109,10 @@ def _slab_work(
             here = slab if version is None else version.apply_to(slab)
             ordered = raw if version is None else version.apply(raw, slab.field, slab.lead)
             row = marginal_scores(ordered, slab.truth, levels) | _spatial_scores(here.prediction, slab.truth, block, pairs)
-            if slab.field.name == "temperature":
-                row["brier"] = _mean(scores.brier(ordered, slab.truth, threshold))
+            if slab.field.name == hotspot.field:
+                row["brier"] = _mean(scores.brier(ordered, slab.truth, hotspot.threshold))
             _check_finite(row, slab)
-            results.append(_SlabResult(row, slab_curves(here, threshold, grid.cell_area)))
+            results.append(_SlabResult(row, slab_curves(here, hotspot, grid.cell_area)))
         return results
 
     return work

@@ -39,7 +39,8 @@ def _card(name: str, model: TokenForecaster, training: Mapping[str, str]) -> str
     lines = [
         f"# {kind}: `{name}`",
         "",
-        "Forecasts fields of a shocked porous crystal from their first frame, as draws that differ where the forecast is uncertain.",
+        f"Forecasts {', '.join(spec.label for spec in model.fields)} from the first frame, as draws that differ where the forecast is "
+        "uncertain.",
         "",
         "```python",
         "from pathlib import Path",

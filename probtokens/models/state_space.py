@@ -4,7 +4,7 @@ Generative story of one trajectory with context c, tokens z and normalised frame
 
     w ~ prior()                                      coupling weights (meso scale only)
     u ~ Normal(0, I)                                 trajectory effects, constant in time, on a coarse lattice
-    z_0 ~ Normal(0, I)
+    z_0 ~ Normal(0, 10² I)
     z_t ~ Normal(z_t−1 + f(z_t−1, u, c, w), σ)       dynamics
     x_t ~ Normal(d(z_t), σ_x(z_t))                   decoder
 
@@ -31,6 +31,10 @@ from torch.distributions import Normal
 from probtokens.nn.smoothing import BackwardMessages
 
 Weights = dict[str, Tensor]
+
+#: Standard deviation of a trajectory's first tokens before its frame is seen. Tokens have unit variance over all patches, but those
+#: of a pore's edge lie many units from the rest: a narrower prior would draw them towards shocked bulk.
+INITIAL_SCALE = 10.0
 
 #: Scale, in normalised units, at which the decoder's mean learns; see :func:`evenly_attended`.
 REFERENCE_SCALE = 0.1
@@ -99,9 +103,9 @@ def product(first: Normal, second: Normal) -> Normal:
     return Normal(mean, precision.rsqrt(), validate_args=False)
 
 
-def standard_normal_like(other: Normal) -> Normal:
-    """Standard normal with the shape of ``other``."""
-    return Normal(torch.zeros_like(other.mean), torch.ones_like(other.mean), validate_args=False)
+def initial_prior(like: Normal, scale: float = INITIAL_SCALE) -> Normal:
+    """Prior of the first tokens, in the shape of ``like``."""
+    return Normal(torch.zeros_like(like.mean), torch.full_like(like.mean, scale), validate_args=False)
 
 
 class GuideNotes:
@@ -146,8 +150,10 @@ class TokenModel(PyroModule):
         effect_shape: Callable[[int, int], tuple[int, int, int]],
         notes: GuideNotes,
         prior: Callable[[], Weights] | None = None,
+        initial_scale: float = INITIAL_SCALE,
     ) -> None:
         super().__init__()
+        self.initial_scale = initial_scale
         self.autoencoder = autoencoder
         self.dynamics = dynamics
         self.effect_shape = effect_shape
@@ -190,7 +196,7 @@ class TokenModel(PyroModule):
                     return pyro.sample("x", dist.Normal(pixels.mean, pixels.stddev).to_event(4), obs=observed)
 
     def _chain(self, u: Tensor, context: Tensor, weights: Weights, start: Normal, horizon: int) -> list[Tensor]:
-        z = pyro.sample("z_0", _over_lattice(standard_normal_like(start)))
+        z = pyro.sample("z_0", _over_lattice(initial_prior(start, self.initial_scale)))
         belief = self.notes.belief(z) or Belief.of(z, start)
         chain = [z]
         for step in range(1, horizon + 1):
@@ -213,8 +219,10 @@ class TokenGuide(PyroModule):
         smoother: BackwardMessages,
         notes: GuideNotes,
         posterior: Callable[[], Weights] | None = None,
+        initial_scale: float = INITIAL_SCALE,
     ) -> None:
         super().__init__()
+        self.initial_scale = initial_scale
         self.autoencoder = autoencoder
         self.dynamics = dynamics
         self.trajectory_encoder = trajectory_encoder
@@ -248,7 +256,7 @@ class TokenGuide(PyroModule):
         return self.smoother(factors, predicted)
 
     def _chain(self, u: Tensor, context: Tensor, weights: Weights, factors: list[Normal]) -> None:
-        source = self.step_posterior(standard_normal_like(factors[0]), factors[0])
+        source = self.step_posterior(initial_prior(factors[0], self.initial_scale), factors[0])
         for step in range(len(factors)):
             z = pyro.sample(f"z_{step}", _over_lattice(source))
             belief = Belief.of(z, source)
@@ -263,7 +271,7 @@ class TokenGuide(PyroModule):
 def initial_posterior(autoencoder: Autoencoder, frame: Tensor) -> Normal:
     """Posterior of z_0 (..., channel, y, x) given the first normalised frame (..., field, y, x)."""
     factor = autoencoder.encode(frame)
-    return product(standard_normal_like(factor), factor)
+    return product(initial_prior(factor), factor)
 
 
 def evenly_attended(pixels: Normal) -> Normal:

@@ -22,7 +22,7 @@ LEADS = (1, 5, 10)
 
 
 def ablate_micro(
-    folder: RunFolder, *, field: str = "temperature", members: int | None = None, simulations: int | None = None, progress: Progress
+    folder: RunFolder, *, field: str | None = None, members: int | None = None, simulations: int | None = None, progress: Progress
 ) -> dict[str, Any]:
     """Score the micro tokens of a run after each stage, and at the end with some sources of variance only.
 
@@ -33,7 +33,7 @@ def ablate_micro(
     folder
         A run whose micro tokens are trained.
     field
-        Name of the field to score.
+        Name of the field to score; that of the hot spots by default.
     members
         Draws, at least 2; those of the recipe's rollouts by default.
     simulations
@@ -57,6 +57,7 @@ def ablate_micro(
     from probtokens.models.micro import MicroTokens
 
     config = load_config(folder.config)
+    field = config.evaluate.hotspot_field if field is None else field
     members = config.rollout.members if members is None else members
     if members < 2:
         raise ValueError(f"members: expected >= 2, got {members}")

@@ -48,8 +48,8 @@ def describe_coverage(path: Path, screen: rich.console.Console | None = None) ->
     Raises
     ------
     ValueError
-        If it is no run folder, data are missing or do not fit; for data that the run makes itself the message names
-        the command.
+        If it is no run folder, its hot spots are not of temperature, data are missing or do not fit; for data that the run
+        makes itself the message names the command.
     """
     from probtokens.evaluate.coverage import measure_coverage
     from probtokens.report.coverage import coverage_figure
@@ -60,6 +60,8 @@ def describe_coverage(path: Path, screen: rich.console.Console | None = None) ->
     if not folder.config.is_file():
         raise ValueError(f"{path}: expected a run folder (with config.yaml) for its coverage, found none")
     config = load_config(folder.config)
+    if config.evaluate.hotspot_field != "temperature":
+        raise ValueError(f"{path}: expected hot spots of temperature for its coverage, got some of {config.evaluate.hotspot_field!r}")
     _require_data(config, folder)
     sets = {(scale, split): _open(config, folder, scale, split) for scale in SCALES for split in _SPLITS}
     with Console().stage("coverage") as progress:

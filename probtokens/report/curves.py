@@ -1,4 +1,4 @@
-"""Hot-spot area and temperature against time for every test simulation."""
+"""Area of hot spots and the mean over it against time for every test simulation."""
 
 from __future__ import annotations
 
@@ -10,49 +10,55 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from probtokens.report.style import TRUTH_COLOR, model_color, model_label, new_figure
+from probtokens.report.style import TRUTH_COLOR, model_color, model_label, new_figure, with_unit
+from probtokens.report.wording import Wording
 
-#: Curves shown, with their axis labels.
-QUANTITIES = {"area": "hot-spot area [µm²]", "temperature": "hot-spot temperature [K]"}
 _MIN_WIDTH, _MAX_WIDTH = 6.8, 12.6
 _MAX_COLUMNS = 6
 _PANEL_HEIGHT = 1.75
 
 
-def curves_figure(models: Mapping[str, Any], primary: str, rival: str | None, titles: Sequence[str]) -> Figure:
+def curves_figure(document: Mapping[str, Any], primary: str, rival: str | None, titles: Sequence[str]) -> Figure:
     """Small multiples: one column a simulation, one row a quantity, wrapped after six simulations.
 
     Parameters
     ----------
-    models
-        Entries of ``scores.json`` by model.
+    document
+        Content of ``scores.json``.
     primary, rival
         Model shown with bands, and the one shown as a line.
     titles
         Column titles, one for each simulation.
     """
+    quantities, models = curve_labels(document), document["models"]
     n_columns = min(len(titles), _MAX_COLUMNS)
     n_blocks = -(-len(titles) // n_columns)
-    height = 0.95 + n_blocks * (len(QUANTITIES) * _PANEL_HEIGHT) + (n_blocks - 1) * 0.6
+    height = 0.95 + n_blocks * (len(quantities) * _PANEL_HEIGHT) + (n_blocks - 1) * 0.6
     width = min(_MAX_WIDTH, max(_MIN_WIDTH, 1.0 + 3.9 * n_columns))
     figure = new_figure(width, height)
     edges = {"left": 0.75 / width, "right": 1 - 0.2 / width, "top": 1 - 0.52 / height, "bottom": 0.45 / height}
-    blocks = figure.add_gridspec(n_blocks, 1, **edges, hspace=0.75 / (len(QUANTITIES) * _PANEL_HEIGHT))
-    panels: dict[str, list[Axes]] = {name: [] for name in QUANTITIES}
+    blocks = figure.add_gridspec(n_blocks, 1, **edges, hspace=0.75 / (len(quantities) * _PANEL_HEIGHT))
+    panels: dict[str, list[Axes]] = {name: [] for name in quantities}
     for number, title in enumerate(titles):
         block, column = divmod(number, n_columns)
-        cells = blocks[block].subgridspec(len(QUANTITIES), n_columns, hspace=0.14, wspace=0.12)
-        for q, (name, label) in enumerate(QUANTITIES.items()):
+        cells = blocks[block].subgridspec(len(quantities), n_columns, hspace=0.14, wspace=0.12)
+        for q, (name, label) in enumerate(quantities.items()):
             axes = figure.add_subplot(cells[q, column])
             draw_curve(axes, models, name, number, primary, rival)
             axes.set_title(title if q == 0 else "")
-            _label(axes, label if column == 0 else None, bottom=q == len(QUANTITIES) - 1)
+            _label(axes, label if column == 0 else None, bottom=q == len(quantities) - 1)
             panels[name].append(axes)
-    for row in panels.values():
-        _share_limits(row)
+    for name, row in panels.items():
+        _share_limits(row, 0.0 if name == "area" else -np.inf)
     handles, labels = panels["area"][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper left", ncols=len(labels), bbox_to_anchor=(0.5 / width, 1.0))
     return figure
+
+
+def curve_labels(document: Mapping[str, Any]) -> dict[str, str]:
+    """Curves that are shown, with their axis labels."""
+    wording = Wording.of(document)
+    return {name: with_unit(label, wording.units[name]) for name, label in wording.curves.items()}
 
 
 def draw_curve(axes: Axes, models: Mapping[str, Any], name: str, simulation: int, primary: str, rival: str | None) -> None:
@@ -89,7 +95,7 @@ def _label(axes: Axes, label: str | None, *, bottom: bool) -> None:
         axes.set_xlabel("time [ns]")
 
 
-def _share_limits(panels: Sequence[Axes]) -> None:
+def _share_limits(panels: Sequence[Axes], least: float) -> None:
     low, high = np.array([axes.get_ylim() for axes in panels]).T
     for axes in panels:
-        axes.set_ylim(max(float(low.min()), 0.0), float(high.max()))
+        axes.set_ylim(max(float(low.min()), least), float(high.max()))

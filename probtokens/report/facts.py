@@ -12,7 +12,9 @@ from probtokens import __version__
 from probtokens.predict import rollout_grid
 from probtokens.report.run import Run
 from probtokens.report.style import model_label
+from probtokens.report.wording import listing, quantity, sentence
 
+_SHOCK = "shock_pressure"
 _ABSOLUTE_PATH = re.compile(r"(?<![\w:/.<])(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\'\",:<>]+[/\\])*([^\s/\\'\",:<>]+)")
 
 
@@ -22,11 +24,11 @@ def without_paths(text: str) -> str:
 
 
 def headline_facts(run: Run) -> list[tuple[str, str]]:
-    """Data set sizes, shock pressures, ensemble, seed, version and hardware."""
+    """Data set sizes, ranges of the context, ensemble, seed, version and hardware."""
     facts = [
         ("Test simulations", _test_data(run)),
         ("Trained on", _training_data(run)),
-        ("Shock pressure", _shock_pressure(run)),
+        *((sentence(_label(name)), _context_range(run, name)) for name in run.config.data.context),
         ("Ensemble", _ensemble(run)),
         ("Seed", str(run.config.seed)),
         ("Version", f"probtokens {_version(run)}"),
@@ -36,12 +38,22 @@ def headline_facts(run: Run) -> list[tuple[str, str]]:
 
 
 def simulation_titles(run: Run) -> list[str]:
-    """Name of each test simulation with its shock pressure [GPa] where that is known."""
+    """Name of each test simulation with its context, e.g. shock pressure [GPa]."""
     data = run.rollouts[run.primary]
-    names = [str(name) for name in data["simulation"].values]
-    if "shock_pressure" not in data.coords:
-        return names
-    return [f"{name} · {pressure:.1f} GPa" for name, pressure in zip(names, data["shock_pressure"].values, strict=True)]
+    known = [[_value(name, value) for value in data[name].values] for name in run.config.data.context]
+    return [" · ".join(parts) for parts in zip(map(str, data["simulation"].values), *known, strict=True)]
+
+
+def given(run: Run) -> str:
+    """What a forecast is made from, in words."""
+    made = getattr(run.config.data, run.config.rollout.scale) is None
+    subject = "a shocked porous HMX crystal" if made else "a simulation"
+    return listing([f"the first frame of {subject}", *(f"its {_label(name)}" for name in run.config.data.context)])
+
+
+def forecast(run: Run) -> str:
+    """What is forecast, in words."""
+    return listing([spec.label for spec in run.fields])
 
 
 def timings(run: Run) -> list[tuple[str, str]]:
@@ -82,16 +94,29 @@ def _training_data(run: Run) -> str:
     return " and ".join(parts + ([f"{n_meso} meso simulations"] if n_meso else []))
 
 
-def _shock_pressure(run: Run) -> str:
-    data, parts = run.rollouts[run.primary], []
-    scale = run.config.rollout.scale
-    if getattr(run.config.data, scale) is None:
-        trained = run.config.simulate.campaigns[scale].shock_pressure
-        parts.append(f"{trained.low:g} to {trained.high:g} GPa in the campaign")
-    if "shock_pressure" in data.coords:
-        tested = np.asarray(data["shock_pressure"].values)
-        parts.append(f"{tested.min():.1f} to {tested.max():.1f} GPa in the tests")
-    return ", ".join(parts)
+def _context_range(run: Run, name: str) -> str:
+    scale, tested = run.config.rollout.scale, np.asarray(run.rollouts[run.primary][name].values)
+    form, unit = _form(name)
+    text = quantity(f"{tested.min():{form}} to {tested.max():{form}}", unit) + " in the tests"
+    if name != _SHOCK or getattr(run.config.data, scale) is not None:
+        return text
+    planned = run.config.simulate.campaigns[scale].shock_pressure
+    return f"{planned.low:g} to {planned.high:g} GPa in the campaign, {text}"
+
+
+def _value(name: str, value: float) -> str:
+    form, unit = _form(name)
+    number = quantity(f"{value:{form}}", unit)
+    return number if name == _SHOCK else f"{_label(name)} {number}"
+
+
+def _form(name: str) -> tuple[str, str]:
+    """Format and unit of a context scalar; a rollout knows the unit of none but the simulator's own."""
+    return (".1f", "GPa") if name == _SHOCK else (".3g", "1")
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _ensemble(run: Run) -> str:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from probtokens.report.panels import Layout, Row, Scale, draw_grid, time_titles
 from probtokens.report.reduce import Strip
 from probtokens.report.style import PROBABILITY_MAP, SPREAD_MAP, field_map, field_norm, new_figure, probability_norm, spread_norm, with_unit
+from probtokens.report.wording import quantity
 
 
 def strip_rows(strip: Strip, rival_label: str = "PARC") -> dict[str, Row]:
@@ -27,7 +28,7 @@ def strip_rows(strip: Strip, rival_label: str = "PARC") -> dict[str, Row]:
     rows |= _deviation_rows(strip, rival_label)
     if strip.probability is not None:
         scale = Scale(PROBABILITY_MAP, probability_norm(), "probability")
-        title = f"P(T > {strip.threshold:.0f} {spec.unit})"
+        title = f"P({spec.label}\n> {quantity(f'{strip.threshold:g}', spec.unit)})"
         rows["probability"] = Row(title, strip.probability, scale, contour=strip.truth, level=strip.threshold)
     return rows
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from probtokens.data.atomic import replacing
-from probtokens.report.curves import QUANTITIES, draw_curve
+from probtokens.report.curves import curve_labels, draw_curve
 from probtokens.report.filmstrip import main_rows
 from probtokens.report.panels import Layout, draw_grid, time_titles
 from probtokens.report.reduce import Strip, reduce_strip, strip_frames
@@ -27,12 +27,12 @@ def hero_figure(run_dir: Path, path: Path) -> Path:
     Raises
     ------
     ValueError
-        If the run has no scores, no rollout or no temperature.
+        If the run has no scores, no rollout or not the field of its hot spots.
     """
     run = open_run(run_dir)
     frames = strip_frames(run.rollouts[run.primary].sizes["time"], 4)
     with figure_style():
-        picture = png_bytes(_draw(run, reduce_strip(run, run.field("temperature"), frames)), _DPI)
+        picture = png_bytes(_draw(run, reduce_strip(run, run.field(run.hotspot.field), frames)), _DPI)
     with replacing(path) as temporary:
         temporary.write_bytes(picture)
     return path
@@ -51,9 +51,10 @@ def _draw_curves(figure: Figure, run: Run) -> None:
     left = (width - _LAYOUT.right + _CURVES_LEFT) / width
     gap = 0.3
     usable = height - _LAYOUT.top - _LAYOUT.bottom - 0.42
-    tall = (usable - gap) / len(QUANTITIES)
-    for q, (name, label) in enumerate(QUANTITIES.items()):
-        bottom = _LAYOUT.bottom + (len(QUANTITIES) - 1 - q) * (tall + gap)
+    labels = curve_labels(run.scores)
+    tall = (usable - gap) / len(labels)
+    for q, (name, label) in enumerate(labels.items()):
+        bottom = _LAYOUT.bottom + (len(labels) - 1 - q) * (tall + gap)
         axes = figure.add_axes((left, bottom / height, _CURVES_WIDTH / width, tall / height))
         draw_curve(axes, run.scores["models"], name, run.simulation, run.primary, run.rival)
         axes.set_ylabel(label)
@@ -61,7 +62,7 @@ def _draw_curves(figure: Figure, run: Run) -> None:
         axes.grid(alpha=0.25, linewidth=0.5)
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-        axes.tick_params(labelbottom=q == len(QUANTITIES) - 1)
+        axes.tick_params(labelbottom=q == len(labels) - 1)
         if q == 0:
             axes.legend(loc="lower left", bbox_to_anchor=(-0.03, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.6, columnspacing=1.2)
     axes.set_xlabel("time [ns]")

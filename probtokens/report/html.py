@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from probtokens.config import dump_config
 from probtokens.data.atomic import replacing
+from probtokens.fields import VELOCITY
 from probtokens.report import facts
 from probtokens.report.animation import animation_frames
 from probtokens.report.curves import curves_figure
@@ -23,12 +24,12 @@ from probtokens.report.run import Run, open_run
 from probtokens.report.style import figure_style, model_color, model_label, png_bytes
 from probtokens.report.tables import score_tables
 from probtokens.report.tokens import Section, token_sections
+from probtokens.report.wording import Wording, sentence
 
 _DPI = 110
 _STRIP_TIMES = 6
 _MOST_FRAMES = 40
 _MOST_CURVES = 36
-_MORE_STRIPS = ("pressure", "solid_fraction")
 
 
 def write_report(run_dir: Path) -> Path:
@@ -53,9 +54,15 @@ def write_report(run_dir: Path) -> Path:
 def _content(run: Run) -> dict[str, Any]:
     """Everything that the template shows."""
     titles = facts.simulation_titles(run)
-    models = run.scores["models"]
+    models, wording = run.scores["models"], Wording.of(run.scores)
     return {
         "name": run.config.name,
+        "headline": wording.headline,
+        "hot_spots": sentence(wording.hot_spots),
+        "field": wording.spec.label,
+        "limit": wording.limit,
+        "given": facts.given(run),
+        "forecast": facts.forecast(run),
         "facts": facts.headline_facts(run),
         "primary": model_label(run.primary),
         "rival": None if run.rival is None else model_label(run.rival),
@@ -63,12 +70,11 @@ def _content(run: Run) -> dict[str, Any]:
         "tables": score_tables(run.scores, run.fields),
         "raw_tables": score_tables(run.scores, run.fields, uncalibrated=True) if run.recalibrations else [],
         "reading": plain_reading(run.scores, run.primary),
-        "threshold": run.config.evaluate.hotspot_threshold,
         "simulation": titles[run.simulation],
-        "strip": _strip(run, "temperature"),
-        "more_strips": [(spec.label, _strip(run, spec.name)) for spec in run.fields if spec.name in _MORE_STRIPS],
+        "strip": _strip(run, run.hotspot.field),
+        "more_strips": [(spec.label, _strip(run, spec.name)) for spec in run.fields if spec.name not in (run.hotspot.field, *VELOCITY)],
         "frames": _animation(run) if run.config.report.animation else [],
-        "curves": _picture(curves_figure(models, run.primary, run.rival, titles[:_MOST_CURVES])),
+        "curves": _picture(curves_figure(run.scores, run.primary, run.rival, titles[:_MOST_CURVES])),
         "n_curves": (min(len(titles), _MOST_CURVES), len(titles)),
         "calibration": _calibration(run),
         "leads": _picture(lead_figure(models, run.fields)),
@@ -90,7 +96,7 @@ def _strip(run: Run, field: str) -> str:
 def _animation(run: Run) -> list[str]:
     """Base64 pictures, evenly thinned to at most 40."""
     frames = [0, *strip_frames(run.rollouts[run.primary].sizes["time"], _MOST_FRAMES - 1)]
-    return list(animation_frames(reduce_strip(run, run.field("temperature"), frames)))
+    return list(animation_frames(reduce_strip(run, run.field(run.hotspot.field), frames)))
 
 
 def _calibration(run: Run) -> str | None:
@@ -101,7 +107,7 @@ def _calibration(run: Run) -> str | None:
 def _lead_calibration(run: Run) -> str | None:
     if run.rollouts[run.primary].sizes["draw"] < 2:
         return None
-    return _picture(lead_calibration_figure(run.scores["models"][run.primary], run.fields))
+    return _picture(lead_calibration_figure(run.scores["models"][run.primary], run.fields, Wording.of(run.scores)))
 
 
 def _tokens(run: Run) -> list[tuple[Section, str]]:
@@ -109,8 +115,7 @@ def _tokens(run: Run) -> list[tuple[Section, str]]:
     if not run.config.report.tokens:
         return []
     frames = strip_frames(run.rollouts[run.primary].sizes["time"], _STRIP_TIMES)
-    threshold = run.config.evaluate.hotspot_threshold
-    return [(section, _picture(section.figure)) for section in token_sections(run, run.field("temperature"), threshold, frames)]
+    return [(section, _picture(section.figure)) for section in token_sections(run, Wording.of(run.scores), frames)]
 
 
 def _picture(figure: Figure) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from probtokens.fields import FieldSpec
 from probtokens.report.style import new_figure
+from probtokens.report.wording import Wording
 
 #: Half width of the band around a nominal coverage, and the range of spread/skill, that a calibrated ensemble should keep to.
 COVERAGE_TOLERANCE = 0.03
@@ -25,10 +26,10 @@ _MIN_WIDTH, _PANEL_WIDTH, _PANEL_HEIGHT = 7.6, 1.5, 1.7
 _LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 0.75, 0.15, 0.6, 0.5, 0.12
 
 
-def lead_calibration_figure(entry: Mapping[str, Any], specs: Sequence[FieldSpec]) -> Figure:
+def lead_calibration_figure(entry: Mapping[str, Any], specs: Sequence[FieldSpec], wording: Wording) -> Figure:
     """Top: share of truths inside the central intervals. Bottom: spread/skill. Both by time [ns].
 
-    One column for each field, then hot-spot area and temperature; dashed before recalibration, where there was one.
+    One column for each field, then the hot-spot curves; dashed before recalibration, where there was one.
 
     Parameters
     ----------
@@ -36,10 +37,12 @@ def lead_calibration_figure(entry: Mapping[str, Any], specs: Sequence[FieldSpec]
         Entry of an ensemble in ``scores.json``.
     specs
         The fields.
+    wording
+        Names of the hot-spot curves.
     """
     raw = entry.get("uncalibrated")
     columns = [(spec.label, "fields", spec.name) for spec in specs]
-    columns += [(f"hot-spot {name}", "hotspot", name) for name in ("area", "temperature")]
+    columns += [(label, "hotspot", name) for name, label in wording.curves.items()]
     width = max(_MIN_WIDTH, _LEFT + len(columns) * (_PANEL_WIDTH + _GAP) - _GAP + _RIGHT)
     height = _TOP + 2 * _PANEL_HEIGHT + _GAP + _BOTTOM
     figure = new_figure(width, height)

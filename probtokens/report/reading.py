@@ -9,8 +9,8 @@ from typing import Any
 from probtokens.evaluate import compare_models
 from probtokens.report.style import model_label
 from probtokens.report.tables import format_score
+from probtokens.report.wording import Wording, quantity, sentence
 
-_FIELD = "temperature"
 _BASELINES = ("parc", "persistence")
 _COVERAGE_TOLERANCE = 0.03
 
@@ -25,59 +25,61 @@ def plain_reading(document: Mapping[str, Any], primary: str) -> list[str]:
     primary
         Model that the report is about.
     """
-    models = document["models"]
+    models, wording = document["models"], Wording.of(document)
     others = [name for name in ("parc", "tokens_zero_coupling", "persistence") if name in models and name != primary]
-    sentences = [_ranking(models, document["units"]["fields"][_FIELD])]
-    sentences += [_comparison(document, primary, other) for other in others]
-    sentences += [_calibration(models[primary], primary)]
-    sentences += [_hotspot(document, primary, name) for name in ("area", "temperature")]
+    sentences = [_ranking(models, wording)]
+    sentences += [_comparison(document, primary, other, wording) for other in others]
+    sentences += [_calibration(models[primary], primary, wording)]
+    sentences += [_hotspot(models, primary, name, wording) for name in wording.hotspot.curves]
     if document["n_test"] < 6:
         sentences.append(f"With {document['n_test']} test simulations no difference can be significant at the 5 % level, however large.")
-    return [sentence for sentence in sentences if sentence]
+    return [text for text in sentences if text]
 
 
-def _ranking(models: Mapping[str, Any], unit: str) -> str:
-    values = {name: entry["fields"][_FIELD]["crps"] for name, entry in models.items()}
+def _ranking(models: Mapping[str, Any], wording: Wording) -> str:
+    spec = wording.spec
+    values = {name: entry["fields"][spec.name]["crps"] for name, entry in models.items()}
     ranked = sorted((name for name, value in values.items() if _is_number(value)), key=lambda name: values[name])
     if not ranked:
         return ""
     best = ranked[0]
-    crps, rmse = format_score(values[best]), format_score(models[best]["fields"][_FIELD]["rmse"])
-    text = f"Over all test simulations and lead times the best {_FIELD} forecast is that of {model_label(best)}: "
-    text += f"fair CRPS {crps} {unit}, RMSE of the mean {rmse} {unit}."
+    crps, rmse = (quantity(format_score(value), spec.unit) for value in (values[best], models[best]["fields"][spec.name]["rmse"]))
+    text = f"Over all test simulations and lead times the best {spec.label} forecast is that of {model_label(best)}: "
+    text += f"fair CRPS {crps}, RMSE of the mean {rmse}."
     if len(ranked) > 1:
-        text += f" Next is {model_label(ranked[1])} with a CRPS of {format_score(values[ranked[1]])} {unit}."
+        text += f" Next is {model_label(ranked[1])} with a CRPS of {quantity(format_score(values[ranked[1]]), spec.unit)}."
     return text + (" A baseline wins here." if best in _BASELINES and len(ranked) > 1 else "")
 
 
-def _comparison(document: Mapping[str, Any], primary: str, other: str) -> str:
+def _comparison(document: Mapping[str, Any], primary: str, other: str, wording: Wording) -> str:
     """CRPS of the primary model against another, paired by simulation."""
     if document["n_test"] < 2:
         return ""
-    result = compare_models(document, primary, other, "fields", _FIELD)
+    result = compare_models(document, primary, other, "fields", wording.spec.name)
     if not _is_number(result.skill):
         return ""
     direction = "lower" if result.skill >= 0 else "higher"
     low, high = sorted((100 * result.skill_low, 100 * result.skill_high))
     verdict = "" if result.p_value < 0.05 else " This difference may be chance."
     return (
-        f"Against {model_label(other)} the {_FIELD} CRPS of {model_label(primary)} is {abs(100 * result.skill):.0f} % {direction} "
+        f"Against {model_label(other)} the {wording.spec.label} CRPS of {model_label(primary)} is "
+        f"{abs(100 * result.skill):.0f} % {direction} "
         f"(skill {100 * result.skill:.0f} %, 95 % bootstrap interval {low:.0f} to {high:.0f} %, sign-flip p = {result.p_value:.2g}, "
         f"{result.n} simulations).{verdict}"
     )
 
 
-def _calibration(entry: Mapping[str, Any], primary: str) -> str:
-    scores = entry["fields"][_FIELD]
+def _calibration(entry: Mapping[str, Any], primary: str, wording: Wording) -> str:
+    scores = entry["fields"][wording.spec.name]
     ratio, coverage = scores["spread_skill"], scores.get("coverage_90")
     if not _is_number(ratio):
         return f"{model_label(primary)} is deterministic: it states no uncertainty, and its CRPS is its mean absolute error."
     state = "about right" if 0.9 <= ratio <= 1.1 else "too narrow (overconfident)" if ratio < 0.9 else "too wide (underconfident)"
-    text = f"The {_FIELD} spread of {model_label(primary)} is {state}: spread/skill {ratio:.2f}, where 1 is right"
+    text = f"The {wording.spec.label} spread of {model_label(primary)} is {state}: spread/skill {ratio:.2f}, where 1 is right"
     if _is_number(coverage):
         text += f"; its 90 % interval holds the truth in {100 * coverage:.0f} % of the cells{_coverage_verdict(coverage)}"
     raw = entry.get("uncalibrated")
-    before = None if raw is None else raw["fields"][_FIELD]["spread_skill"]
+    before = None if raw is None else raw["fields"][wording.spec.name]["spread_skill"]
     return text + (f". Before recalibration the ratio was {before:.2f}." if _is_number(before) else ".")
 
 
@@ -87,15 +89,16 @@ def _coverage_verdict(coverage: float) -> str:
     return ", too few" if coverage < 0.9 else ", more than it should"
 
 
-def _hotspot(document: Mapping[str, Any], primary: str, name: str) -> str:
-    models, unit = document["models"], document["units"]["hotspot"][name]
-    scores = models[primary]["hotspot"][name]
+def _hotspot(models: Mapping[str, Any], primary: str, name: str, wording: Wording) -> str:
+    scores, unit = models[primary]["hotspot"][name], wording.units[name]
     values = {other: entry["hotspot"][name]["rmse"] for other, entry in models.items() if _is_number(entry["hotspot"][name]["rmse"])}
     if primary not in values:
         return ""
     best = min(values, key=lambda other: values[other])
-    place = "the lowest" if best == primary else f"against {format_score(values[best])} {unit} of {model_label(best)}, the lowest"
-    text = f"Hot-spot {name}: the RMSE of {model_label(primary)} is {format_score(values[primary])} {unit}, {place}"
+    place = "the lowest" if best == primary else f"against {quantity(format_score(values[best]), unit)} of {model_label(best)}, the lowest"
+    text = (
+        f"{sentence(wording.curves[name])}: the RMSE of {model_label(primary)} is {quantity(format_score(values[primary]), unit)}, {place}"
+    )
     coverage = scores.get("coverage_90")
     return text + (f"; the 90 % band holds the truth {100 * coverage:.0f} % of the time." if _is_number(coverage) else ".")
 

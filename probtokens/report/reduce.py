@@ -69,7 +69,7 @@ def reduce_strip(run: Run, spec: FieldSpec, frames: Sequence[int], n_draws: int 
     The single draws are left as the model made them: scaling anomalies cell by cell gives the right
     distribution in each cell, but no physical field.
     """
-    data, threshold = run.rollouts[run.primary], run.config.evaluate.hotspot_threshold
+    data, threshold = run.rollouts[run.primary], run.hotspot.threshold
     recalibration = run.recalibrations.get(run.primary)
     mean, spread, probability, draws = [], [], [], []
     for frame in frames:
@@ -90,7 +90,7 @@ def reduce_strip(run: Run, spec: FieldSpec, frames: Sequence[int], n_draws: int 
         mean=np.stack(mean),
         draws=np.stack(draws, axis=1) if spread else np.empty((0, *np.shape(mean))),
         spread=np.stack(spread) if spread else None,
-        probability=np.stack(probability) if probability and spec.name == "temperature" else None,
+        probability=np.stack(probability) if probability and spec.name == run.hotspot.field else None,
         rival=rival,
         threshold=threshold,
     )

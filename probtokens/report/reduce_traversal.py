@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from probtokens.evaluate.hotspots import hotspot_area
-from probtokens.fields import FieldSpec, field_index
+from probtokens.fields import FieldSpec, HotSpot, field_index
 from probtokens.models.forecast import NO_SOURCES
 from probtokens.predict import rollout_grid
 from probtokens.report.reduce import Array, extent_of
@@ -79,17 +79,15 @@ def traversal_leads(n_times: int) -> tuple[int, int]:
     return max(1, last // 2), last
 
 
-def reduce_traversal(run: Run, model: TokenForecaster, spec: FieldSpec, threshold: float) -> Traversal:
+def reduce_traversal(run: Run, model: TokenForecaster, hotspot: HotSpot) -> Traversal:
     """Rank the directions of the trajectory effect over the test simulations and follow the leading ones.
 
     Parameters
     ----------
-    spec
-        Field by which they are ranked.
-    threshold
-        Value of the field above which a cell is a hot spot, in its unit.
+    hotspot
+        Its field is the one by which they are ranked.
     """
-    data = run.rollouts[run.primary]
+    data, spec = run.rollouts[run.primary], run.field(hotspot.field)
     leads, position = traversal_leads(data.sizes["time"]), field_index(run.fields, spec.name)
     last, cell_area = leads[-1:], rollout_grid(data).cell_area
     simulations = range(run.n_simulations)
@@ -103,7 +101,7 @@ def reduce_traversal(run: Run, model: TokenForecaster, spec: FieldSpec, threshol
     top = tuple(int(d) for d in np.argsort(-changes, kind="stable")[:_TOP])
     settings, shape = list(product(top, VALUES)), (len(top), len(VALUES))
     area = [
-        [hotspot_area(field[0], threshold, cell_area) for field in _fields(run, model, simulation, position, settings, last)]
+        [hotspot_area(field[0], hotspot.threshold, cell_area) for field in _fields(run, model, simulation, position, settings, last)]
         for simulation in simulations
     ]
     images = np.stack(list(_fields(run, model, run.simulation, position, settings, leads)))
@@ -118,7 +116,7 @@ def reduce_traversal(run: Run, model: TokenForecaster, spec: FieldSpec, threshol
         images=images.reshape(*shape, *images.shape[1:]),
         truth=true_frames(run, run.simulation, leads)[:, position].numpy(),
         area=np.reshape(np.transpose(area), (*shape, -1)),
-        true_area=hotspot_area(np.stack(last_frames), threshold, cell_area),
+        true_area=hotspot_area(np.stack(last_frames), hotspot.threshold, cell_area),
     )
 
 

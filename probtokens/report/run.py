@@ -12,7 +12,7 @@ import xarray as xr
 
 from probtokens.config import Config, load_config
 from probtokens.evaluate import load_scores
-from probtokens.fields import FieldSpec, field_index
+from probtokens.fields import FieldSpec, HotSpot, field_index
 from probtokens.predict import Recalibration, load_recalibration, open_rollout, rollout_fields
 
 
@@ -52,6 +52,11 @@ class Run:
     def rival(self) -> str | None:
         """Deterministic model shown beside it: PARC where it was run, none otherwise."""
         return "parc" if "parc" in self.rollouts and self.primary != "parc" else None
+
+    @property
+    def hotspot(self) -> HotSpot:
+        """Field and threshold of the scored hot spots; the field is the one that is pictured first."""
+        return HotSpot(**self.scores["hotspot"])
 
     @cached_property
     def fields(self) -> tuple[FieldSpec, ...]:

@@ -9,10 +9,10 @@ from typing import Any
 
 from probtokens.fields import FieldSpec
 from probtokens.report.style import model_label, with_unit
+from probtokens.report.wording import Wording
 
 DASH = "–"
 _LEVELS = (50, 90)
-_HOTSPOTS = {"area": "hot-spot area", "temperature": "hot-spot temperature"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class _Column:
 
 
 def score_tables(document: Mapping[str, Any], specs: Sequence[FieldSpec], *, uncalibrated: bool = False) -> list[ScoreTable]:
-    """Tables of all fields and hot-spot curves, three column groups each, temperature and hot spots first.
+    """Tables of all fields and hot-spot curves, three column groups each, hot spots and their field first.
 
     Parameters
     ----------
@@ -51,10 +51,10 @@ def score_tables(document: Mapping[str, Any], specs: Sequence[FieldSpec], *, unc
         Whether to show the scores before recalibration.
     """
     models = {name: {**entry, **(entry.get("uncalibrated", {}) if uncalibrated else {})} for name, entry in document["models"].items()}
-    ordered = sorted(specs, key=lambda spec: spec.name != "temperature")
+    wording = Wording.of(document)
+    ordered = sorted(specs, key=lambda spec: spec.name != wording.hotspot.field)
     quantities = [(with_unit(spec.label, spec.unit), ("fields", spec.name)) for spec in ordered]
-    units = document["units"]["hotspot"]
-    quantities[1:1] = [(with_unit(label, units[name]), ("hotspot", name)) for name, label in _HOTSPOTS.items()]
+    quantities[1:1] = [(with_unit(label, wording.units[name]), ("hotspot", name)) for name, label in wording.curves.items()]
     return [_table(models, quantities[start : start + 3]) for start in range(0, len(quantities), 3)]
 
 

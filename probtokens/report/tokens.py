@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from probtokens.fields import FieldSpec
 from probtokens.report.facts import simulation_titles
 from probtokens.report.reduce_tokens import (
     Fit,
@@ -25,6 +24,7 @@ from probtokens.report.run import Run
 from probtokens.report.tables import format_score
 from probtokens.report.token_figures import reconstruction_figure, token_maps_figure
 from probtokens.report.traversal_figures import effect_figure, traversal_figure
+from probtokens.report.wording import Wording
 
 _MAP_TIMES = 4
 #: Shares of the ensemble's variance below and above which the trajectory effect is called small and dominant.
@@ -46,15 +46,13 @@ class Section:
     caption: tuple[str, ...]
 
 
-def token_sections(run: Run, spec: FieldSpec, threshold: float, frames: Sequence[int]) -> list[Section]:
+def token_sections(run: Run, wording: Wording, frames: Sequence[int]) -> list[Section]:
     """Reconstruction, token maps and traversal of the trajectory effect; none where the primary model has no tokens.
 
     Parameters
     ----------
-    spec
-        The field pictured.
-    threshold
-        Value of that field above which a cell is a hot spot, in its unit.
+    wording
+        Of the hot spots; their field is the one pictured.
     frames
         Of the reconstruction; those of the film strip give it the film strip's colours.
 
@@ -63,12 +61,13 @@ def token_sections(run: Run, spec: FieldSpec, threshold: float, frames: Sequence
     ValueError
         If the model's file is missing, damaged or of another run; the message names it.
     """
-    model = load_primary(run)
+    model, spec = load_primary(run), wording.spec
     if model is None:
         return []
+    area = wording.curves["area"]
     simulation = f"Test simulation {simulation_titles(run)[run.simulation]}."
     maps = reduce_token_maps(run, model, spec, map_frames(run.rollouts[run.primary].sizes["time"]))
-    traversal = reduce_traversal(run, model, spec, threshold)
+    traversal = reduce_traversal(run, model, wording.hotspot)
     return [
         Section(
             "Reconstruction: frames through tokens and back, without a forecast",
@@ -90,9 +89,9 @@ def token_sections(run: Run, spec: FieldSpec, threshold: float, frames: Sequence
         ),
         Section(
             "How much it changes",
-            f"Change of {spec.label} by every direction of the trajectory effect, and hot-spot area against the leading ones",
-            effect_figure(traversal),
-            tuple(effect_reading(traversal, run.scores["models"][run.primary])),
+            f"Change of {spec.label} by every direction of the trajectory effect, and {area} against the leading ones",
+            effect_figure(traversal, area),
+            tuple(effect_reading(traversal, area, run.scores["models"][run.primary])),
         ),
     ]
 
@@ -119,25 +118,27 @@ def maps_reading(maps: TokenMaps) -> list[str]:
     shown = [f"{len(group.channels)} of {group.n_channels}" for group in maps.groups]
     return [
         f"One row for each channel, those first without which the decoded fields change most ({', '.join(shown)} shown).",
-        "Units are those of the prior, a standard normal; one square-root scale for each field group.",
-        f"Median s.d. of the channels shown: {'; '.join(sure)}; where it is 1 the frame says nothing.",
+        "In units of the tokens' standard deviation over all training patches before training; one square-root scale for each field group.",
+        f"Median s.d. of the channels shown: {'; '.join(sure)}.",
     ]
 
 
-def effect_reading(traversal: Traversal, entry: Mapping[str, Any]) -> list[str]:
+def effect_reading(traversal: Traversal, area: str, entry: Mapping[str, Any]) -> list[str]:
     """Sentences on the size of the trajectory effect beside the ensemble's spread and error, whatever they are.
 
     Parameters
     ----------
+    area
+        Name of the hot spots' area.
     entry
         The model's entry in ``scores.json``.
     """
     spec, leading = traversal.spec, traversal.top[0]
-    low, high, true = (area.mean() for area in (traversal.area[0, 0], traversal.area[0, -1], traversal.true_area))
+    low, high, true = (areas.mean() for areas in (traversal.area[0, 0], traversal.area[0, -1], traversal.true_area))
     sentences = [
         f"At {traversal.times[-1]:.2f} ns direction {leading + 1} changes the {spec.label} of the test simulations by "
         f"{_number(traversal.changes[leading], spec.unit)} (root mean square) from u = −{-VALUES[0]:g} to +{VALUES[-1]:g}, and their mean "
-        f"hot-spot area from {low:.3g} to {high:.3g} µm²; the truth has {true:.3g} µm²."
+        f"{area} from {low:.3g} to {high:.3g} µm²; the truth has {true:.3g} µm²."
     ]
     scores = entry.get("uncalibrated", entry)["fields"][spec.name]["by_lead"]
     rmse, ratio = (scores[name][traversal.leads[-1] - 1] for name in ("rmse", "spread_skill"))

@@ -38,8 +38,8 @@ def traversal_figure(traversal: Traversal) -> Figure:
     return figure
 
 
-def effect_figure(traversal: Traversal) -> Figure:
-    """Left: change of the field by every direction. Right: hot-spot area of every test simulation against the leading ones."""
+def effect_figure(traversal: Traversal, area: str) -> Figure:
+    """Left: change of the field by every direction. Right: hot spots' ``area`` [µm²] in all test simulations against the leading ones."""
     figure = new_figure(_WIDTH, _HEIGHT)
     edges = {"left": 0.75 / _WIDTH, "right": 1 - 0.15 / _WIDTH, "top": 1 - 0.6 / _HEIGHT, "bottom": 0.5 / _HEIGHT}
     panels = figure.subplots(1, 1 + len(traversal.top), squeeze=False, gridspec_kw={**edges, "wspace": 0.3})[0]
@@ -47,7 +47,7 @@ def effect_figure(traversal: Traversal) -> Figure:
     for k, axes in enumerate(panels[1:]):
         _draw_area(axes, traversal, k)
         axes.sharey(panels[1])
-    panels[1].set_ylabel("hot-spot area [µm²]")
+    panels[1].set_ylabel(f"{area} [µm²]")
     panels[1].set_ylim(0, 1.05 * max(float(traversal.area.max()), float(traversal.true_area.mean()), _SMALLEST_AREA))
     figure.legend(*panels[1].get_legend_handles_labels(), loc="upper right", ncols=3)
     return figure

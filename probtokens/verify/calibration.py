@@ -55,8 +55,8 @@ class Oscillator(nn.Module):
             self.autoencoder.log_scale.fill_(math.log(_CHAIN.pixel_noise))
         notes = GuideNotes()
         with local_parameters():
-            model = TokenModel(self.autoencoder, self.dynamics, lambda ny, nx: (2, 1, 1), notes)
-            guide = TokenGuide(self.autoencoder, self.dynamics, self.trajectory_encoder, self.smoother, notes)
+            model = TokenModel(self.autoencoder, self.dynamics, lambda ny, nx: (2, 1, 1), notes, initial_scale=1.0)
+            guide = TokenGuide(self.autoencoder, self.dynamics, self.trajectory_encoder, self.smoother, notes, initial_scale=1.0)
         self.pair = (model, guide)
 
     @torch.no_grad()

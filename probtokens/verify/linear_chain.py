@@ -123,8 +123,8 @@ class LinearPair(nn.Module):
         self.smoother = BackwardMessages([chain.n_channels])
         notes = GuideNotes()
         with local_parameters():
-            model = TokenModel(self.autoencoder, self.dynamics, lambda ny, nx: (chain.n_channels, 1, 1), notes)
-            guide = guide_class(self.autoencoder, self.dynamics, self.trajectory_encoder, self.smoother, notes)
+            model = TokenModel(self.autoencoder, self.dynamics, lambda ny, nx: (chain.n_channels, 1, 1), notes, initial_scale=1.0)
+            guide = guide_class(self.autoencoder, self.dynamics, self.trajectory_encoder, self.smoother, notes, initial_scale=1.0)
         self.pair = (model, guide)
 
     @torch.no_grad()

@@ -16,7 +16,7 @@ from probtokens.evaluate.ablation import score_leads, source_rows, with_variance
 from probtokens.evaluate.scores import coverage, crps, rmse, spread_skill
 from probtokens.fields import FieldSpec, Grid
 from probtokens.models.forecast import NO_SOURCES, Source, Sources
-from probtokens.models.state_space import Belief, Weights
+from probtokens.models.state_space import INITIAL_SCALE, Belief, Weights
 from probtokens.models.tokens import TokenForecaster
 from probtokens.predict.rollout import simulation_seed
 from probtokens.verify.linear_chain import Chain, LinearDynamics, LinearPair
@@ -70,12 +70,12 @@ class SwappedTokens(LinearTokens):
 def exact_variances() -> dict[Source, np.ndarray]:
     """Variance of the first pixel [K²] by lead that each source gives: sums of squares of its weights in z_t.
 
-    z_0 has the variance 1/2 of the product of the prior and of an encoder that knows nothing, both standard normal.
+    z_0 has the variance of the product of the prior and of an encoder that says no more than a standard normal.
     """
     carry, drive, noise = (np.array(part) for part in (CHAIN.carry, CHAIN.drive, CHAIN.noise))
     powers = {lead: carry[:, None] ** np.arange(lead) for lead in LEADS}
     by_channel = {
-        Source.INITIAL: [0.5 * carry ** (2 * lead) for lead in LEADS],
+        Source.INITIAL: [carry ** (2 * lead) / (1 + INITIAL_SCALE**-2) for lead in LEADS],
         Source.PROCESS: [noise**2 * (powers[lead] ** 2).sum(axis=1) for lead in LEADS],
         Source.EFFECT: [(drive * powers[lead].sum(axis=1)) ** 2 for lead in LEADS],
     }

@@ -2,13 +2,22 @@ import numpy as np
 import pytest
 
 from probtokens.evaluate import hotspot_curves
-from probtokens.evaluate.hotspots import UNITS, hotspot_area, hotspot_temperature, rates
-from probtokens.fields import field_spec
+from probtokens.evaluate.hotspots import hotspot_area, hotspot_mean, rates
+from probtokens.fields import FieldSpec, HotSpot, field_spec
 from probtokens.predict import Recalibration
 from tests.predict.synthetic import make_rollout
 
 FIELDS = tuple(field_spec(name) for name in ("pressure", "temperature", "reacted_fraction"))
 THRESHOLD = 875.0
+HOT = HotSpot("temperature", THRESHOLD)
+UNITS = {
+    "area": "µm²",
+    "temperature": "K",
+    "area_rate": "µm²/ns",
+    "temperature_rate": "K/ns",
+    "mean_pressure": "GPa",
+    "mean_reacted_fraction": "1",
+}
 
 
 def hot_cells(*temperatures):
@@ -37,14 +46,14 @@ def hand_made(path):
 def test_area_and_temperature_of_hand_made_frames():
     frames = np.stack([hot_cells(), hot_cells(875.0), hot_cells(900.0, 1100.0)])
     np.testing.assert_allclose(hotspot_area(frames, THRESHOLD, 0.01), [0, 0, 0.02])
-    np.testing.assert_allclose(hotspot_temperature(frames, THRESHOLD), [875, 875, 1000])
-    np.testing.assert_allclose(hotspot_temperature(hot_cells(875.001), THRESHOLD), 875.001, err_msg="continuous at ignition")
+    np.testing.assert_allclose(hotspot_mean(frames, THRESHOLD), [875, 875, 1000])
+    np.testing.assert_allclose(hotspot_mean(hot_cells(875.001), THRESHOLD), 875.001, err_msg="continuous at ignition")
 
 
 def test_temperature_is_the_masked_mean():
     frames = np.random.default_rng(0).uniform(300, 3000, size=(3, 2, 16, 24)).astype(np.float32)
     expected = np.ma.masked_less_equal(frames, THRESHOLD).astype(np.float64).mean(axis=(-2, -1))
-    np.testing.assert_allclose(hotspot_temperature(frames, THRESHOLD), expected, rtol=1e-6)
+    np.testing.assert_allclose(hotspot_mean(frames, THRESHOLD), expected, rtol=1e-6)
 
 
 def test_rates_of_a_straight_line_are_its_slope():
@@ -52,7 +61,7 @@ def test_rates_of_a_straight_line_are_its_slope():
 
 
 def test_curves_by_hand(tmp_path):
-    curves = hotspot_curves(hand_made(tmp_path / "r"), THRESHOLD)
+    curves = hotspot_curves(hand_made(tmp_path / "r"), HOT)
     expected = {
         "area": ([0, 0.01, 0.03], [[0, 0, 0], [0, 0.02, 0.02]]),
         "temperature": ([875, 1000, 2000], [[875, 875, 875], [875, 1000, 1000]]),
@@ -76,7 +85,7 @@ def test_simulations_and_leads_keep_their_places(tmp_path):
     truth = rng.uniform(300, 1500, size=(3, 4, 1, 6, 7)).astype(np.float32)
     prediction = rng.uniform(300, 1500, size=(5, *truth.shape)).astype(np.float32)
     prediction[:, :, 0] = truth[:, 0]
-    curves = hotspot_curves(make_rollout(tmp_path / "r", prediction, truth, FIELDS[1:2]), THRESHOLD)
+    curves = hotspot_curves(make_rollout(tmp_path / "r", prediction, truth, FIELDS[1:2]), HOT)
     assert "mean_pressure" not in curves
     np.testing.assert_allclose(curves["area"], 0.01 * (prediction[..., 0, :, :] > THRESHOLD).sum(axis=(-2, -1)))
     np.testing.assert_allclose(curves["area_truth"], 0.01 * (truth[:, :, 0] > THRESHOLD).sum(axis=(-2, -1)))
@@ -85,7 +94,7 @@ def test_simulations_and_leads_keep_their_places(tmp_path):
 
 def test_no_hot_spot_anywhere_is_finite(tmp_path):
     cold = np.full((2, 3, 1, 4, 5), 300.0)
-    curves = hotspot_curves(make_rollout(tmp_path / "r", np.stack([cold, cold]), cold, FIELDS[1:2]), THRESHOLD)
+    curves = hotspot_curves(make_rollout(tmp_path / "r", np.stack([cold, cold]), cold, FIELDS[1:2]), HOT)
     assert (curves["area"] == 0).all()
     assert (curves["temperature"] == THRESHOLD).all()
     assert (curves["temperature_rate"][..., 1:] == 0).all()
@@ -97,13 +106,45 @@ def test_recalibration_comes_first(tmp_path):
     prediction = np.stack([truth - 100, truth + 100])
     prediction[:, :, 0] = truth[:, 0]
     rollout = make_rollout(tmp_path / "r", prediction, truth, FIELDS[1:2])
-    wider = hotspot_curves(rollout, THRESHOLD, Recalibration("m", 3, {"temperature": [2.0]}))
+    wider = hotspot_curves(rollout, HOT, Recalibration("m", 3, {"temperature": [2.0]}))
     np.testing.assert_allclose(wider["temperature"][:, 0, 1], [875, 1100])
     np.testing.assert_allclose(wider["temperature"][:, 0, 0], 900, err_msg="what is given stays as it is")
 
 
-def test_a_temperature_field_is_needed(tmp_path):
+def test_hot_spots_of_any_field_in_its_own_unit(tmp_path):
+    fields = (FieldSpec("activator", "mmol/l", "activator"), field_spec("pressure"))
+    truth = np.zeros((1, 2, 2, 4, 5))
+    truth[0, 1, 0, 0, :2], truth[0, 1, 1] = (-0.2, 0.6), 3.0
+    truth[0, :, 0, 1:] = -1.0
+    truth[0, 0, 0], truth[0, 1, 0, 0, 2:] = -1.0, -1.0
+    curves = hotspot_curves(make_rollout(tmp_path / "r", truth[None], truth, fields), HotSpot("activator", -0.5))
+    np.testing.assert_allclose(curves["area"][0, 0], [0, 0.02])
+    np.testing.assert_allclose(curves["activator"][0, 0], [-0.5, 0.2], rtol=1e-6)
+    np.testing.assert_allclose(curves["activator_rate"][0, 0, 1], 1.4, rtol=1e-6)
+    np.testing.assert_allclose(curves["mean_pressure"][0, 0], [0, 3])
+    units = {name: curves[name].attrs["unit"] for name in ("area", "activator", "area_rate", "activator_rate", "mean_pressure")}
+    assert list(units.values()) == ["µm²", "mmol/l", "µm²/ns", "mmol/l/ns", "GPa"]
+    assert "temperature" not in curves
+
+
+def test_hot_spots_of_a_field_with_a_mean_over_the_domain_have_both_curves(tmp_path):
+    curves = hotspot_curves(hand_made(tmp_path / "r"), HotSpot("pressure", 11.5))
+    np.testing.assert_allclose(curves["pressure_truth"][0], [11.5, 12, 14])
+    np.testing.assert_allclose(curves["mean_pressure_truth"][0], [10, 12, 14])
+    np.testing.assert_allclose(curves["area_truth"][0], [0, 0.2, 0.2])
+
+
+def test_their_field_is_needed(tmp_path):
     values = np.zeros((1, 2, 1, 4, 5))
     rollout = make_rollout(tmp_path / "r", values[None], values, FIELDS[:1])
-    with pytest.raises(ValueError, match=r"expected a temperature field, got fields \['pressure'\]"):
-        hotspot_curves(rollout, THRESHOLD)
+    with pytest.raises(ValueError, match=r"expected a field 'temperature', got fields \['pressure'\]"):
+        hotspot_curves(rollout, HOT)
+
+
+@pytest.mark.parametrize(
+    ("field", "threshold", "message"),
+    [("temperature", np.inf, "'temperature': expected a finite threshold, got inf"), ("area", 1.0, "named as the curves .* got 'area'")],
+)
+def test_a_hot_spot_that_no_curve_can_tell_is_refused(field, threshold, message):
+    with pytest.raises(ValueError, match=message):
+        HotSpot(field, threshold)

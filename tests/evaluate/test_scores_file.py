@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from probtokens.evaluate import load_scores, score_rollout, write_scores
+from probtokens.fields import HotSpot
 from probtokens.predict import Recalibration
 from tests.predict.synthetic import gaussian_rollout
 
+HOT = HotSpot("temperature", 875.0)
 FACTORS = Recalibration("m", 3, {"temperature": [1.2], "solid_fraction": [1.1]})
 
 
@@ -15,21 +17,22 @@ FACTORS = Recalibration("m", 3, {"temperature": [1.2], "solid_fraction": [1.1]})
 def entries(tmp_path_factory):
     """A probabilistic and a deterministic model."""
     folder = tmp_path_factory.mktemp("rollouts")
-    options = {"threshold": 875.0, "coverage_levels": (0.5, 0.9)}
+    options = {"hotspot": HOT, "coverage_levels": (0.5, 0.9)}
     many = score_rollout(gaussian_rollout(folder / "many", members=4, n=2, leads=2), recalibration=FACTORS, **options)
     one = score_rollout(gaussian_rollout(folder / "one", members=1, n=2, leads=2), **options)
     return {"tokens": many | {"n_meso": 4}, "persistence": one | {"n_meso": None}}
 
 
 def write(path, entries):
-    return write_scores(path, entries, members=4, n_test=2, provenance={"seed": 3})
+    return write_scores(path, entries, HOT, members=4, n_test=2, provenance={"seed": 3})
 
 
 def test_round_trip(tmp_path, entries):
     path = write(tmp_path / "run" / "scores.json", entries)
     document = load_scores(path)
-    assert document.keys() == {"schema", "members", "n_test", "units", "models", "provenance"}
-    assert (document["schema"], document["members"], document["n_test"], document["provenance"]) == (1, 4, 2, {"seed": 3})
+    assert document.keys() == {"schema", "members", "n_test", "hotspot", "units", "models", "provenance"}
+    assert (document["schema"], document["members"], document["n_test"], document["provenance"]) == (2, 4, 2, {"seed": 3})
+    assert document["hotspot"] == {"field": "temperature", "threshold": 875.0}
     assert document["units"] == entries["tokens"]["units"]
     for name, entry in entries.items():
         expected = {key: value for key, value in entry.items() if key != "units"}
@@ -79,6 +82,8 @@ def _other_unit(entries):
         (_other_unit, "expected the same units for all models"),
         (_remove("tokens", "n_meso"), r"models.tokens: expected keys .* missing \['n_meso'\]"),
         (_remove("tokens", "fields", "temperature", "rmse"), r"models.tokens.fields.temperature: .* missing \['rmse'\]"),
+        (_remove("tokens", "fields", "temperature"), r"models.tokens.fields: .* missing \['temperature'\]"),
+        (_remove("tokens", "hotspot", "temperature"), r"models.tokens.hotspot: .* missing \['temperature'\]"),
         (_remove("tokens", "hotspot", "area"), r"models.tokens.hotspot: .* missing \['area'\]"),
         (_remove("tokens", "uncalibrated", "hotspot", "area", "curves"), r"uncalibrated.hotspot.area: .* missing \['curves'\]"),
         (dict.clear, "expected at least one model, got none"),
@@ -104,9 +109,22 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, entries, monkeypatch):
 
     monkeypatch.setattr("probtokens.data.atomic.os.replace", stop)
     with pytest.raises(KeyboardInterrupt):
-        write_scores(path, entries, members=5, n_test=2, provenance={})
+        write_scores(path, entries, HOT, members=5, n_test=2, provenance={})
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["scores.json"]
+
+
+def document(**changed):
+    given = {
+        "schema": 2,
+        "members": 1,
+        "n_test": 1,
+        "hotspot": {"field": "u", "threshold": 1.0},
+        "units": {},
+        "models": {},
+        "provenance": {},
+    }
+    return json.dumps(given | changed).encode()
 
 
 @pytest.mark.parametrize(
@@ -117,10 +135,13 @@ def test_interrupted_write_leaves_the_old_file(tmp_path, entries, monkeypatch):
         (b"\xff\xfe\x00", "expected a scores file"),
         (b"[1]", "expected a mapping, got list"),
         (b"{}", "missing"),
-        (b'{"schema": 2, "members": 1, "n_test": 1, "units": {}, "models": {}, "provenance": {}}', "expected schema 1, got 2"),
-        (b'{"schema": 1, "members": 1, "n_test": 1, "units": {}, "models": {}, "provenance": {}}', "at least one model"),
-        (b'{"schema": 1, "members": 1, "n_test": 1, "units": {}, "models": [1], "provenance": {}}', "models: expected a mapping, got list"),
-        (b'{"schema": 1, "members": 1, "n_test": 1, "units": {}, "models": {"m": 3}, "provenance": {}}', "models.m: expected a mapping"),
+        (b'{"schema": 1, "members": 1, "n_test": 1, "units": {}, "models": {}, "provenance": {}}', "expected schema 2, got 1"),
+        (b'{"schema": 2, "members": 1, "n_test": 1, "units": {}, "models": {}, "provenance": {}}', r"missing \['hotspot'\]"),
+        (document(hotspot={"field": "u"}), r"hotspot: .* missing \['threshold'\]"),
+        (document(hotspot={"field": "u", "threshold": "1"}), "expected the name of a field and a number, got 'u' and '1'"),
+        (document(), "at least one model"),
+        (document(models=[1]), "models: expected a mapping, got list"),
+        (document(models={"m": 3}), "models.m: expected a mapping"),
     ],
 )
 def test_load_names_the_file_and_what_is_wrong(tmp_path, content, message):

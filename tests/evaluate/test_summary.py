@@ -5,12 +5,13 @@ import scoringrules
 from probtokens.evaluate import hotspot_curves, score_rollout
 from probtokens.evaluate.multivariate import energy_score, lattice_pairs, pool, variogram_score
 from probtokens.evaluate.scores import brier, central_interval, coverage
-from probtokens.fields import field_spec
+from probtokens.fields import HotSpot, field_spec
 from probtokens.predict import Recalibration
 from tests.predict.synthetic import FIELDS, gaussian_rollout, make_rollout
 
 LEVELS = (0.5, 0.9)
-OPTIONS = {"threshold": 875.0, "coverage_levels": LEVELS}
+HOT = HotSpot("temperature", 875.0)
+OPTIONS = {"hotspot": HOT, "coverage_levels": LEVELS}
 RECALIBRATION = Recalibration("m", 3, {"temperature": [1.5, 0.7], "solid_fraction": [0.5, 2.0, 1.0]})
 
 
@@ -73,7 +74,7 @@ def test_field_scores_are_those_of_the_whole_arrays(small, index):
 @pytest.mark.parametrize("name", ["area", "temperature", "area_rate", "temperature_rate"])
 def test_curve_scores_are_those_of_the_curves(small, name):
     found = score_rollout(small, **OPTIONS)["hotspot"][name]
-    curves = hotspot_curves(small, 875.0)
+    curves = hotspot_curves(small, HOT)
     members, truth = curves[name].values[..., 1:], curves[f"{name}_truth"].values[..., 1:]
     crps = scoringrules.crps_ensemble(truth, members, m_axis=0, estimator="fair")
     rmse = np.sqrt(np.mean((members.mean(axis=0) - truth) ** 2))
@@ -96,6 +97,17 @@ def test_units_and_members(small):
     assert found["units"]["fields"] == {"temperature": "K", "solid_fraction": "1"}
     assert found["units"]["hotspot"] == {"area": "µm²", "temperature": "K", "area_rate": "µm²/ns", "temperature_rate": "K/ns"}
     assert "uncalibrated" not in found
+
+
+def test_hot_spots_and_brier_score_are_of_the_field_that_is_asked_for(small):
+    found = score_rollout(small, hotspot=HotSpot("solid_fraction", 0.5), coverage_levels=LEVELS)
+    assert found["units"]["hotspot"] == {"area": "µm²", "solid_fraction": "1", "area_rate": "µm²/ns", "solid_fraction_rate": "1/ns"}
+    assert list(found["hotspot"]) == list(found["units"]["hotspot"])
+    assert "brier" not in found["fields"]["temperature"]
+    prediction, truth = small.prediction.values[:, :, 1:, 1], small.truth.values[:, 1:, 1]
+    assert found["fields"]["solid_fraction"]["brier"] == pytest.approx(brier(prediction, truth, 0.5).mean(), rel=1e-5)
+    area = 0.01 * np.count_nonzero(truth > 0.5, axis=(-2, -1))
+    np.testing.assert_allclose(found["hotspot"]["area"]["curves"]["truth"], area)
 
 
 def test_scores_do_not_depend_on_chunks_or_company(small):
@@ -181,12 +193,12 @@ def test_fields_smaller_than_a_block_are_one_block(tmp_path):
 
 def test_errors(small, tmp_path):
     with pytest.raises(ValueError, match="between 0 and 1, got 90"):
-        score_rollout(small.isel(draw=[0]), threshold=875.0, coverage_levels=(90,))
+        score_rollout(small.isel(draw=[0]), hotspot=HOT, coverage_levels=(90,))
     prediction, truth = small.prediction.values.copy(), small.truth.values
     prediction[0, 1, 2, 1, 3, 3] = np.nan
     broken = make_rollout(tmp_path / "broken", prediction, truth)
     with pytest.raises(ValueError, match="solid_fraction, simulation 1, lead 2: expected finite scores"):
         score_rollout(broken, **OPTIONS)
     cold = make_rollout(tmp_path / "p", prediction[:, :, :, :1], truth[:, :, :1], (field_spec("pressure"),))
-    with pytest.raises(ValueError, match="expected a temperature field"):
+    with pytest.raises(ValueError, match="expected a field 'temperature'"):
         score_rollout(cold, **OPTIONS)

@@ -52,7 +52,13 @@ def test_the_card_names_fields_units_and_training(model, tmp_path):
     model.save(path)
     write_card(path, model, {"micro simulations": "96", "seed": "0"})
     card = (tmp_path / "model_card.md").read_text()
-    for part in ("| temperature | K | 700 | 400 |", "| micro simulations | 96 |", "45.7 times fewer", f"{type(model).__name__}.load"):
+    for part in (
+        "| temperature | K | 700 | 400 |",
+        "| micro simulations | 96 |",
+        "45.7 times fewer",
+        f"{type(model).__name__}.load",
+        "Forecasts temperature, pressure",
+    ):
         assert part in card
     code = card.split("```python")[1].split("```")[0].replace('"model.pt"', f'"{path}"')
     frames, context = physical(model)

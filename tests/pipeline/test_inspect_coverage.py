@@ -50,3 +50,11 @@ def test_the_tables_fit_a_terminal_and_say_what_was_compared(described):
     assert all(len(row) <= 80 for row in rows.values())
     assert "…" not in "".join(line for line in text.splitlines() if "K]" in line or "%]" in line)
     assert str(run / "coverage" / "coverage.json") in text
+
+
+def test_hot_spots_of_another_field_are_refused(described, tmp_path):
+    run, _ = described
+    other = (run / "config.yaml").read_text().replace("hotspot_field: temperature", "hotspot_field: pressure")
+    (tmp_path / "config.yaml").write_text(other)
+    with pytest.raises(ValueError, match="expected hot spots of temperature for its coverage, got some of 'pressure'"):
+        describe_coverage(tmp_path)

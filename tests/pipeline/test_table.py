@@ -9,6 +9,7 @@ DETERMINISTIC = {"rmse": 61.0, "crps": 44.0, "spread_skill": None}
 SCORES = {
     "n_test": 6,
     "members": 50,
+    "hotspot": {"field": "temperature", "threshold": 875.0},
     "units": {"fields": {"temperature": "K"}, "hotspot": {"area": "µm²", "temperature": "K"}},
     "models": {
         "tokens_zero_coupling": {
@@ -30,6 +31,7 @@ def test_the_table_fits_a_narrow_terminal_and_says_the_units():
     rich.console.Console(file=stream, width=80).print(score_table(SCORES))
     lines = [line.split() for line in stream.getvalue().splitlines()]
     assert "Test scores: 6 simulations, 50 members" in stream.getvalue()
+    assert "T: temperature; hs: where T > 875 K" in stream.getvalue()
     assert ["model", "runs", "[K]", "[K]", "/skill", "90", "%", "[µm²]", "[K]"] in lines
     assert ["tokens_zero_coupling", "0", "52.31", "21", "0.95", "0.88", "0.0312", "118"] in lines
     assert ["persistence", "–", "61", "44", "–", "–", "0.2", "–"] in lines

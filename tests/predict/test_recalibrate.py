@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from probtokens.evaluate import score_rollout
-from probtokens.fields import field_spec
+from probtokens.fields import HotSpot, field_spec
 from probtokens.predict import Recalibration, fit_recalibration, load_recalibration
 from probtokens.predict.recalibrate import FLOOR
 from tests.predict.synthetic import FIELDS, gaussian_rollout, make_rollout
@@ -13,7 +13,8 @@ TEMPERATURE = field_spec("temperature")
 
 
 def _temperature(rollout, recalibration=None):
-    return score_rollout(rollout, threshold=875.0, coverage_levels=(0.9,), recalibration=recalibration)["fields"]["temperature"]
+    found = score_rollout(rollout, hotspot=HotSpot("temperature", 875.0), coverage_levels=(0.9,), recalibration=recalibration)
+    return found["fields"]["temperature"]
 
 
 @pytest.mark.parametrize("width", [0.5, 2.0])

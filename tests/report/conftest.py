@@ -12,13 +12,14 @@ import torch
 
 from probtokens.config import Config, dump_config, load_config
 from probtokens.evaluate import score_rollout, write_scores
-from probtokens.fields import Grid, field_spec
+from probtokens.fields import Grid, HotSpot, field_spec
 from probtokens.models.micro import MicroTokens
 from probtokens.predict import Recalibration, open_rollout
 from probtokens.predict.store import create_store
 from probtokens.verify.token_pairs import TOKENS, normalizer, randomise
 
 FIELDS = ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y")
+HOT = HotSpot("temperature", 875.0)
 SHOCK_SPEED = 5.5
 DURATION = 3.0
 WIDTH = 5.76
@@ -62,20 +63,36 @@ def write_run(
     n_times: int = 7,
     shape: tuple[int, int] = (16, 24),
     fields: tuple[str, ...] = FIELDS,
+    hotspot: HotSpot = HOT,
+    context: str = "shock_pressure",
+    given: bool = False,
     overrides: tuple[str, ...] = (),
 ) -> Path:
-    """Write config, rollouts, recalibrations, scores and stage records as the pipeline does; no trained models."""
+    """Write config, rollouts, recalibrations, scores and stage records as the pipeline does, no trained models.
+
+    ``given``: not from the simulator.
+    """
     grid = Grid(*shape, WIDTH / shape[1], DURATION / (n_times - 1), n_times)
     (folder / "stages").mkdir(parents=True)
     (folder / "rollouts").mkdir()
-    given = [f"rollout.models=[{', '.join(models)}]", "data.micro=/somewhere/private/micro-set", "report.tokens=false"]
-    config = load_config(None, [*given, *overrides])
+    names = ", ".join(fields)
+    settings = [
+        f"rollout.models=[{', '.join(models)}]",
+        "data.micro=/somewhere/private/micro-set",
+        f"data.fields=[{names}]",
+        f"data.context=[{context}]",
+        f"micro.tokens.groups=[{{fields: [{names}], channels: 4}}]",
+        f"evaluate.hotspot_field={hotspot.field}",
+        f"evaluate.hotspot_threshold={hotspot.threshold}",
+        "report.tokens=false",
+    ]
+    config = load_config(None, [*settings, *["data.meso=/somewhere/private/meso-set"] * given, *overrides])
     (folder / "config.yaml").write_text(dump_config(config))
     pores = [_pores(np.random.default_rng(n), grid) for n in range(n_simulations)]
     truth = np.stack([_simulation(table, grid, fields) for table in pores])
     entries = {model: _write_model(folder, model, pores, truth, grid, fields, members, config) for model in models}
     provenance = {"version": "0.1.0", "name": "quick", "seed": 0, "data": {"micro": "/somewhere/private/micro-set", "meso": "simulated"}}
-    write_scores(folder / "scores.json", entries, members, n_simulations, provenance)
+    write_scores(folder / "scores.json", entries, hotspot, members, n_simulations, provenance)
     for stage, seconds in SECONDS.items():
         record = {
             "stage": stage,
@@ -100,7 +117,7 @@ def _write_model(
         simulations=[f"meso_{n:03d}" for n in range(len(pores))],
         fields=[field_spec(name) for name in fields],
         grid=grid,
-        context={"shock_pressure": np.linspace(13.5, 17.5, len(pores))},
+        context={name: np.linspace(13.5, 17.5, len(pores)) for name in config.data.context},
         attributes={"model": model, "spacing": grid.spacing, "time_step": grid.time_step},
     )
     arrays.truth[:] = truth
@@ -109,7 +126,7 @@ def _write_model(
     if recalibration is not None:
         recalibration.save(folder / "recalibration" / f"{model}.json")
     scored = score_rollout(
-        open_rollout(path), threshold=875.0, coverage_levels=config.evaluate.coverage, recalibration=recalibration, block=8
+        open_rollout(path), hotspot=config.evaluate.hotspot, coverage_levels=config.evaluate.coverage, recalibration=recalibration, block=8
     )
     return {"n_meso": {"tokens": 6, "parc": 6, "tokens_zero_coupling": 0}.get(model), **scored}
 
@@ -153,6 +170,8 @@ def _simulation(pores: np.ndarray, grid: Grid, fields: tuple[str, ...]) -> np.nd
             "solid_fraction": solid.clip(0, 1),
             "velocity_x": 2.1 * (shocked - 1),
             "velocity_y": 0.3 * hot * np.sin(4 * y),
+            "activator": hot,
+            "inhibitor": 0.4 * shocked,
         }
         frames[k] = np.stack([known[name] for name in fields])
     return frames

@@ -52,7 +52,7 @@ def test_labels_lie_inside_the_figure(run: Run, count: int) -> None:
     with figure_style():
         figures = [
             filmstrip_figure(reduce_strip(run, run.field("temperature"), [3, 6][:count])),
-            curves_figure(models, run.primary, run.rival, titles),
+            curves_figure(run.scores, run.primary, run.rival, titles),
             lead_figure(models, fields),
             calibration_figure(reduce_reliability(run)[:count], "#000000"),
         ]
@@ -65,7 +65,7 @@ def test_labels_lie_inside_the_figure(run: Run, count: int) -> None:
 
 
 def test_curves_have_bands_truth_and_rival(run: Run) -> None:
-    figure = curves_figure(run.scores["models"], run.primary, run.rival, ["a", "b"])
+    figure = curves_figure(run.scores, run.primary, run.rival, ["a", "b"])
     assert len(figure.axes) == 4
     for axes in figure.axes:
         assert {line.get_label() for line in axes.lines} == {"truth", "meso tokens, median", "PARC"}

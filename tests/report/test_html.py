@@ -1,11 +1,16 @@
+import io
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import rich.console
 
-from probtokens.report import write_report
+from probtokens.evaluate import load_scores
+from probtokens.fields import HotSpot
+from probtokens.pipeline.table import score_table
+from probtokens.report import hero_figure, write_report
 
 SECTIONS = ("scores", "fields", "animation", "hotspots", "reliability", "details")
 
@@ -90,6 +95,53 @@ def test_tokens_that_are_not_asked_for_need_no_model(token_run: Path) -> None:
     config = token_run / "config.yaml"
     config.write_text(config.read_text().replace("  tokens: true\n", "  tokens: false\n"))
     assert "#tokens" not in write_report(token_run).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def other_physics(make_run: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run of given simulations without a temperature."""
+    return make_run(
+        tmp_path_factory.mktemp("other"),
+        fields=("inhibitor", "activator", "velocity_x"),
+        hotspot=HotSpot("activator", 0.25),
+        context="feed_rate",
+        given=True,
+    )
+
+
+def test_other_physics_in_its_own_words(other_physics: Path) -> None:
+    report = write_report(other_physics).read_text(encoding="utf-8")
+    shown = re.sub(r"<pre>.*</pre>|[A-Za-z0-9+/=]{200,}", "", report, flags=re.DOTALL)
+    for text in (
+        "<h1>How activator evolves and where it exceeds 0.25: a forecast with its uncertainty</h1>",
+        "From the first frame of a simulation and its feed rate, the models of this run forecast inhibitor, activator and velocity along x",
+        "13.5 to 17.5 in the tests",
+        "meso_000 · feed rate 13.5",
+        "the best activator forecast is that of",
+        "Area of activator &gt; 0.25: the RMSE of meso tokens is",
+        "Mean activator above 0.25: the RMSE of meso tokens is",
+        "area of activator &gt; 0.25 [µm²]",
+    ):
+        assert text in shown
+    for word in ("HMX", "hock", "emperature", "ot spot", "875", "GPa", " K "):
+        assert word not in shown
+    assert len(re.findall(r"<img [^>]*>", report)) == 6, "velocities have no film strip of their own"
+
+
+def test_other_physics_has_a_picture_and_a_table(other_physics: Path, tmp_path: Path) -> None:
+    assert hero_figure(other_physics, tmp_path / "hero.png").stat().st_size > 10_000
+    stream = io.StringIO()
+    rich.console.Console(file=stream, width=80).print(score_table(load_scores(other_physics / "scores.json")))
+    assert "F: activator; hs: where F > 0.25" in stream.getvalue()
+    assert "tokens_zero_coupling" in stream.getvalue()
+
+
+def test_without_context_a_simulation_is_its_name(make_run: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_run(tmp_path, models=("parc",), fields=("temperature",), n_simulations=1, n_times=3, context="")
+    report = write_report(folder).read_text(encoding="utf-8")
+    assert "Test simulation meso_000." in report
+    assert "From the first frame of a shocked porous HMX crystal, the models" in report
+    assert "Shock pressure" not in report
 
 
 def test_scored_model_without_rollout_keeps_its_scores(make_run: Callable[..., Path], tmp_path: Path) -> None:

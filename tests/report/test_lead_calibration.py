@@ -6,6 +6,7 @@ import pytest
 from probtokens.report.lead_calibration import lead_calibration_figure
 from probtokens.report.run import Run, open_run
 from probtokens.report.style import figure_style
+from probtokens.report.wording import Wording
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,7 @@ def run(run_folder: Path) -> Run:
 @pytest.mark.parametrize("count", [1, 3])
 def test_labels_lie_inside_the_figure(run: Run, count: int) -> None:
     with figure_style():
-        figure = lead_calibration_figure(run.scores["models"]["tokens"], run.fields[:count])
+        figure = lead_calibration_figure(run.scores["models"]["tokens"], run.fields[:count], Wording.of(run.scores))
         tight, whole = figure.get_tightbbox(), figure.bbox_inches
         assert min(tight.x0, tight.y0) >= 0
         assert tight.x1 <= whole.x1
@@ -26,7 +27,7 @@ def test_labels_lie_inside_the_figure(run: Run, count: int) -> None:
 
 def test_lines_are_the_scores_before_and_after(run: Run) -> None:
     entry = run.scores["models"]["tokens"]
-    figure = lead_calibration_figure(entry, run.fields)
+    figure = lead_calibration_figure(entry, run.fields, Wording.of(run.scores))
     upper, lower = figure.axes[1], figure.axes[1 + 5]
     for axes, keys in ((upper, ("coverage_50", "coverage_80", "coverage_90")), (lower, ("spread_skill",))):
         expected = [scores["fields"]["pressure"]["by_lead"][key] for scores in (entry, entry["uncalibrated"]) for key in keys]
@@ -34,7 +35,7 @@ def test_lines_are_the_scores_before_and_after(run: Run) -> None:
 
 
 def test_bands_are_the_targets(run: Run) -> None:
-    figure = lead_calibration_figure(run.scores["models"]["tokens"], run.fields)
+    figure = lead_calibration_figure(run.scores["models"]["tokens"], run.fields, Wording.of(run.scores))
     bands = [(patch.get_y(), patch.get_y() + patch.get_height()) for patch in figure.axes[0].patches]
     np.testing.assert_allclose(bands, [(0.47, 0.53), (0.77, 0.83), (0.87, 0.93)])
     (band,) = figure.axes[5].patches
@@ -46,7 +47,7 @@ def test_scores_that_are_not_recalibrated_or_defined(run: Run) -> None:
     blank = {**entry["fields"]["temperature"]["by_lead"]}
     blank["spread_skill"] = [None] * len(blank["time"])
     entry["fields"] = {"temperature": {"by_lead": blank}}
-    figure = lead_calibration_figure(entry, run.fields[:1])
+    figure = lead_calibration_figure(entry, run.fields[:1], Wording.of(run.scores))
     assert [len(axes.lines) for axes in figure.axes] == [3, 3, 3, 1, 1, 1]
     assert np.isnan(figure.axes[3].lines[0].get_ydata()).all()
     assert "before recalibration" not in {text.get_text() for text in figure.legends[0].get_texts()}

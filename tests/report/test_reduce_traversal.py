@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from probtokens.fields import HotSpot
 from probtokens.models.forecast import NO_SOURCES
 from probtokens.models.micro import MicroTokens
 from probtokens.report.reduce_traversal import VALUES, Traversal, reduce_traversal, traversal_leads
@@ -28,7 +29,7 @@ def effect_weights(model: MicroTokens) -> torch.Tensor:
 
 
 def reduced(run: Run, model: MicroTokens, field: str = "temperature") -> Traversal:
-    return reduce_traversal(run, model, run.field(field), THRESHOLDS[field])
+    return reduce_traversal(run, model, HotSpot(field, THRESHOLDS[field]))
 
 
 @pytest.mark.parametrize(("n_times", "leads"), [(41, (6, 12)), (13, (6, 12)), (5, (2, 4)), (2, (1, 1))])

@@ -13,7 +13,8 @@ def scores(rmse: float | None, ratio: float | None, coverage: float | None) -> d
 
 def document(**models: dict[str, Any]) -> dict[str, Any]:
     entries = {name: {"n_meso": 2, "fields": {"temperature": s}, "hotspot": {"area": s, "temperature": s}} for name, s in models.items()}
-    return {"units": {"hotspot": {"area": "µm²", "temperature": "K"}}, "models": entries}
+    units = {"fields": {"temperature": "K"}, "hotspot": {"area": "µm²", "temperature": "K"}}
+    return {"hotspot": {"field": "temperature", "threshold": 875.0}, "units": units, "models": entries}
 
 
 def column(table: Any, index: int) -> list[Any]:

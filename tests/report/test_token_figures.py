@@ -58,9 +58,9 @@ def test_maps_show_every_channel_at_every_time_twice(run: Run) -> None:
 def test_traversal_shows_truth_and_every_value(run: Run) -> None:
     model = load_primary(run)
     assert model is not None
-    traversal = reduce_traversal(run, model, run.field("temperature"), 875.0)
+    traversal = reduce_traversal(run, model, run.hotspot)
     with figure_style():
-        pictures, lines = traversal_figure(traversal), effect_figure(traversal)
+        pictures, lines = traversal_figure(traversal), effect_figure(traversal, "hot-spot area")
         assert_labels_inside(pictures)
         assert_labels_inside(lines)
     images = [axes.images[0] for axes in pictures.axes if axes.images]

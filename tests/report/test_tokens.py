@@ -9,6 +9,7 @@ from probtokens.report.reduce_traversal import Traversal
 from probtokens.report.tokens import effect_reading, fit_reading, map_frames, maps_reading
 
 EXTENT = (0.0, 1.0, 0.0, 1.0)
+AREA = "hot-spot area"
 
 
 def traversal(changes: tuple[float, ...]) -> Traversal:
@@ -40,7 +41,7 @@ def test_map_frames(n_times: int, frames: list[int]) -> None:
 @pytest.mark.parametrize(("changes", "words"), [((30.0, 40.0), "a small part"), ((120.0, 160.0), "a part"), ((240.0, 320.0), "most")])
 def test_the_effect_is_judged_by_its_share_of_the_variance(changes: tuple[float, ...], words: str) -> None:
     """Of an ensemble with a spread of 100 K: 5² = 3² + 4², over four standard deviations."""
-    text = " ".join(effect_reading(traversal(changes), entry(200.0, 0.5)))
+    text = " ".join(effect_reading(traversal(changes), AREA, entry(200.0, 0.5)))
     share = (np.hypot(*changes) / 4 / 100) ** 2
     assert f"u explains {words} of the ensemble's variance, about {100 * share:.2g} %" in text
     assert f"direction 2 changes the temperature of the test simulations by {changes[1]:.3g}" in text
@@ -50,12 +51,12 @@ def test_the_effect_is_judged_by_its_share_of_the_variance(changes: tuple[float,
 
 def test_the_spread_before_recalibration_is_told() -> None:
     scores = entry(200.0, 0.9) | {"uncalibrated": entry(200.0, 0.5)}
-    assert "ensemble's is 100 K" in " ".join(effect_reading(traversal((3.0, 4.0)), scores))
+    assert "ensemble's is 100 K" in " ".join(effect_reading(traversal((3.0, 4.0)), AREA, scores))
 
 
 @pytest.mark.parametrize(("rmse", "ratio"), [(None, 1.0), (1.0, None), (0.0, None), (1.0, 0.0)])
 def test_without_a_spread_there_is_no_share(rmse: float | None, ratio: float | None) -> None:
-    assert len(effect_reading(traversal((3.0, 4.0)), entry(rmse, ratio))) == 1
+    assert len(effect_reading(traversal((3.0, 4.0)), AREA, entry(rmse, ratio))) == 1
 
 
 def test_fit_states_units_and_compression() -> None:

@@ -26,13 +26,13 @@ def evaluate(job: Job) -> None:
         with open_rollout(job.folder.rollout(model, "test")) as rollout:
             entries[model] = score_rollout(
                 rollout,
-                threshold=settings.hotspot_threshold,
+                hotspot=settings.hotspot,
                 coverage_levels=settings.coverage,
                 recalibration=_recalibrate(job, model) if settings.recalibrate else None,
             )
             entries[model]["n_meso"] = n_meso[model]
             n_test = rollout.sizes["simulation"]
-    write_scores(job.folder.scores, entries, job.config.rollout.members, n_test, provenance(job.config))
+    write_scores(job.folder.scores, entries, settings.hotspot, job.config.rollout.members, n_test, provenance(job.config))
 
 
 def report(job: Job) -> None:

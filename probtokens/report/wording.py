@@ -1,0 +1,77 @@
+"""What hot spots are called: by that name if they are of temperature, by field and threshold if they are of anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from probtokens.fields import FieldSpec, HotSpot, field_spec
+
+_NAMED = "temperature"
+
+
+@dataclass(frozen=True)
+class Wording:
+    """Names of hot spots and of their curves, made from what the scores are of.
+
+    Attributes
+    ----------
+    hotspot
+        Field and threshold.
+    spec
+        The field, with its unit and label.
+    units
+        Unit of every curve.
+    """
+
+    hotspot: HotSpot
+    spec: FieldSpec
+    units: Mapping[str, str]
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Wording:
+        """Wording for the content of a ``scores.json``."""
+        hotspot = HotSpot(**document["hotspot"])
+        return cls(hotspot, field_spec(hotspot.field, document["units"]["fields"][hotspot.field]), document["units"]["hotspot"])
+
+    @property
+    def limit(self) -> str:
+        """Threshold with its unit, e.g. ``"875 K"``."""
+        return quantity(f"{self.hotspot.threshold:g}", self.spec.unit)
+
+    @property
+    def hot_spots(self) -> str:
+        """E.g. ``"hot spots"`` or ``"activator > 0.5"``."""
+        return "hot spots" if self._named else f"{self.spec.label} > {self.limit}"
+
+    @property
+    def headline(self) -> str:
+        """What the forecasts are about, as the title of a page."""
+        return "How hot spots form and grow" if self._named else f"How {self.spec.label} evolves and where it exceeds {self.limit}"
+
+    @property
+    def curves(self) -> dict[str, str]:
+        """Name of each curve shown to its label without unit."""
+        named = ("hot-spot area", f"hot-spot {self.spec.label}")
+        other = (f"area of {self.spec.label} > {self.limit}", f"mean {self.spec.label} above {self.limit}")
+        return dict(zip(self.hotspot.curves, named if self._named else other, strict=True))
+
+    @property
+    def _named(self) -> bool:
+        return self.hotspot.field == _NAMED
+
+
+def quantity(text: str, unit: str) -> str:
+    """A number followed by its unit, unless it has none."""
+    return text if unit == "1" else f"{text} {unit}"
+
+
+def sentence(text: str) -> str:
+    """Text that begins with a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
+def listing(items: list[str]) -> str:
+    """Items as people list them, e.g. ``"a, b and c"``."""
+    return " and ".join(part for part in (", ".join(items[:-1]), *items[-1:]) if part)
