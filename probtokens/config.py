@@ -322,6 +322,7 @@ class TokenConfig(Strict):
     coarsest of ``transition_levels`` halvings of the lattice. Every ``trajectory_patch`` tokens along an axis have
     a trajectory effect of ``trajectory_dim`` numbers. ``reference_speed`` [km/s] turns frame step and patch size into
     one dimensionless number. With ``transport`` coupled tokens move with the material where the data have its velocity.
+    Forecasts compute convolutions in ``precision``; tokens and frames are float32 all the same.
     """
 
     patch: Count = 4
@@ -343,6 +344,7 @@ class TokenConfig(Strict):
     trajectory_dim: Count = 8
     trajectory_patch: Count = 6
     effective_pixels: Positive = 4.0
+    precision: Literal["float32", "bfloat16"] = "float32"
     reference_speed: Positive = 2.901
 
     @model_validator(mode="after")

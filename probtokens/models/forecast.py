@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 
 import torch
@@ -63,6 +64,7 @@ def free_running(
     generator: torch.Generator | None = None,
     sources: Sources = ALL_SOURCES,
     effects: Tensor | None = None,
+    precision: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Iterator[Tensor]:
     """Tokens at lead 1, 2, … without end; every draw keeps its u and its weights.
 
@@ -80,6 +82,8 @@ def free_running(
         Of initial state, process noise and trajectory effect, those to draw; a process without noise still tells how sure it is.
     effects
         Trajectory effects u in place of drawn ones; their leading dimensions broadcast against (draw, simulation).
+    precision
+        Context in which the transition is computed.
 
     Yields
     ------
@@ -93,7 +97,8 @@ def free_running(
     drawn = torch.randn(size, generator=generator, device=first.device) * (Source.EFFECT in sources)
     u = drawn if effects is None else effects.expand(size)
     while True:
-        transition = dynamics(belief, u, context, weights)
+        with precision():
+            transition = dynamics(belief, u, context, weights)
         belief = Belief.of(draw_if(Source.PROCESS, sources, transition, generator), transition)
         yield belief.z
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import torch
 from pyro.infer import TraceMeanField_ELBO
-from torch import Tensor
+from torch import Tensor, nn
 
 from probtokens.models.state_space import Scales, TokenGuide, TokenModel, local_parameters
 
 #: Weight of the energy score beside the CRPS (arXiv 2502.12902 uses a mixture of both).
-ENERGY_WEIGHT = 0.5
+ENERGY_WEIGHT = 0.1
+
+#: Edges, in cells, of the blocks whose means the CRPS looks at beside the mean over the domain.
+BLOCKS = (1, 4, 16)
+
+#: Errors, in normalised units, that scores are taken relative to are at least this.
+_SMALLEST_ERROR = 1e-5
 
 
 def negative_elbo(model: TokenModel, guide: TokenGuide, frames: Tensor, context: Tensor, scales: Scales) -> Tensor:
@@ -60,10 +66,10 @@ def fair_energy_score(members: Tensor, truth: Tensor) -> Tensor:
 
 
 def rollout_score(members: Tensor, truth: Tensor) -> dict[str, Tensor]:
-    """Fair CRPS of pixels plus fair energy score of whole fields, averaged over fields.
+    """Fair CRPS of pixels, of means over blocks and over the domain, plus the fair energy score of whole fields.
 
-    The CRPS asks for calibrated pixels; the energy score, whose unit is a root-mean-square distance,
-    does not let the few pixels of a hot spot drown among the many that are easy.
+    Each is relative to its error, field by field, so that an ensemble has to be calibrated where errors are small as much as
+    where they are large, and in what hot spots add up to as much as in single pixels.
 
     Parameters
     ----------
@@ -72,9 +78,23 @@ def rollout_score(members: Tensor, truth: Tensor) -> dict[str, Tensor]:
     truth
         Shape (simulation, field, y, x).
     """
-    crps = fair_crps(members, truth).mean()
-    energy = fair_energy_score(members.flatten(1, 2), truth.flatten(0, 1)).mean()
+    pairs = [(_pooled(members, edge), _pooled(truth, edge)) for edge in (*BLOCKS, max(truth.shape[-2:]))]
+    crps = torch.stack([_relative(fair_crps(x, y), (x - y).abs().mean(0)) for x, y in pairs]).mean()
+    energies = fair_energy_score(members.flatten(1, 2), truth.flatten(0, 1)).unflatten(0, truth.shape[:2])
+    energy = _relative(energies[..., None, None], (members - truth).square().mean((0, -2, -1)).sqrt()[..., None, None])
     return {"loss": crps + ENERGY_WEIGHT * energy, "crps": crps, "energy": energy}
+
+
+def _pooled(frames: Tensor, edge: int) -> Tensor:
+    """Means over blocks of ``edge`` cells, cut off at the domain, of frames (..., y, x)."""
+    ny, nx = (min(edge, size) for size in frames.shape[-2:])
+    return nn.functional.avg_pool2d(frames.flatten(0, -4), (ny, nx)).unflatten(0, frames.shape[:-3])
+
+
+def _relative(score: Tensor, error: Tensor) -> Tensor:
+    """Mean over fields of scores over errors, each (simulation, field, y, x) and averaged over all but fields; errors take no gradients."""
+    mean_score, mean_error = score.mean((0, 2, 3)), error.detach().mean((0, 2, 3))
+    return (mean_score / mean_error.clamp_min(_SMALLEST_ERROR)).mean()
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import torch
@@ -256,7 +257,8 @@ class TokenForecaster(nn.Module):
         for lead, z in zip(range(1, max(leads, default=0) + 1), drawn, strict=False):
             noise = torch.randn((n_draws, *initial.shape), generator=generator, device=z.device, dtype=z.dtype)
             if lead in leads:
-                pixels = self.autoencoder.decode(z)
+                with self._forecast_precision():
+                    pixels = self.autoencoder.decode(z)
                 frames = pixels.mean + pixels.stddev * noise if Source.DECODER in sources else pixels.mean
                 yield to_physical(frames, self.normalizer, self.fields)
 
@@ -275,7 +277,11 @@ class TokenForecaster(nn.Module):
             torch.manual_seed(seed)
             weights = self.sample_weights(n_draws) if Source.WEIGHTS in sources else self.central_weights()
         vector = self.context_vector(self.normalizer.normalize_context(context))
-        return self._rollout(self.normalizer.normalize(initial), vector, weights, n_draws, generator, sources, effects)
+        first = self.normalizer.normalize(initial)
+        return self._rollout(first, vector, weights, n_draws, generator, sources, effects, self._forecast_precision)
+
+    def _forecast_precision(self) -> AbstractContextManager[None]:
+        return torch.autocast(self.normalizer.field_mean.device.type, torch.bfloat16, enabled=self.tokens.precision == "bfloat16")
 
     def _rollout(
         self,
@@ -286,6 +292,7 @@ class TokenForecaster(nn.Module):
         generator: torch.Generator | None = None,
         sources: Sources = ALL_SOURCES,
         effects: Tensor | None = None,
+        precision: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> Iterator[Tensor]:
         return free_running(
             self.autoencoder,
@@ -298,6 +305,7 @@ class TokenForecaster(nn.Module):
             generator=generator,
             sources=sources,
             effects=effects,
+            precision=precision,
         )
 
     def _score(self, frames: Tensor, context: Tensor, members: int) -> dict[str, Tensor]:

@@ -58,7 +58,9 @@ class GroupDecoder(nn.Module):
         for block in self.blocks:
             h = block(h)
         h = nn.functional.silu(h)
-        parts = self.linear(z) + self.head(h), self.spread(h)
+        with torch.autocast(z.device.type, enabled=False):  # the amplitude of a hot spot is more than half a precision tells
+            linear = self.linear(z.float())
+        parts = linear + self.head(h), self.spread(h)
         return nn.functional.pixel_shuffle(parts[0], self.patch), nn.functional.pixel_shuffle(parts[1], self.patch)
 
 

@@ -57,8 +57,8 @@ class GroupMaps:
     """Token posterior of the leading channels of one field group; maps have shape (channel, time, token_y, token_x).
 
     ``channels`` are their numbers within the group, from 1, and ``n_channels`` is how many the group has. ``mean`` and ``spread``
-    are in units of the tokens, whose variance was one over all training patches at the start. ``weights`` tells by how much, root mean square in standard deviations of a
-    field, the group's decoded fields change without the channel, shape (channel,).
+    are in units of the tokens, whose variance was one over all training patches at the start. ``weights`` tells by how much, root
+    mean square in standard deviations of a field, the group's decoded fields change without the channel, shape (channel,).
     """
 
     label: str

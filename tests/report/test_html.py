@@ -125,7 +125,7 @@ def test_other_physics_in_its_own_words(other_physics: Path) -> None:
         assert text in shown
     for word in ("HMX", "hock", "emperature", "ot spot", "875", "GPa", " K "):
         assert word not in shown
-    assert len(re.findall(r"<img [^>]*>", report)) == 6, "velocities have no film strip of their own"
+    assert len(re.findall(r"<img [^>]*>", report)) == 7, "velocities have no film strip of their own"
 
 
 def test_other_physics_has_a_picture_and_a_table(other_physics: Path, tmp_path: Path) -> None:
