@@ -35,13 +35,16 @@ def build() -> Work:
     torch.manual_seed(0)
     config = load_config(Path("examples/micro.yaml")).micro.tokens
     config = config.model_copy(update={"groups": tuple(group for group in config.groups if set(group.fields) <= set(FIELDS))})
-    tokens = MicroTokens(config, Normalizer(tuple(map(field_spec, FIELDS)), ("shock_pressure",)), GRID)
+    normalizer = Normalizer(tuple(map(field_spec, FIELDS)), ("shock_pressure",))
+    tokens, compiled = (MicroTokens(config, normalizer, GRID) for _ in range(2))
+    compiled.compile_networks()
     predecessor = Predecessor(len(FIELDS))
     frames = torch.randn(1, 2, len(FIELDS), *GRID.shape)
     return {
         "tokens_step": partial(_tokens_step, tokens, frames, "mse"),
         "tokens_latent_step": partial(_tokens_step, tokens, frames, "latent"),
         "tokens_frames": partial(_tokens_frames, tokens, frames[:, 0]),
+        "tokens_compiled_frames": partial(_tokens_frames, compiled, frames[:, 0]),
         "predecessor_step": partial(_step, predecessor, lambda: predecessor.loss(frames)),
         "predecessor_frames": partial(_predecessor_frames, predecessor, frames[:, 0]),
     }
@@ -54,7 +57,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "micro_speed.json")
     args = parser.parse_args()
     work = build()
-    flops = {name: _flops(call) for name, call in work.items()}
+    flops = {name: _flops(call) for name, call in work.items() if name != "tokens_compiled_frames"}
+    flops["tokens_compiled_frames"] = flops["tokens_frames"]
     ceiling = _ceiling_work()
     seconds = best_of(args.repeats, {**work, "ceiling": ceiling})
     most = _flops(ceiling) / seconds["ceiling"]
@@ -70,6 +74,7 @@ def main() -> None:
     result["step_ratio"] = round(seconds["predecessor_step"] / seconds["tokens_step"], 1)
     result["latent_step_ratio"] = round(seconds["predecessor_step"] / seconds["tokens_latent_step"], 1)
     result["frame_ratio"] = round(seconds["predecessor_frames"] / seconds["tokens_frames"], 1)
+    result["compiled_frame_ratio"] = round(seconds["predecessor_frames"] / seconds["tokens_compiled_frames"], 1)
     write_result(args.out, result)
 
 

@@ -87,6 +87,15 @@ class MicroTokens(TokenForecaster):
         frames = (torch.tensor(trajectories.frames(i)) for i in range(len(trajectories)))
         self.autoencoder.initialise(map(self.normalizer.normalize, frames))
 
+    def compile_networks(self) -> None:
+        """Compile transition and decoders in place, for many forecasts of one shape.
+
+        The first forecast of each number of draws, simulations and cells takes some seconds longer; weights are frozen
+        into it and should not be trained afterwards. Draws differ by rounding.
+        """
+        for network in (*self.transition.networks, *self.autoencoder.decoders):
+            network.compile(options={"freezing": True})
+
     def _transport(self) -> TokenTransport | None:
         """Transport with the material, where tokens may see each other's fields and the data have its velocity."""
         names = [spec.name for spec in self.fields]
