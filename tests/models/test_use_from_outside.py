@@ -131,3 +131,27 @@ def test_effects_of_another_lattice_are_refused(model):
     frames, context = physical(model)
     with pytest.raises(ValueError, match=r"effects: expected shape .*\(2, 2, 3, 1, 1\), got \(3, 2, 2\)"):
         model.rollout(frames[:, 0], context, n_steps=1, n_draws=2, effects=torch.zeros(3, 2, 2))
+
+
+def test_half_a_precision_changes_rounding_alone():
+    """Convolutions of a forecast lose digits; noise, tokens and frames do not."""
+    exact, rounded = micro_tokens(), micro_tokens(precision="bfloat16")
+    frames, context = physical(exact)
+    pairs = [model.rollout(frames[:, 0], context, n_steps=3, n_draws=3) for model in (exact, rounded)]
+    assert pairs[1].dtype == torch.float32
+    error, size = (pairs[1] - pairs[0]).abs().max(), (pairs[0] - exact.encode(frames[:, 0]).mean[None, :, None]).abs().max()
+    assert 0 < error < 0.02 * size
+    forecasts = [next(model.forecast(frames[:, 0], context, grid=GRID, n_steps=1, n_draws=3, seed=0)) for model in (exact, rounded)]
+    assert forecasts[1].dtype == torch.float32
+    difference = (forecasts[1] - forecasts[0]) / SCALE[:, None, None]
+    assert 0 < difference.abs().max() < 0.05
+
+
+@pytest.mark.slow
+def test_compiled_networks_forecast_the_same():
+    exact, compiled = micro_tokens(), micro_tokens()
+    compiled.compile_networks()
+    frames, context = physical(exact)
+    options = {"grid": GRID, "n_steps": 2, "n_draws": 3, "seed": 0}
+    for ours, theirs in zip(*(model.forecast(frames[:, 0], context, **options) for model in (compiled, exact)), strict=True):
+        torch.testing.assert_close(ours / SCALE[:, None, None], theirs / SCALE[:, None, None], rtol=0, atol=1e-3)
