@@ -28,7 +28,7 @@ def strip_rows(strip: Strip, rival_label: str = "PARC") -> dict[str, Row]:
     rows |= _deviation_rows(strip, rival_label)
     if strip.probability is not None:
         scale = Scale(PROBABILITY_MAP, probability_norm(), "probability")
-        title = f"P({spec.label}\n> {quantity(f'{strip.threshold:g}', spec.unit)})"
+        title = f"probability\nof > {quantity(f'{strip.threshold:g}', spec.unit)}"
         rows["probability"] = Row(title, strip.probability, scale, contour=strip.truth, level=strip.threshold)
     return rows
 
