@@ -276,33 +276,37 @@ class StageConfig(Strict):
 
     ``objective`` names what is minimised: ``elbo`` (negative ELBO of a window of ``horizon`` + 1
     frames), ``score`` (fair CRPS and energy score of free-running decoded rollouts with ``members``
-    draws), ``mse`` (of rollouts without noise) or ``latent`` (the same in tokens that are encoded once: the autoencoder
-    stays as it is, and a step costs a fraction). ``learn`` names which parameters take gradients: all, or those
-    that tell spread alone, so that noiseless rollouts stay as they are (token models only). Windows begin no later than
-    with frame ``latest_start``; forecasts begin with the first, where most happens.
+    draws), ``mse`` (of rollouts without noise), ``latent`` (the same in tokens that are encoded once: the autoencoder
+    stays as it is, and a step costs a fraction) or ``noise`` (likelihood of what the means of the decoder and of single steps
+    miss). ``learn`` names which parameters take gradients: all that the objective depends on, all but the autoencoder's means, or
+    those that tell spread alone, so that noiseless rollouts stay as they are (the last two for token models only). Windows begin no
+    later than with frame ``latest_start``; forecasts begin with the first, where most happens.
 
     Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
-    other cells. ``precision`` is that of their convolutions.
+    other cells. ``precision`` is that of their convolutions. ``optimizer`` is ``adamw`` or ``muon``, which takes far fewer steps from a
+    fresh start.
     """
 
     name: str
-    objective: Literal["elbo", "score", "mse", "latent"]
+    objective: Literal["elbo", "score", "mse", "latent", "noise"]
     steps: Count
     horizon: Whole
     batch_size: Count = 16
     learning_rate: Positive = 1e-3
     members: Count = 3
-    learn: Literal["everything", "uncertainty"] = "everything"
+    learn: Literal["everything", "dynamics", "uncertainty"] = "everything"
     latest_start: Whole | None = None
     shifts: Whole = 0
     precision: Literal["float32", "bfloat16"] = "float32"
+    optimizer: Literal["adamw", "muon"] = "adamw"
 
     @model_validator(mode="after")
     def _latent_keys(self) -> StageConfig:
         if self.objective != "latent" and (self.shifts or self.precision != "float32"):
             raise ValueError(f"{self.name}: expected shifts and precision with objective latent only, got {self.objective}")
-        if self.objective == "latent" and self.learn == "uncertainty":
-            raise ValueError(f"{self.name}: expected objective elbo or score with learn uncertainty, got latent, which has no noise")
+        learned = {"mse": "everything", "latent": "everything", "noise": "uncertainty"}.get(self.objective, self.learn)
+        if self.learn != learned:
+            raise ValueError(f"{self.name}: expected learn {learned} with objective {self.objective}, got {self.learn}")
         return self
 
 

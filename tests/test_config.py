@@ -152,9 +152,18 @@ def test_simulations_are_held_out_for_stages_that_learn_uncertainty():
     means = "{name: a, objective: mse, steps: 1, horizon: 1}"
     with pytest.raises(ValueError, match="held_out: expected a stage with learn uncertainty"):
         load_config(None, ["micro.held_out=2", f"micro.stages=[{means}]"])
-    assert load_config(None, ["micro.held_out=2", f"micro.stages=[{means}, {means[:-1]}, learn: uncertainty}}]"]).micro.held_out == 2
+    assert (
+        load_config(
+            None, ["micro.held_out=2", f"micro.stages=[{means}, {{name: b, objective: elbo, steps: 1, horizon: 1, learn: uncertainty}}]"]
+        ).micro.held_out
+        == 2
+    )
 
 
-def test_latent_stages_have_no_noise_to_learn():
-    with pytest.raises(ValueError, match="a: expected objective elbo or score with learn uncertainty, got latent"):
-        load_config(None, ["micro.stages=[{name: a, objective: latent, steps: 1, horizon: 1, learn: uncertainty}]"])
+@pytest.mark.parametrize(
+    ("objective", "learn", "expected"),
+    [("latent", "uncertainty", "everything"), ("mse", "uncertainty", "everything"), ("noise", "everything", "uncertainty")],
+)
+def test_errors_without_noise_tell_no_spread_and_noise_nothing_else(objective, learn, expected):
+    with pytest.raises(ValueError, match=f"a: expected learn {expected} with objective {objective}, got {learn}"):
+        load_config(None, [f"micro.stages=[{{name: a, objective: {objective}, steps: 1, horizon: 1, learn: {learn}}}]"])

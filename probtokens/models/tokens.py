@@ -80,13 +80,17 @@ class TokenForecaster(nn.Module):
     def begin_stage(self, stage: StageConfig) -> None:
         """Choose what takes gradients: what may learn at all, or of that the parts that a noiseless rollout never meets.
 
-        Reconstruction, an ELBO of single frames, attends to all pixels evenly. Latent stages leave the autoencoder as it is.
+        Reconstruction, an ELBO of single frames, attends to all pixels evenly. Latent stages leave the autoencoder as it is, and errors
+        without noise what tells spread: the encoder's would do nothing but vanish.
         """
         self.scales = replace(self.scales, evenly=stage.horizon == 0)
+        noiseless = stage.objective in ("mse", "latent")
         for name, parameter in self.named_parameters():
             uncertain = not UNCERTAINTY.isdisjoint(name.split("."))
             encoded = stage.objective == "latent" and name.startswith("autoencoder.")
-            parameter.requires_grad_(self.may_learn(name) and not encoded and (uncertain or stage.learn == "everything"))
+            of_means = "everything" if name.startswith("autoencoder.") else "dynamics"
+            wanted = not noiseless if uncertain else stage.learn in ("everything", of_means)
+            parameter.requires_grad_(self.may_learn(name) and not encoded and wanted)
 
     def may_learn(self, name: str) -> bool:
         """Whether the parameter called ``name`` takes gradients in any stage."""
@@ -95,12 +99,14 @@ class TokenForecaster(nn.Module):
     def loss(self, batch: Batch, stage: StageConfig) -> Mapping[str, Tensor]:
         """Named parts of the stage's objective; ``"loss"`` is what training minimises.
 
-        ``elbo`` is in nats per token and frame; the others are in units of the normalised fields. For ``latent`` the
+        Likelihoods are in nats per token and frame; errors and scores are in units of the normalised fields. For ``latent`` the
         batch's frames are tokens.
         """
         context = self.context_vector(batch.context)
         if stage.objective == "latent":
             return self._latent_error(batch.frames, context)
+        if stage.objective == "noise":
+            return self._noise_likelihood(batch.frames, context)
         if stage.objective == "score":
             return self._score(batch.frames, context, stage.members)
         if stage.objective == "mse":
@@ -344,6 +350,24 @@ class TokenForecaster(nn.Module):
                 errors.append(self.autoencoder.linear_change(transition.mean[0] - tokens[:, lead]).square().mean())
         loss = torch.stack(errors).mean()
         return {"loss": loss, "last": errors[-1]}
+
+    def _noise_likelihood(self, frames: Tensor, context: Tensor) -> dict[str, Tensor]:
+        """Negative log-likelihood of every frame given the mean of its own tokens, and of that mean given the one before.
+
+        Each noise learns from what its own mean misses. An ELBO of windows splits the errors of a rollout between them, and the decoder,
+        which is asked at every pixel, takes almost all; a forecast of white noise is the result.
+        """
+        tokens = self.autoencoder.encode(frames).mean
+        nats = -self.autoencoder.decode(tokens).log_prob(frames).mean((0, 1, 3, 4)).sum()
+        parts = {"pixels": nats * self.scales.pixels * self.tokens.patch**2}
+        if tokens.shape[1] > 1:
+            before, after = tokens[None, :, :-1].flatten(1, 2), tokens[None, :, 1:].flatten(1, 2)
+            u = tokens.new_zeros(1, before.shape[1], *self.effect_shape(*tokens.shape[-2:]))
+            belief = Belief(before, before, torch.full_like(before, _CERTAIN))
+            each = context.repeat_interleave(tokens.shape[1] - 1, dim=0)
+            step = self.dynamics(belief, u, each, self.central_weights())
+            parts["step"] = -step.log_prob(after).sum(-3).mean()
+        return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
     def _leads(self, frames: Tensor, context: Tensor, members: int, sources: Sources = ALL_SOURCES) -> Iterator[tuple[Normal, Tensor]]:
         """Decoded rollout and truth at a random half of the leads: decoding is what a free-running step costs most."""

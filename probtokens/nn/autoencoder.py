@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from probtokens.nn.blocks import ConvNextBlock, ScaleRange, silent
+from probtokens.nn.blocks import ConvNextBlock, ScaleRange, SpreadHead, silent
 from probtokens.nn.lattice import merge_leading
 
-#: Range of the encoder's and the decoder's standard deviations, in units of the normalised latent and field.
-FACTOR_SCALE = ScaleRange(0.002, 3.0, start=0.01)
-PIXEL_SCALE = ScaleRange(0.01, 3.0, start=0.03)
+#: Range of the encoder's and the decoder's standard deviations, in units of the normalised latent and field: of either, one says nothing.
+FACTOR_SCALE = ScaleRange(0.002, 1.0, start=0.01)
+PIXEL_SCALE = ScaleRange(0.005, 1.0, start=0.03)
 
 #: Components of less spread, in normalised units, are not blown up to unit variance.
 _SMALLEST_SPREAD = 1e-3
@@ -29,7 +29,7 @@ class GroupEncoder(nn.Module):
         self.embed = nn.Conv2d(n_fields * patch**2, width, 1)
         self.blocks = nn.ModuleList(ConvNextBlock(width) for _ in range(blocks))
         self.head = silent(nn.Conv2d(width, channels, 1))
-        self.spread = silent(nn.Conv2d(width, channels, 1))
+        self.spread = SpreadHead(width, channels)
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and raw scale, each (batch, channel, token_y, token_x), of (batch, field, y, x)."""
@@ -50,7 +50,7 @@ class GroupDecoder(nn.Module):
         self.embed = nn.Conv2d(channels, width, 3, padding=1)
         self.blocks = nn.ModuleList(ConvNextBlock(width) for _ in range(blocks))
         self.head = silent(nn.Conv2d(width, n_fields * patch**2, 1))
-        self.spread = silent(nn.Conv2d(width, n_fields * patch**2, 1))
+        self.spread = SpreadHead(width, n_fields * patch**2)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and raw scale, each (batch, field, y, x), of (batch, channel, token_y, token_x)."""

@@ -76,6 +76,21 @@ def silent(layer: Layer) -> Layer:
     return layer
 
 
+class SpreadHead(nn.Sequential):
+    """Raw scale of every output from the features of its place: nothing before training, so that a :class:`ScaleRange` starts it.
+
+    Features are not normalised, and errors grow like powers of amplitudes: the network sees asinh of features, which is their logarithm
+    where they are large. Features themselves would carry a few hot spots to the bound of the range, where nothing is learned any more.
+    """
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__(nn.Conv2d(width, width, 1), nn.SiLU(), silent(nn.Conv2d(width, outputs, 1)))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Map features (batch, width, y, x) to raw scales (batch, output, y, x)."""
+        return super().forward(h.asinh())
+
+
 @dataclass(frozen=True)
 class ScaleRange:
     """Bounds of a standard deviation, and what it is before training.

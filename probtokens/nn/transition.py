@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from probtokens.nn.blocks import ConvNextBlock, ResidualBlock, ScaleRange, silent
+from probtokens.nn.blocks import ConvNextBlock, ResidualBlock, ScaleRange, SpreadHead, silent
 from probtokens.nn.lattice import merge_leading
 from probtokens.nn.transport import TokenTransport
 
@@ -55,7 +55,7 @@ class TransitionNetwork(nn.Module):
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths))
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairwise(widths))
         self.head = nn.Conv2d(width, channels, 1)
-        self.spread = nn.Sequential(nn.Conv2d(width, width, 1), nn.SiLU(), silent(nn.Conv2d(width, channels, 1)))
+        self.spread = SpreadHead(width, channels)
         with torch.no_grad():
             for parameter in self.head.parameters():
                 parameter.mul_(0.1)

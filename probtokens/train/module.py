@@ -13,10 +13,8 @@ from torch.utils.data import DataLoader
 
 from probtokens.config import StageConfig
 from probtokens.data.dataset import Batch, StepSampler, WindowDataset
+from probtokens.train.optimizers import make_optimizer
 from probtokens.train.schedules import warmup_cosine
-
-#: Of Adam. A stage has some hundred steps: second moments that remember a thousand would be those of its first ones.
-BETAS = (0.9, 0.99)
 
 
 class StageModule(lightning.LightningModule):
@@ -66,8 +64,7 @@ class StageModule(lightning.LightningModule):
         return parts["loss"]
 
     def configure_optimizers(self) -> Any:
-        """AdamW on the parameters that take gradients, with a warm-up and a cosine."""
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, lr=self.stage.learning_rate, betas=BETAS, weight_decay=self.weight_decay)
+        """The stage's optimizer with a warm-up and a cosine."""
+        optimizer = make_optimizer(self.stage.optimizer, self.model, self.stage.learning_rate, self.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, self.stage.steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from probtokens.nn.autoencoder import TokenAutoencoder
-from probtokens.nn.blocks import ConvNextBlock, ResidualBlock, ScaleRange
+from probtokens.nn.blocks import ConvNextBlock, ResidualBlock, ScaleRange, SpreadHead
 from probtokens.nn.coupling import NEIGHBOURS, LowRankAdapters, NeighbourCoupling
 from probtokens.nn.transition import Backbone, TokenTransition, TrajectoryEncoder
 
@@ -33,6 +33,27 @@ def test_fresh_block_is_the_identity_and_scales_are_bounded() -> None:
         assert torch.equal(block(h, torch.randn(2, 3)), h)
     scales = ScaleRange(0.01, 4.0, start=0.05)(torch.tensor([-1e3, 0.0, 1e3]))
     torch.testing.assert_close(scales, torch.tensor([0.01, 0.05, 4.0]))
+
+
+def test_a_scale_follows_features_over_orders_of_magnitude_and_keeps_learning() -> None:
+    """Errors that grow like a root of the amplitude: the likelihood finds their scale, in a few hot spots as in all the rest."""
+    generator = torch.Generator().manual_seed(0)
+    amplitude = 10 ** torch.empty(1, 1, 40, 50).uniform_(-1, 4, generator=generator)
+    features = amplitude * torch.linspace(0.5, 1.0, 8)[:, None, None]
+    true = 0.003 * amplitude.sqrt()
+    error = true * torch.randn(true.shape, generator=generator)
+    torch.manual_seed(0)
+    scales, head = ScaleRange(1e-4, 1.0, start=0.03), SpreadHead(8, 1)
+    optimizer = torch.optim.Adam(head.parameters(), lr=0.02)
+    for _ in range(400):
+        optimizer.zero_grad()
+        scale = scales(head(features))
+        (scale.log() + 0.5 * (error / scale).square()).mean().backward()
+        optimizer.step()
+    assert (scale / true).log().abs().quantile(0.95) < 0.3
+    raw = head(1e6 * features)
+    raw.sum().backward()
+    assert raw.abs().max() < 20  # where a sigmoid is not yet flat in single precision
 
 
 def test_autoencoder_shapes_and_field_order() -> None:

@@ -23,7 +23,17 @@ FIELDS = ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y
 TOKEN_STAGES = (
     StageConfig(name="elbo", objective="elbo", steps=6, horizon=2, batch_size=2),
     StageConfig(name="mse", objective="mse", steps=2, horizon=2, batch_size=2),
-    StageConfig(name="latent", objective="latent", steps=4, horizon=2, batch_size=2, shifts=3, latest_start=1, precision="bfloat16"),
+    StageConfig(
+        name="latent",
+        objective="latent",
+        steps=4,
+        horizon=2,
+        batch_size=2,
+        shifts=3,
+        latest_start=1,
+        precision="bfloat16",
+        optimizer="muon",
+    ),
     StageConfig(name="score", objective="score", steps=4, horizon=2, batch_size=2, members=2),
 )
 PARC_STAGES = (StageConfig(name="mse", objective="mse", steps=6, horizon=1, batch_size=2),)
