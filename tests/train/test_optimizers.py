@@ -33,7 +33,7 @@ def stepped(name: str, rate: float) -> dict[str, torch.Tensor]:
     return {key: (p.detach() - before[key]) / rate for key, p in net.named_parameters()}
 
 
-def test_muon_gives_kernels_of_blocks_equal_singular_values_and_the_rest_to_adam():
+def test_muon_gives_hidden_kernels_equal_singular_values_and_the_rest_to_adam():
     adam, muon = stepped("adamw", 1e-3), stepped("muon", 1e-3)
     kernels = {"blocks.0.first.weight", "blocks.0.second.weight", "blocks.1.expand.weight", "blocks.1.project.weight"}
     for name, update in muon.items():
