@@ -1,0 +1,38 @@
+"""Strict configuration models: the only home of defaults.
+
+A recipe is a YAML file with any subset of these keys. ``load_config`` reads it, applies
+``--set a.b=c`` overrides and returns a validated, frozen :class:`Config`.
+"""
+
+from probtokens.config.base import Interval
+from probtokens.config.forecast import EvaluateConfig, ReportConfig, RolloutConfig
+from probtokens.config.microstructure import ImageConfig, MicrostructureConfig, PoreKind
+from probtokens.config.recipe import dump_config, load_config
+from probtokens.config.run import Config, DataConfig
+from probtokens.config.simulation import CampaignConfig, ClusterConfig, PhysicsConfig, ShiftConfig, SimulateConfig
+from probtokens.config.training import FieldGroupConfig, MesoConfig, MicroConfig, ParcConfig, StageConfig, TokenConfig
+
+__all__ = [
+    "CampaignConfig",
+    "ClusterConfig",
+    "Config",
+    "DataConfig",
+    "EvaluateConfig",
+    "FieldGroupConfig",
+    "ImageConfig",
+    "Interval",
+    "MesoConfig",
+    "MicroConfig",
+    "MicrostructureConfig",
+    "ParcConfig",
+    "PhysicsConfig",
+    "PoreKind",
+    "ReportConfig",
+    "RolloutConfig",
+    "ShiftConfig",
+    "SimulateConfig",
+    "StageConfig",
+    "TokenConfig",
+    "dump_config",
+    "load_config",
+]

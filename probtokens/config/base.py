@@ -1,0 +1,32 @@
+"""What sections are made of: bounded numbers, ranges, strictness."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Frames = Annotated[int, Field(ge=2)]
+Whole = Annotated[int, Field(ge=0)]
+
+
+class Strict(BaseModel):
+    """Base of all sections: unknown keys are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Interval(Strict):
+    """Closed range ``low..high`` of a uniformly drawn quantity."""
+
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Interval:
+        if self.low > self.high:
+            raise ValueError(f"expected low <= high, got {self.low} > {self.high}")
+        return self

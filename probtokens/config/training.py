@@ -1,0 +1,167 @@
+"""What learns, and in which stages: token models of both scales and the baseline."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from probtokens.config.base import Count, NonNegative, Positive, Strict, Whole
+
+
+class StageConfig(Strict):
+    """One stage of a training schedule.
+
+    ``objective`` names what is minimised: ``elbo`` (negative ELBO of a window of ``horizon`` + 1
+    frames), ``score`` (fair CRPS and energy score of free-running decoded rollouts with ``members``
+    draws), ``mse`` (of rollouts without noise), ``latent`` (the same in tokens that are encoded once: the autoencoder
+    stays as it is, and a step costs a fraction) or ``noise`` (likelihood of what the means of the decoder and of single steps
+    miss). ``learn`` names which parameters take gradients: all that the objective depends on, all but the autoencoder's means, or
+    those that tell spread alone, so that noiseless rollouts stay as they are (the last two for token models only). Windows begin no
+    later than with frame ``latest_start``; forecasts begin with the first, where most happens.
+
+    Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
+    other cells. ``precision`` is that of their convolutions. ``optimizer`` is ``adamw`` or ``muon``, which takes far fewer steps from a
+    fresh start.
+    """
+
+    name: str
+    objective: Literal["elbo", "score", "mse", "latent", "noise"]
+    steps: Count
+    horizon: Whole
+    batch_size: Count = 16
+    learning_rate: Positive = 1e-3
+    members: Count = 3
+    learn: Literal["everything", "dynamics", "uncertainty"] = "everything"
+    latest_start: Whole | None = None
+    shifts: Whole = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    optimizer: Literal["adamw", "muon"] = "adamw"
+
+    @model_validator(mode="after")
+    def _latent_keys(self) -> StageConfig:
+        if self.objective != "latent" and (self.shifts or self.precision != "float32"):
+            raise ValueError(f"{self.name}: expected shifts and precision with objective latent only, got {self.objective}")
+        learned = {"mse": "everything", "latent": "everything", "noise": "uncertainty"}.get(self.objective, self.learn)
+        if self.learn != learned:
+            raise ValueError(f"{self.name}: expected learn {learned} with objective {self.objective}, got {self.learn}")
+        return self
+
+
+class FieldGroupConfig(Strict):
+    """Fields that share ``channels`` numbers of each token; ``width`` of their networks, by default the lattice's ``group_width``."""
+
+    fields: tuple[str, ...]
+    channels: Count
+    width: Count | None = None
+
+
+class TokenConfig(Strict):
+    """Token lattice and the networks on it.
+
+    ``effective_pixels`` is how many independent pixels a patch counts for in the likelihood. ``backbone`` is the
+    transition's: ``resnet`` and ``convnext`` have ``transition_blocks`` of them one after the other, ``unet`` at the
+    coarsest of ``transition_levels`` halvings of the lattice. Every ``trajectory_patch`` tokens along an axis have
+    a trajectory effect of ``trajectory_dim`` numbers. ``reference_speed`` [km/s] turns frame step and patch size into
+    one dimensionless number. With ``transport`` coupled tokens move with the material where the data have its velocity.
+    Forecasts compute convolutions in ``precision``; tokens and frames are float32 all the same.
+    """
+
+    patch: Count = 4
+    groups: tuple[FieldGroupConfig, ...] = (
+        FieldGroupConfig(fields=("temperature",), channels=4),
+        FieldGroupConfig(fields=("pressure",), channels=2),
+        FieldGroupConfig(fields=("solid_fraction",), channels=3),
+        FieldGroupConfig(fields=("velocity_x", "velocity_y"), channels=2),
+    )
+    coupled: bool = True
+    transport: bool = True
+    width: Count = 64
+    group_width: Count = 32
+    encoder_blocks: Count = 1
+    decoder_blocks: Count = 1
+    backbone: Literal["resnet", "unet", "convnext"] = "resnet"
+    transition_blocks: Count = 4
+    transition_levels: Count = 2
+    trajectory_dim: Count = 8
+    trajectory_patch: Count = 6
+    effective_pixels: Positive = 4.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    reference_speed: Positive = 2.901
+
+    @model_validator(mode="after")
+    def _fields_once(self) -> TokenConfig:
+        names = [name for group in self.groups for name in group.fields]
+        if len(set(names)) != len(names):
+            raise ValueError(f"groups: expected every field once, got {names}")
+        return self
+
+
+class MicroConfig(Strict):
+    """Stage ``train micro``.
+
+    So many training simulations are ``held_out`` of the stages that learn everything, for those that learn uncertainty:
+    errors on simulations that the means were trained on are smaller than a forecast's. With 0 all stages see all.
+    """
+
+    tokens: TokenConfig = TokenConfig()
+    held_out: Whole = 0
+    stages: tuple[StageConfig, ...] = (
+        StageConfig(name="reconstruction", objective="elbo", steps=25, horizon=0, batch_size=16),
+        StageConfig(name="one_step", objective="mse", steps=200, horizon=1, batch_size=12, learning_rate=2e-3),
+        StageConfig(name="short_rollout", objective="mse", steps=150, horizon=3, batch_size=8, learning_rate=2e-3),
+        StageConfig(name="rollout", objective="mse", steps=350, horizon=8, batch_size=6, learning_rate=2e-3),
+        StageConfig(name="long_rollout", objective="mse", steps=150, horizon=16, batch_size=4),
+        StageConfig(name="inference", objective="elbo", steps=50, horizon=2, batch_size=12, learning_rate=2e-3, learn="uncertainty"),
+        StageConfig(
+            name="spread", objective="score", steps=80, horizon=12, batch_size=4, members=2, learning_rate=2e-3, learn="uncertainty"
+        ),
+    )
+    weight_decay: NonNegative = 1e-4
+
+    @model_validator(mode="after")
+    def _held_out_for_something(self) -> MicroConfig:
+        if self.held_out and not any(stage.learn == "uncertainty" for stage in self.stages):
+            raise ValueError(f"held_out: expected a stage with learn uncertainty that sees them, or 0, got {self.held_out}")
+        return self
+
+
+class MesoConfig(Strict):
+    """Stage ``train meso``.
+
+    With ``fine_tune`` the copies of the micro networks go on learning beside adapters and coupling;
+    without, they stay as the micro scale left them.
+    """
+
+    fine_tune: bool = True
+    n_simulations: Whole | None = None
+    adapter_rank: Count = 4
+    global_scale: Positive = 0.1
+    slab_scale: Positive = 1.0
+    coupling_width: Count = 16
+    guide_rank: Count = 8
+    stages: tuple[StageConfig, ...] = (
+        StageConfig(name="short_rollout", objective="mse", steps=80, horizon=4, batch_size=3),
+        StageConfig(name="rollout", objective="mse", steps=90, horizon=8, batch_size=2),
+        StageConfig(name="long_rollout", objective="mse", steps=160, horizon=16, batch_size=2),
+        StageConfig(name="coupling", objective="elbo", steps=30, horizon=1, batch_size=3, learning_rate=2e-3, learn="uncertainty"),
+        StageConfig(
+            name="spread", objective="score", steps=60, horizon=12, batch_size=2, members=2, learning_rate=2e-3, learn="uncertainty"
+        ),
+    )
+    weight_decay: NonNegative = 0.0
+
+
+class ParcConfig(Strict):
+    """Stage ``train parc``."""
+
+    width: Count = 64
+    levels: Count = 2
+    integrator: Literal["euler", "heun", "rk4"] = "euler"
+    stages: tuple[StageConfig, ...] = (
+        StageConfig(name="one_step", objective="mse", steps=400, horizon=1, batch_size=4, learning_rate=2e-3),
+        StageConfig(name="short_rollout", objective="mse", steps=400, horizon=3, batch_size=2, learning_rate=2e-3),
+        StageConfig(name="rollout", objective="mse", steps=150, horizon=8, batch_size=2),
+        StageConfig(name="long_rollout", objective="mse", steps=100, horizon=16, batch_size=2),
+    )
+    weight_decay: NonNegative = 0.0
