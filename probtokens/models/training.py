@@ -1,0 +1,143 @@
+"""How token models are trained: what learns in a stage, and the loss of a batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from probtokens.config import StageConfig
+from probtokens.data.dataset import Batch
+from probtokens.models.forecast import ALL_SOURCES, NO_SOURCES, Source, Sources, draw, free_running
+from probtokens.models.objectives import negative_elbo, rollout_score
+from probtokens.models.pair import TokenPair
+from probtokens.models.state_space import Belief, initial_posterior
+
+#: Modules and parameters that tell spread. Without noise a step does not depend on them, save through the certainty
+#: that messages of the meso coupling carry and a small pull of the first tokens towards their prior.
+UNCERTAINTY = frozenset({"spread", "effect", "pixel_log_scale", "noise_log_factor", "trajectory_encoder", "smoother", "posterior"})
+
+#: Logarithm of the scale of tokens that are taken for known.
+_CERTAIN = -5.0
+
+
+def learns(name: str, stage: StageConfig) -> bool:
+    """Whether the stage gives gradients to the parameter called ``name``.
+
+    Latent stages leave the autoencoder as it is, and errors without noise what tells spread: the encoder's would do nothing but vanish.
+    """
+    if not UNCERTAINTY.isdisjoint(name.split(".")):
+        return stage.objective not in ("mse", "latent")
+    if name.startswith("autoencoder."):
+        return stage.objective != "latent" and stage.learn == "everything"
+    return stage.learn in ("everything", "dynamics")
+
+
+def stage_loss(pair: TokenPair, batch: Batch, stage: StageConfig) -> Mapping[str, Tensor]:
+    """Named parts of the stage's objective; see :meth:`probtokens.models.tokens.TokenForecaster.loss`."""
+    context = pair.context_vector(batch.context)
+    if stage.objective == "latent":
+        return _latent_error(pair, batch.frames, context)
+    if stage.objective == "noise":
+        return _noise_likelihood(pair, batch.frames, context)
+    if stage.objective == "score":
+        return _score(pair, batch.frames, context, stage.members)
+    if stage.objective == "mse":
+        return _squared_error(pair, batch.frames, context)
+    return _elbo_per_token(pair, batch.frames, context)
+
+
+def _elbo_per_token(pair: TokenPair, frames: Tensor, context: Tensor) -> dict[str, Tensor]:
+    """Negative ELBO per token of the frames that the batch stands for."""
+    loss = negative_elbo(pair.model, pair.guide, frames, context, pair.scales)
+    n_frames = math.prod(frames.shape[:2]) * pair.scales.simulations * pair.scales.frames
+    n_tokens = math.prod(frames.shape[-2:]) / pair.tokens.patch**2
+    return {"loss": loss / (n_frames * n_tokens)}
+
+
+def _score(pair: TokenPair, frames: Tensor, context: Tensor, members: int) -> dict[str, Tensor]:
+    """Score of decoded members. Decoder noise stays as the ELBO left it, which sees what tokens cannot hold: a
+    score of pixels would sooner widen that white noise than the spread of the tokens, and no forecast drifts like that.
+    """
+    leads = _leads(pair, frames, context, members)
+    fixed = ((Normal(pixels.mean, pixels.stddev.detach()), x) for pixels, x in leads)
+    return _mean_over_leads([rollout_score(draw(pixels, None), x) for pixels, x in fixed])
+
+
+def _squared_error(pair: TokenPair, frames: Tensor, context: Tensor) -> dict[str, Tensor]:
+    """Squared error of the rollout without noise plus that of the first frame's reconstruction, which it starts from.
+
+    Without a horizon it is that of tokens drawn from the posterior, so that what is near them decodes alike.
+    """
+    if frames.shape[1] == 1:
+        drawn = draw(initial_posterior(pair.autoencoder, frames[:, 0]), None)
+        error = (pair.autoencoder.decode(drawn).mean - frames[:, 0]).square().mean()
+        return {"loss": error, "reconstruction": error}
+    leads = _leads(pair, frames, context, 1, NO_SOURCES)
+    rollout = _mean_over_leads([{"mse": (pixels.mean[0] - x).square().mean()} for pixels, x in leads])["mse"]
+    start = initial_posterior(pair.autoencoder, frames[:, 0]).mean
+    reconstruction = (pair.autoencoder.decode(start).mean - frames[:, 0]).square().mean()
+    return {"loss": rollout + reconstruction, "rollout": rollout, "reconstruction": reconstruction}
+
+
+def _latent_error(pair: TokenPair, tokens: Tensor, context: Tensor) -> dict[str, Tensor]:
+    """Squared error of a rollout without noise, in fields as the linear part of the decoder sees them."""
+    weights = pair.central_weights()
+    belief = Belief(tokens[None, :, 0], tokens[None, :, 0], torch.full_like(tokens[None, :, 0], _CERTAIN))
+    u = tokens.new_zeros(1, len(tokens), *pair.effect_shape(*tokens.shape[-2:]))
+    errors = []
+    for lead in range(1, tokens.shape[1]):
+        transition = pair.dynamics(belief, u, context, weights)
+        belief = Belief.of(transition.mean, transition)
+        with torch.autocast(tokens.device.type, enabled=False):
+            errors.append(pair.autoencoder.linear_change(transition.mean[0] - tokens[:, lead]).square().mean())
+    loss = torch.stack(errors).mean()
+    return {"loss": loss, "last": errors[-1]}
+
+
+def _noise_likelihood(pair: TokenPair, frames: Tensor, context: Tensor) -> dict[str, Tensor]:
+    """Negative log-likelihood of every frame given the mean of its own tokens, and of that mean given the one before.
+
+    Each noise learns from what its own mean misses. An ELBO of windows splits the errors of a rollout between them, and the decoder,
+    which is asked at every pixel, takes almost all; a forecast of white noise is the result.
+    """
+    tokens = pair.autoencoder.encode(frames).mean
+    nats = -pair.autoencoder.decode(tokens).log_prob(frames).mean((0, 1, 3, 4)).sum()
+    parts = {"pixels": nats * pair.scales.pixels * pair.tokens.patch**2}
+    if tokens.shape[1] > 1:
+        before, after = tokens[None, :, :-1].flatten(1, 2), tokens[None, :, 1:].flatten(1, 2)
+        u = tokens.new_zeros(1, before.shape[1], *pair.effect_shape(*tokens.shape[-2:]))
+        belief = Belief(before, before, torch.full_like(before, _CERTAIN))
+        each = context.repeat_interleave(tokens.shape[1] - 1, dim=0)
+        step = pair.dynamics(belief, u, each, pair.central_weights())
+        parts["step"] = -step.log_prob(after).sum(-3).mean()
+    return {"loss": torch.stack(list(parts.values())).sum(), **parts}
+
+
+def _leads(
+    pair: TokenPair, frames: Tensor, context: Tensor, members: int, sources: Sources = ALL_SOURCES
+) -> Iterator[tuple[Normal, Tensor]]:
+    """Decoded rollout and truth at a random half of the leads: decoding is what a free-running step costs most."""
+    horizon = frames.shape[1] - 1
+    chosen = set((1 + torch.randperm(horizon)[: (horizon + 1) // 2]).tolist())
+    weights = pair.sample_weights(members) if Source.WEIGHTS in sources else pair.central_weights()
+    rollout = free_running(
+        pair.autoencoder,
+        pair.dynamics,
+        frames[:, 0],
+        context,
+        weights,
+        n_draws=members,
+        effect_shape=pair.effect_shape,
+        sources=sources,
+    )
+    for lead, z in zip(range(1, max(chosen) + 1), rollout, strict=False):
+        if lead in chosen:
+            yield pair.autoencoder.decode(z), frames[:, lead]
+
+
+def _mean_over_leads(leads: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {key: torch.stack([lead[key] for lead in leads]).mean() for key in leads[0]}
