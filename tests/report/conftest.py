@@ -16,6 +16,7 @@ from probtokens.fields import Grid, HotSpot, field_spec
 from probtokens.models.micro import MicroTokens
 from probtokens.predict import Recalibration, open_rollout
 from probtokens.predict.store import create_store
+from probtokens.report.run import Run, open_run
 from probtokens.verify.token_pairs import TOKENS, normalizer, randomise
 
 FIELDS = ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y")
@@ -41,7 +42,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def token_run(tmp_path: Path) -> Path:
+def token_run_folder(tmp_path: Path) -> Path:
     """Return a small made-up run whose first model is the random token model of ``checkpoints/micro/model.pt``."""
     write_run(
         tmp_path, models=("tokens_zero_coupling", "persistence"), n_times=5, overrides=("report.tokens=true", "report.animation=false")
@@ -52,6 +53,18 @@ def token_run(tmp_path: Path) -> Path:
     (tmp_path / "checkpoints" / "micro").mkdir(parents=True)
     model.save(tmp_path / "checkpoints" / "micro" / "model.pt")
     return tmp_path
+
+
+@pytest.fixture
+def token_run(token_run_folder: Path) -> Run:
+    """Return the run of ``token_run_folder``, opened."""
+    return open_run(token_run_folder)
+
+
+@pytest.fixture
+def model(token_run_folder: Path) -> MicroTokens:
+    """Return the token model of ``token_run_folder``."""
+    return MicroTokens.load(token_run_folder / "checkpoints" / "micro" / "model.pt")
 
 
 def write_run(

@@ -62,14 +62,14 @@ def test_deterministic_models_alone(make_run: Callable[..., Path], tmp_path: Pat
     assert 'id="animation"' not in report
 
 
-def test_tokens_have_a_section_where_the_model_has_them(token_run: Path) -> None:
-    report = write_report(token_run).read_text(encoding="utf-8")
+def test_tokens_have_a_section_where_the_model_has_them(token_run_folder: Path) -> None:
+    report = write_report(token_run_folder).read_text(encoding="utf-8")
     assert '<section id="tokens">' in report
     assert 'href="#tokens"' in report
     for title in ("Reconstruction", "Token maps", "Latent traversal", "How much it changes"):
         assert f"<h3>{title}" in report
     assert "http" not in re.sub(r"[A-Za-z0-9+/=]{200,}", "", report)
-    assert write_report(token_run).read_text(encoding="utf-8") == report
+    assert write_report(token_run_folder).read_text(encoding="utf-8") == report
 
 
 @pytest.mark.parametrize("models", [("persistence",), ("parc", "persistence")])
@@ -79,22 +79,22 @@ def test_models_without_tokens_have_no_such_section(make_run: Callable[..., Path
 
 
 @pytest.mark.parametrize("damage", ["gone", "cut"])
-def test_a_missing_or_damaged_model_is_named(token_run: Path, damage: str) -> None:
-    path = token_run / "checkpoints" / "micro" / "model.pt"
+def test_a_missing_or_damaged_model_is_named(token_run_folder: Path, damage: str) -> None:
+    path = token_run_folder / "checkpoints" / "micro" / "model.pt"
     if damage == "gone":
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match=rf"{path}: expected a micro model"):
-        write_report(token_run)
-    assert not (token_run / "report.html").exists()
+        write_report(token_run_folder)
+    assert not (token_run_folder / "report.html").exists()
 
 
-def test_tokens_that_are_not_asked_for_need_no_model(token_run: Path) -> None:
-    (token_run / "checkpoints" / "micro" / "model.pt").unlink()
-    config = token_run / "config.yaml"
+def test_tokens_that_are_not_asked_for_need_no_model(token_run_folder: Path) -> None:
+    (token_run_folder / "checkpoints" / "micro" / "model.pt").unlink()
+    config = token_run_folder / "config.yaml"
     config.write_text(config.read_text().replace("  tokens: true\n", "  tokens: false\n"))
-    assert "#tokens" not in write_report(token_run).read_text(encoding="utf-8")
+    assert "#tokens" not in write_report(token_run_folder).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

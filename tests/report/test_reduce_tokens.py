@@ -9,17 +9,7 @@ from torch import Tensor
 from probtokens.models.micro import MicroTokens
 from probtokens.models.tokens import TokenForecaster
 from probtokens.report.reduce_tokens import compression, load_primary, reduce_fit, reduce_reconstruction, reduce_token_maps
-from probtokens.report.run import Run, open_run
-
-
-@pytest.fixture
-def run(token_run: Path) -> Run:
-    return open_run(token_run)
-
-
-@pytest.fixture
-def model(token_run: Path) -> MicroTokens:
-    return MicroTokens.load(token_run / "checkpoints" / "micro" / "model.pt")
+from probtokens.report.run import Run
 
 
 def truth(run: Run) -> Tensor:
@@ -27,24 +17,24 @@ def truth(run: Run) -> Tensor:
     return torch.tensor(run.rollouts["tokens_zero_coupling"]["truth"].values)
 
 
-def test_fit_is_that_of_all_frames_at_once(run: Run, model: MicroTokens) -> None:
-    frames = truth(run)
+def test_fit_is_that_of_all_frames_at_once(token_run: Run, model: MicroTokens) -> None:
+    frames = truth(token_run)
     decoded = model.decode(model.encode(frames).mean)
     rmse = (decoded.mean - frames).double().square().mean(dim=(0, 1, 3, 4)).sqrt()
     spread = decoded.stddev.double().square().mean(dim=(0, 1, 3, 4)).sqrt()
-    fits = reduce_fit(run, model)
-    assert [fit.spec for fit in fits] == list(run.fields)
+    fits = reduce_fit(token_run, model)
+    assert [fit.spec for fit in fits] == list(token_run.fields)
     np.testing.assert_allclose([fit.rmse for fit in fits], rmse, rtol=1e-5)
     np.testing.assert_allclose([fit.spread for fit in fits], spread, rtol=1e-5)
 
 
-def test_a_code_without_loss_has_no_error(run: Run, model: MicroTokens) -> None:
+def test_a_code_without_loss_has_no_error(token_run: Run, model: MicroTokens) -> None:
     """An encoder that knows the frames of a constant decoder: the error is the distance from that constant."""
     for decoder in model.autoencoder.decoders:
         for parameter in decoder.parameters():
             parameter.data.zero_()
-    expected = (truth(run) - model.normalizer.field_mean[:, None, None]).double().square().mean(dim=(0, 1, 3, 4)).sqrt()
-    np.testing.assert_allclose([fit.rmse for fit in reduce_fit(run, model)], expected, rtol=1e-5)
+    expected = (truth(token_run) - model.normalizer.field_mean[:, None, None]).double().square().mean(dim=(0, 1, 3, 4)).sqrt()
+    np.testing.assert_allclose([fit.rmse for fit in reduce_fit(token_run, model)], expected, rtol=1e-5)
 
 
 def test_compression_counts_numbers(model: MicroTokens) -> None:
@@ -52,9 +42,9 @@ def test_compression_counts_numbers(model: MicroTokens) -> None:
 
 
 @pytest.mark.parametrize("field", ["temperature", "pressure"])
-def test_reconstruction_is_of_the_chosen_frames_and_field(run: Run, model: MicroTokens, field: str) -> None:
-    found, position = reduce_reconstruction(run, model, run.field(field), [1, 4]), ["temperature", "pressure"].index(field)
-    frames = truth(run)[0, [1, 4]]
+def test_reconstruction_is_of_the_chosen_frames_and_field(token_run: Run, model: MicroTokens, field: str) -> None:
+    found, position = reduce_reconstruction(token_run, model, token_run.field(field), [1, 4]), ["temperature", "pressure"].index(field)
+    frames = truth(token_run)[0, [1, 4]]
     decoded = model.decode(model.encode(frames).mean)
     np.testing.assert_array_equal(found.truth, frames[:, position])
     np.testing.assert_allclose(found.mean, decoded.mean[:, position], rtol=1e-5)
@@ -62,9 +52,9 @@ def test_reconstruction_is_of_the_chosen_frames_and_field(run: Run, model: Micro
     np.testing.assert_allclose(found.times, [0.75, 3.0])
 
 
-def test_maps_are_those_of_the_posterior(run: Run, model: MicroTokens) -> None:
-    maps = reduce_token_maps(run, model, run.field("temperature"), [0, 2, 4], n_channels=2)
-    posterior = model.encode(truth(run)[0, [0, 2, 4]])
+def test_maps_are_those_of_the_posterior(token_run: Run, model: MicroTokens) -> None:
+    maps = reduce_token_maps(token_run, model, token_run.field("temperature"), [0, 2, 4], n_channels=2)
+    posterior = model.encode(truth(token_run)[0, [0, 2, 4]])
     assert [group.n_channels for group in maps.groups] == [3, 2, 2]
     assert [group.label for group in maps.groups][:2] == ["temperature, solid volume fraction", "pressure"]
     for group, first in zip(maps.groups, (0, 3, 5), strict=True):
@@ -75,26 +65,26 @@ def test_maps_are_those_of_the_posterior(run: Run, model: MicroTokens) -> None:
         assert np.all(np.diff(group.weights) <= 0)
 
 
-def test_a_channel_that_the_decoder_does_not_see_comes_last(run: Run, model: MicroTokens) -> None:
+def test_a_channel_that_the_decoder_does_not_see_comes_last(token_run: Run, model: MicroTokens) -> None:
     decoder = model.autoencoder.decoders[0]
     for layer in ("linear", "embed"):
         decoder.get_parameter(f"{layer}.weight").data[:, 1] = 0.0
-    group = reduce_token_maps(run, model, run.field("temperature"), [0, 4]).groups[0]
+    group = reduce_token_maps(token_run, model, token_run.field("temperature"), [0, 4]).groups[0]
     assert group.channels[-1] == 2
     assert group.weights[-1] == 0.0
     assert group.weights[-2] > 0.0
 
 
-def test_the_model_of_the_pictures_is_read(run: Run) -> None:
-    model = load_primary(run)
+def test_the_model_of_the_pictures_is_read(token_run: Run) -> None:
+    model = load_primary(token_run)
     assert isinstance(model, TokenForecaster)
     assert model.name == "tokens_zero_coupling"
-    assert load_primary(replace(run, rollouts={"persistence": run.rollouts["persistence"]})) is None
+    assert load_primary(replace(token_run, rollouts={"persistence": token_run.rollouts["persistence"]})) is None
 
 
-def test_a_model_of_another_grid_is_refused(run: Run, model: MicroTokens, token_run: Path) -> None:
+def test_a_model_of_another_grid_is_refused(token_run: Run, model: MicroTokens, token_run_folder: Path) -> None:
     model.grid = replace(model.grid, time_step=0.125)
-    path = token_run / "checkpoints" / "micro" / "model.pt"
+    path = token_run_folder / "checkpoints" / "micro" / "model.pt"
     model.save(path)
     with pytest.raises(ValueError, match=rf"{path}: expected a model of .* got one of .*time_step=0.125"):
-        load_primary(run)
+        load_primary(token_run)

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -8,19 +6,9 @@ from probtokens.fields import HotSpot
 from probtokens.models.forecast import NO_SOURCES
 from probtokens.models.micro import MicroTokens
 from probtokens.report.reduce_traversal import VALUES, Traversal, reduce_traversal, traversal_leads
-from probtokens.report.run import Run, open_run
+from probtokens.report.run import Run
 
 THRESHOLDS = {"temperature": 875.0, "pressure": 16.5}
-
-
-@pytest.fixture
-def run(token_run: Path) -> Run:
-    return open_run(token_run)
-
-
-@pytest.fixture
-def model(token_run: Path) -> MicroTokens:
-    return MicroTokens.load(token_run / "checkpoints" / "micro" / "model.pt")
 
 
 def effect_weights(model: MicroTokens) -> torch.Tensor:
@@ -38,9 +26,9 @@ def test_leads(n_times: int, leads: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(("field", "position"), [("temperature", 0), ("pressure", 1)])
-def test_without_effect_it_is_the_rollout_without_noise(run: Run, model: MicroTokens, field: str, position: int) -> None:
-    found = reduced(run, model, field)
-    data = run.rollouts["tokens_zero_coupling"]
+def test_without_effect_it_is_the_rollout_without_noise(token_run: Run, model: MicroTokens, field: str, position: int) -> None:
+    found = reduced(token_run, model, field)
+    data = token_run.rollouts["tokens_zero_coupling"]
     first = torch.tensor(data["truth"].isel(time=0).values)
     context = torch.tensor(data["shock_pressure"].values[:, None], dtype=torch.float32)
     fields = model.decode(model.rollout(first, context, 4, 1, sources=NO_SOURCES)).mean[0, :, :, position].numpy()
@@ -54,11 +42,11 @@ def test_without_effect_it_is_the_rollout_without_noise(run: Run, model: MicroTo
     np.testing.assert_array_equal(found.truth, data["truth"].isel(simulation=0, time=[2, 4]).sel(field=field).values)
 
 
-def test_a_change_is_that_between_the_ends(run: Run, model: MicroTokens) -> None:
+def test_a_change_is_that_between_the_ends(token_run: Run, model: MicroTokens) -> None:
     """Over both simulations; pictures are of the first."""
     effect_weights(model).mul_(20.0)
-    found = reduced(run, model)
-    data = run.rollouts["tokens_zero_coupling"]
+    found = reduced(token_run, model)
+    data = token_run.rollouts["tokens_zero_coupling"]
     first = torch.tensor(data["truth"].isel(time=0).values)
     context = torch.tensor(data["shock_pressure"].values[:, None], dtype=torch.float32)
     for direction in range(3):
@@ -70,18 +58,18 @@ def test_a_change_is_that_between_the_ends(run: Run, model: MicroTokens) -> None
     assert list(found.top) == np.argsort(-found.changes)[:2].tolist()
 
 
-def test_a_model_without_effect_is_flat(run: Run, model: MicroTokens) -> None:
+def test_a_model_without_effect_is_flat(token_run: Run, model: MicroTokens) -> None:
     effect_weights(model).zero_()
-    found = reduced(run, model)
+    found = reduced(token_run, model)
     np.testing.assert_allclose(found.changes, 0.0, atol=0.01)
     assert found.spread < 0.01
     np.testing.assert_allclose(found.images, np.broadcast_to(found.images[:, :1], found.images.shape), atol=0.01)
     np.testing.assert_array_equal(found.area, np.broadcast_to(found.area[:, :1], found.area.shape))
 
 
-def test_the_only_direction_that_matters_leads(run: Run, model: MicroTokens) -> None:
+def test_the_only_direction_that_matters_leads(token_run: Run, model: MicroTokens) -> None:
     effect_weights(model).mul_(20.0)[:, [0, 2]] = 0.0
-    found = reduced(run, model)
+    found = reduced(token_run, model)
     assert found.top[0] == 1
     assert found.changes[1] > 1.0
     np.testing.assert_allclose(found.changes[[0, 2]], 0.0, atol=0.01)

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from matplotlib.colors import LogNorm
@@ -9,15 +7,10 @@ from probtokens.report.filmstrip import strip_rows
 from probtokens.report.reduce import reduce_strip
 from probtokens.report.reduce_tokens import load_primary, reduce_reconstruction, reduce_token_maps
 from probtokens.report.reduce_traversal import VALUES, reduce_traversal
-from probtokens.report.run import Run, open_run
+from probtokens.report.run import Run
 from probtokens.report.style import field_norm, figure_style, signed_norm, spread_norm
 from probtokens.report.token_figures import reconstruction_figure, token_maps_figure
 from probtokens.report.traversal_figures import effect_figure, traversal_figure
-
-
-@pytest.fixture
-def run(token_run: Path) -> Run:
-    return open_run(token_run)
 
 
 def assert_labels_inside(figure: Figure) -> None:
@@ -27,26 +20,26 @@ def assert_labels_inside(figure: Figure) -> None:
     assert tight.y1 <= whole.y1
 
 
-def test_reconstruction_has_the_film_strips_colours(run: Run) -> None:
-    model, spec = load_primary(run), run.field("temperature")
+def test_reconstruction_has_the_film_strips_colours(token_run: Run) -> None:
+    model, spec = load_primary(token_run), token_run.field("temperature")
     assert model is not None
     with figure_style():
-        figure = reconstruction_figure(reduce_reconstruction(run, model, spec, [2, 4]))
+        figure = reconstruction_figure(reduce_reconstruction(token_run, model, spec, [2, 4]))
         assert_labels_inside(figure)
     images = [axes.images[0] for axes in figure.axes if axes.images]
     assert len(images) == 4 * 2
-    strip = strip_rows(reduce_strip(run, spec, [2, 4]))["truth"].scale.norm
+    strip = strip_rows(reduce_strip(token_run, spec, [2, 4]))["truth"].scale.norm
     assert (images[0].norm.vmin, images[0].norm.vmax) == (strip.vmin, strip.vmax)
     assert images[2].norm is images[0].norm
     signed, spread = images[4].norm, images[6].norm
     assert signed.vmax == -signed.vmin == spread.vmax
 
 
-def test_maps_show_every_channel_at_every_time_twice(run: Run) -> None:
-    model = load_primary(run)
+def test_maps_show_every_channel_at_every_time_twice(token_run: Run) -> None:
+    model = load_primary(token_run)
     assert model is not None
     with figure_style():
-        figure = token_maps_figure(reduce_token_maps(run, model, run.field("temperature"), [0, 2, 4], n_channels=2))
+        figure = token_maps_figure(reduce_token_maps(token_run, model, token_run.field("temperature"), [0, 2, 4], n_channels=2))
         assert_labels_inside(figure)
     shapes = [axes.images[0].get_array().shape for axes in figure.axes if axes.images]
     assert shapes.count((2, 3)) == 2 * 6 * 3
@@ -55,10 +48,10 @@ def test_maps_show_every_channel_at_every_time_twice(run: Run) -> None:
     assert {"posterior mean", "posterior standard deviation"} < titles
 
 
-def test_traversal_shows_truth_and_every_value(run: Run) -> None:
-    model = load_primary(run)
+def test_traversal_shows_truth_and_every_value(token_run: Run) -> None:
+    model = load_primary(token_run)
     assert model is not None
-    traversal = reduce_traversal(run, model, run.hotspot)
+    traversal = reduce_traversal(token_run, model, token_run.hotspot)
     with figure_style():
         pictures, lines = traversal_figure(traversal), effect_figure(traversal, "hot-spot area")
         assert_labels_inside(pictures)
@@ -71,7 +64,7 @@ def test_traversal_shows_truth_and_every_value(run: Run) -> None:
     ranking, *areas = lines.axes
     assert [bar.get_height() for bar in ranking.patches] == pytest.approx(list(traversal.changes))
     assert len(areas) == 2
-    assert all(len(axes.lines) == run.n_simulations + 2 for axes in areas)
+    assert all(len(axes.lines) == token_run.n_simulations + 2 for axes in areas)
 
 
 def test_signed_norm_is_symmetric_and_square_root() -> None:
