@@ -16,8 +16,8 @@ class StageConfig(Strict):
     frames), ``score`` (fair CRPS and energy score of free-running decoded rollouts with ``members``
     draws), ``mse`` (of rollouts without noise), ``latent`` (the same in tokens that are encoded once: the autoencoder
     stays as it is, and a step costs a fraction) or ``noise`` (likelihood of what the means of the decoder and of single steps
-    miss). ``learn`` names which parameters take gradients: all that the objective depends on, all but the autoencoder's means, or
-    those that tell spread alone, so that noiseless rollouts stay as they are (the last two for token models only). Windows begin no
+    miss). ``learn`` names which parameters take gradients: all that the objective depends on, or those
+    that tell spread alone, so that noiseless rollouts stay as they are (token models only). Windows begin no
     later than with frame ``latest_start``; forecasts begin with the first, where most happens.
 
     Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
@@ -32,7 +32,7 @@ class StageConfig(Strict):
     batch_size: Count = 16
     learning_rate: Positive = 1e-3
     members: Count = 3
-    learn: Literal["everything", "dynamics", "uncertainty"] = "everything"
+    learn: Literal["everything", "uncertainty"] = "everything"
     latest_start: Whole | None = None
     shifts: Whole = 0
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -108,10 +108,11 @@ class MicroConfig(Strict):
     held_out: Whole = 0
     stages: tuple[StageConfig, ...] = (
         StageConfig(name="reconstruction", objective="elbo", steps=25, horizon=0, batch_size=16),
-        StageConfig(name="one_step", objective="mse", steps=200, horizon=1, batch_size=12, learning_rate=2e-3),
-        StageConfig(name="short_rollout", objective="mse", steps=150, horizon=3, batch_size=8, learning_rate=2e-3),
-        StageConfig(name="rollout", objective="mse", steps=350, horizon=8, batch_size=6, learning_rate=2e-3),
-        StageConfig(name="long_rollout", objective="mse", steps=150, horizon=16, batch_size=4),
+        StageConfig(name="one_step", objective="mse", steps=200, horizon=1, batch_size=12, learning_rate=2e-3, optimizer="muon"),
+        StageConfig(name="short_rollout", objective="mse", steps=150, horizon=3, batch_size=8, learning_rate=2e-3, optimizer="muon"),
+        StageConfig(name="rollout", objective="mse", steps=350, horizon=8, batch_size=6, learning_rate=2e-3, optimizer="muon"),
+        StageConfig(name="long_rollout", objective="mse", steps=150, horizon=16, batch_size=4, optimizer="muon"),
+        StageConfig(name="noise", objective="noise", steps=80, horizon=1, batch_size=8, learning_rate=5e-3, learn="uncertainty"),
         StageConfig(name="inference", objective="elbo", steps=50, horizon=2, batch_size=12, learning_rate=2e-3, learn="uncertainty"),
         StageConfig(
             name="spread", objective="score", steps=80, horizon=12, batch_size=4, members=2, learning_rate=2e-3, learn="uncertainty"
@@ -159,9 +160,9 @@ class ParcConfig(Strict):
     levels: Count = 2
     integrator: Literal["euler", "heun", "rk4"] = "euler"
     stages: tuple[StageConfig, ...] = (
-        StageConfig(name="one_step", objective="mse", steps=400, horizon=1, batch_size=4, learning_rate=2e-3),
-        StageConfig(name="short_rollout", objective="mse", steps=400, horizon=3, batch_size=2, learning_rate=2e-3),
-        StageConfig(name="rollout", objective="mse", steps=150, horizon=8, batch_size=2),
-        StageConfig(name="long_rollout", objective="mse", steps=100, horizon=16, batch_size=2),
+        StageConfig(name="one_step", objective="mse", steps=400, horizon=1, batch_size=4, learning_rate=2e-3, optimizer="muon"),
+        StageConfig(name="short_rollout", objective="mse", steps=400, horizon=3, batch_size=2, learning_rate=2e-3, optimizer="muon"),
+        StageConfig(name="rollout", objective="mse", steps=150, horizon=8, batch_size=2, optimizer="muon"),
+        StageConfig(name="long_rollout", objective="mse", steps=100, horizon=16, batch_size=2, optimizer="muon"),
     )
     weight_decay: NonNegative = 0.0

@@ -31,9 +31,8 @@ def learns(name: str, stage: StageConfig) -> bool:
     """
     if not UNCERTAINTY.isdisjoint(name.split(".")):
         return stage.objective not in ("mse", "latent")
-    if name.startswith("autoencoder."):
-        return stage.objective != "latent" and stage.learn == "everything"
-    return stage.learn in ("everything", "dynamics")
+    encoded = stage.objective == "latent" and name.startswith("autoencoder.")
+    return stage.learn == "everything" and not encoded
 
 
 def stage_loss(pair: TokenPair, batch: Batch, stage: StageConfig) -> Mapping[str, Tensor]:
