@@ -10,7 +10,7 @@ from probtokens.config.microstructure import ImageConfig, MicrostructureConfig, 
 from probtokens.config.recipe import dump_config, load_config
 from probtokens.config.run import Config, DataConfig
 from probtokens.config.simulation import CampaignConfig, ClusterConfig, PhysicsConfig, ShiftConfig, SimulateConfig
-from probtokens.config.training import FieldGroupConfig, MesoConfig, MicroConfig, ParcConfig, StageConfig, TokenConfig
+from probtokens.config.training import FieldGroupConfig, MesoConfig, MicroConfig, OptimizerName, ParcConfig, StageConfig, TokenConfig
 
 __all__ = [
     "CampaignConfig",
@@ -24,6 +24,7 @@ __all__ = [
     "MesoConfig",
     "MicroConfig",
     "MicrostructureConfig",
+    "OptimizerName",
     "ParcConfig",
     "PhysicsConfig",
     "PoreKind",

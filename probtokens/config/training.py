@@ -8,6 +8,9 @@ from pydantic import model_validator
 
 from probtokens.config.base import Count, NonNegative, Positive, Strict, Whole
 
+#: See :func:`probtokens.train.optimizers.make_optimizer`.
+OptimizerName = Literal["adamw", "muon"]
+
 
 class StageConfig(Strict):
     """One stage of a training schedule.
@@ -36,7 +39,7 @@ class StageConfig(Strict):
     latest_start: Whole | None = None
     shifts: Whole = 0
     precision: Literal["float32", "bfloat16"] = "float32"
-    optimizer: Literal["adamw", "muon"] = "adamw"
+    optimizer: OptimizerName = "adamw"
 
     @model_validator(mode="after")
     def _latent_keys(self) -> StageConfig:

@@ -58,7 +58,7 @@ def _elbo_per_token(pair: TokenPair, frames: Tensor, context: Tensor) -> dict[st
 
 
 def _score(pair: TokenPair, frames: Tensor, context: Tensor, members: int) -> dict[str, Tensor]:
-    """Score of decoded members. Decoder noise stays as the ELBO left it, which sees what tokens cannot hold: a
+    """Score of decoded members. Decoder noise stays as likelihoods left it, which see what tokens cannot hold: a
     score of pixels would sooner widen that white noise than the spread of the tokens, and no forecast drifts like that.
     """
     leads = _leads(pair, frames, context, members)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import nn
 
-#: ``muon`` is for many steps from a fresh start; see :func:`make_optimizer`.
-OptimizerName = Literal["adamw", "muon"]
+from probtokens.config import OptimizerName
 
 #: Of Adam. A stage has some hundred steps: second moments that remember a thousand would be those of its first ones.
 BETAS = (0.9, 0.99)
