@@ -19,8 +19,8 @@ class StageConfig(Strict):
     frames), ``score`` (fair CRPS and energy score of free-running decoded rollouts with ``members``
     draws), ``mse`` (of rollouts without noise), ``latent`` (the same in tokens that are encoded once: the autoencoder
     stays as it is, and a step costs a fraction) or ``noise`` (likelihood of what the means of the decoder and of single steps
-    miss). ``learn`` names which parameters take gradients: all that the objective depends on, or those
-    that tell spread alone, so that noiseless rollouts stay as they are (token models only). Windows begin no
+    miss). ``learn`` names which parameters take gradients: all that the objective depends on, all but the autoencoder's means
+    (``dynamics``), or those that tell spread alone, so that noiseless rollouts stay as they are (token models only). Windows begin no
     later than with frame ``latest_start``; forecasts begin with the first, where most happens.
 
     Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
@@ -35,7 +35,7 @@ class StageConfig(Strict):
     batch_size: Count = 16
     learning_rate: Positive = 1e-3
     members: Count = 3
-    learn: Literal["everything", "uncertainty"] = "everything"
+    learn: Literal["everything", "dynamics", "uncertainty"] = "everything"
     latest_start: Whole | None = None
     shifts: Whole = 0
     precision: Literal["float32", "bfloat16"] = "float32"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 import torch
@@ -24,6 +24,7 @@ class TokenForecaster(TokenPair):
     """A Pyro model and guide over token lattices that can be trained and asked for forecasts."""
 
     name = "tokens"
+    _compiled = False
 
     def begin_stage(self, stage: StageConfig) -> None:
         """Choose what takes gradients: what may learn at all, or of that the parts that a noiseless rollout never meets.
@@ -221,5 +222,11 @@ class TokenForecaster(TokenPair):
             precision=self._forecast_precision,
         )
 
-    def _forecast_precision(self) -> AbstractContextManager[None]:
-        return torch.autocast(self.normalizer.field_mean.device.type, torch.bfloat16, enabled=self.tokens.precision == "bfloat16")
+    @contextmanager
+    def _forecast_precision(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            if self._compiled:  # as an option of compile() it comes too late to make constants of the weights
+                stack.enter_context(torch._inductor.config.patch(freezing=True))
+            device = self.normalizer.field_mean.device.type
+            stack.enter_context(torch.autocast(device, torch.bfloat16, enabled=self.tokens.precision == "bfloat16"))
+            yield

@@ -31,8 +31,9 @@ def learns(name: str, stage: StageConfig) -> bool:
     """
     if not UNCERTAINTY.isdisjoint(name.split(".")):
         return stage.objective not in ("mse", "latent")
-    encoded = stage.objective == "latent" and name.startswith("autoencoder.")
-    return stage.learn == "everything" and not encoded
+    if name.startswith("autoencoder."):
+        return stage.learn == "everything" and stage.objective != "latent"
+    return stage.learn != "uncertainty"
 
 
 def stage_loss(pair: TokenPair, batch: Batch, stage: StageConfig) -> Mapping[str, Tensor]:

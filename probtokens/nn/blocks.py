@@ -79,8 +79,8 @@ def silent(layer: Layer) -> Layer:
 class SpreadHead(nn.Sequential):
     """Raw scale of every output from the features of its place: nothing before training, so that a :class:`ScaleRange` starts it.
 
-    Features are not normalised, and errors grow like powers of amplitudes: the network sees asinh of features, which is their logarithm
-    where they are large. Features themselves would carry a few hot spots to the bound of the range, where nothing is learned any more.
+    Features are not normalised, and errors grow like powers of amplitudes: the network sees sign(h) log(1 + |h|) of features h. Features
+    themselves would carry a few hot spots to the bound of the range, where nothing is learned any more.
     """
 
     def __init__(self, width: int, outputs: int) -> None:
@@ -88,7 +88,7 @@ class SpreadHead(nn.Sequential):
 
     def forward(self, h: Tensor) -> Tensor:
         """Map features (batch, width, y, x) to raw scales (batch, output, y, x)."""
-        return super().forward(h.asinh())
+        return super().forward(h.sign() * h.abs().log1p())
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def test_bad_model_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="found no file"):
         MicroTokens.load(path)
     micro_tokens().save(path)
-    with pytest.raises(ValueError, match="expected format 4 of kind 'meso', got format 4 of kind 'micro'"):
+    with pytest.raises(ValueError, match="expected format 5 of kind 'meso', got format 5 of kind 'micro'"):
         MesoTokens.load(path)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"model\.pt: expected a micro model, got an unreadable file"):
@@ -138,6 +138,25 @@ def test_learning_uncertainty_alone_leaves_noiseless_rollouts_as_they_are(object
                 parameter.sub_(0.1 * parameter.grad.sign())
     assert torch.equal(rollout(False), noiseless)
     assert not torch.allclose(rollout(True), noisy)
+
+
+def test_dynamics_learn_while_tokens_mean_the_same_fields() -> None:
+    model = micro_tokens()
+    stage = StageConfig(name="s", objective="score", steps=1, horizon=2, batch_size=2, members=2, learn="dynamics")
+    frames, context = window()
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    decoded = model.autoencoder.decode(model.token_means(frames)).mean
+    model.begin_stage(stage)
+    for _ in range(2):  # layers that start silent pass gradients on from the second step
+        model.loss(Batch(frames, context, torch.zeros(2, dtype=torch.long)), stage)["loss"].backward()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.grad is not None:
+                    parameter.sub_(0.01 * parameter.grad.sign())
+    assert torch.equal(model.autoencoder.decode(model.token_means(frames)).mean, decoded)
+    moved = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
+    assert {name for name in before if name.startswith("dynamics.")} <= moved
+    assert all("spread" in name.split(".") for name in moved if name.startswith("autoencoder."))
 
 
 def test_noiseless_rollouts_use_the_centre_of_the_weight_posterior() -> None:
