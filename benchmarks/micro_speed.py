@@ -25,7 +25,7 @@ from probtokens.models.micro import MicroTokens
 
 FIELDS = ("temperature", "pressure", "solid_fraction")
 GRID = Grid(160, 256, 0.04, 0.125, n_times=2)
-N_FRAMES = 8
+N_FRAMES = 20
 
 Work = dict[str, Callable[[], object]]
 

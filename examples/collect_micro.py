@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ import torch
 
 from probtokens.config import Config, dump_config, load_config
 from probtokens.data import TrajectorySet
-from probtokens.evaluate import load_scores
+from probtokens.evaluate import load_scores, score_rollout
 from probtokens.models.micro import MicroTokens
+from probtokens.pipeline.folder import RunFolder
+from probtokens.predict import open_rollout
 
 LEADS = (1, 5, 10, 20, 40)
 STEPS = 20
@@ -36,12 +39,11 @@ def reconstruction(model: MicroTokens, folder: Path) -> dict[str, float]:
     return {spec.name: float(value) for spec, value in zip(model.fields, np.sqrt(total / count), strict=True)}
 
 
-def rollouts(scores: dict) -> dict[str, object]:
+def rollouts(tokens: dict, persistence: dict) -> dict[str, object]:
     """Temperature scores of the tokens, before recalibration, against persistence."""
-    tokens = scores["models"]["micro_tokens"].get("uncalibrated", scores["models"]["micro_tokens"])
     field = tokens["fields"]["temperature"]
     by_lead = {name: np.array(values, dtype=float) for name, values in field["by_lead"].items()}
-    still = np.array(scores["models"]["persistence"]["fields"]["temperature"]["by_lead"]["rmse"])
+    still = np.array(persistence["fields"]["temperature"]["by_lead"]["rmse"])
     ours, theirs = (float(np.sqrt(np.mean(rmse[:STEPS] ** 2))) for rmse in (by_lead["rmse"], still))
     wanted = ("rmse", "crps", "spread_skill", "coverage_90")
     return {
@@ -55,25 +57,49 @@ def rollouts(scores: dict) -> dict[str, object]:
     }
 
 
+def validation_scores(run: Path, config: Config) -> list[dict]:
+    """Scores of the tokens and of persistence on validation simulations, before recalibration."""
+    found = []
+    for model in ("micro_tokens", "persistence"):
+        with open_rollout(RunFolder(run).rollout(model, "valid")) as rollout:
+            found.append(score_rollout(rollout, hotspot=config.evaluate.hotspot, coverage_levels=config.evaluate.coverage))
+    return found
+
+
 def table(numbers: dict) -> str:
     """What was reached beside what was wanted, as a Markdown table."""
-    errors, rollout = numbers["reconstruction_rmse"], numbers["rollout"]
-    low, high = rollout["spread_skill_range"]
-    least, most = rollout["coverage_90_range"]
-    area, temperature = rollout["hotspot_coverage_90"].values()
+    errors, splits = numbers["reconstruction_rmse"], (numbers["rollout"], numbers["validation_rollout"])
+
+    def both(text: Callable[[dict], str]) -> tuple[str, str]:
+        return text(splits[0]), text(splits[1])
+
     rows = [
         (
             f"temperature of reconstructed micro frames, RMSE, {numbers['compression']:.1f} numbers for one",
             f"{errors['micro']['temperature']:.0f} K",
+            "",
             "25 K",
         ),
-        ("the same of meso frames, which no training ever saw", f"{errors['meso']['temperature']:.0f} K", "40 K"),
-        (f"temperature over {STEPS} steps, RMSE as a share of persistence", f"{rollout['ratio']:.2f}", "0.10"),
-        ("spread/skill by lead, least and most", f"{low:.2f} to {high:.2f}", "0.85 to 1.15"),
-        ("90 % intervals cover, by lead, least and most", f"{least:.2f} to {most:.2f}", "0.87 to 0.93"),
-        ("90 % intervals of hot-spot area and temperature cover", f"{area:.2f} and {temperature:.2f}", "0.83 to 0.97"),
+        ("the same of meso frames, which no training ever saw", f"{errors['meso']['temperature']:.0f} K", "", "40 K"),
+        (f"temperature over {STEPS} steps, RMSE as a share of persistence", *both(lambda split: f"{split['ratio']:.2f}"), "0.10"),
+        (
+            "spread/skill by lead, least and most",
+            *both(lambda split: "{:.2f} to {:.2f}".format(*split["spread_skill_range"])),
+            "0.85 to 1.15",
+        ),
+        (
+            "90 % intervals cover, by lead, least and most",
+            *both(lambda split: "{:.2f} to {:.2f}".format(*split["coverage_90_range"])),
+            "0.87 to 0.93",
+        ),
+        (
+            "90 % intervals of hot-spot area and temperature cover",
+            *both(lambda split: "{area:.2f} and {temperature:.2f}".format(**split["hotspot_coverage_90"])),
+            "0.83 to 0.97",
+        ),
     ]
-    return "\n".join(["| what | reached | wanted |", "| --- | --- | --- |", *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+    head = ["| what | test | validation | wanted |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 
 def portable(config: Config) -> str:
@@ -91,17 +117,20 @@ def main() -> None:
     args = parser.parse_args()
 
     model = MicroTokens.load(args.run / "checkpoints" / "micro" / "model.pt")
+    config = load_config(args.run / "config.yaml")
     scores = load_scores(args.run / "scores.json")
+    tokens, persistence = (scores["models"][name] for name in ("micro_tokens", "persistence"))
     channels = sum(group.channels for group in model.tokens.groups)
     numbers = {
         "provenance": scores["provenance"],
         "compression": len(model.fields) * model.tokens.patch**2 / channels,
         "reconstruction_rmse": {scale: reconstruction(model, args.data / scale / "test") for scale in ("micro", "meso")},
-        "rollout": rollouts(scores),
+        "rollout": rollouts(tokens.get("uncalibrated", tokens), persistence),
+        "validation_rollout": rollouts(*validation_scores(args.run, config)),
     }
     args.out.mkdir(parents=True, exist_ok=True)
     shutil.copy(args.run / "scores.json", args.out / "scores.json")
-    (args.out / "config.yaml").write_text(portable(load_config(args.run / "config.yaml")), encoding="utf-8")
+    (args.out / "config.yaml").write_text(portable(config), encoding="utf-8")
     (args.out / "table.md").write_text(table(numbers), encoding="utf-8")
     (args.out / "numbers.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(numbers, indent=2))

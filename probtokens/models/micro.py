@@ -95,8 +95,10 @@ class MicroTokens(TokenForecaster):
         The first forecast of each number of draws, simulations and cells takes some seconds longer; weights are frozen
         into it and should not be trained afterwards. Draws differ by rounding.
         """
-        for network in (*self.transition.networks, *self.autoencoder.encoders, *self.autoencoder.decoders):
+        for network in self.autoencoder.encoders:
             network.compile()
+        for owner, name in ((self.transition, "drift_and_scale"), (self.autoencoder, "mean_and_scale")):
+            setattr(owner, name, torch.compile(getattr(owner, name)))
         self._compiled = True
 
     def _transport(self) -> TokenTransport | None:
