@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +22,21 @@ from probtokens.nn.autoencoder import TokenAutoencoder
 from probtokens.nn.smoothing import BackwardMessages
 from probtokens.nn.transition import TokenTransition, TrajectoryEncoder
 from probtokens.nn.transport import TokenTransport
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _frozen(function: Callable[P, T]) -> Callable[P, T]:
+    """Compiled function in which weights are constants; the setting counts while a function is traced, which is at its first call."""
+    compiled = torch.compile(function)
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        with torch._inductor.config.patch(freezing=True):
+            return compiled(*args, **kwargs)
+
+    return call
 
 
 class MicroDynamics(nn.Module):
@@ -95,11 +113,8 @@ class MicroTokens(TokenForecaster):
         The first forecast of each number of draws, simulations and cells takes some seconds longer; weights are frozen
         into it and should not be trained afterwards. Draws differ by rounding.
         """
-        for network in self.autoencoder.encoders:
-            network.compile()
-        for owner, name in ((self.transition, "drift_and_scale"), (self.autoencoder, "mean_and_scale")):
-            setattr(owner, name, torch.compile(getattr(owner, name)))
-        self._compiled = True
+        for owner, name in ((self.autoencoder, "encode"), (self.transition, "drift_and_scale"), (self, "_observed")):
+            setattr(owner, name, _frozen(getattr(owner, name)))
 
     def _transport(self) -> TokenTransport | None:
         """Transport with the material, where tokens may see each other's fields and the data have its velocity."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import torch
@@ -24,7 +24,6 @@ class TokenForecaster(TokenPair):
     """A Pyro model and guide over token lattices that can be trained and asked for forecasts."""
 
     name = "tokens"
-    _compiled = False
 
     def begin_stage(self, stage: StageConfig) -> None:
         """Choose what takes gradients: what may learn at all, or of that the parts that a noiseless rollout never meets.
@@ -188,9 +187,14 @@ class TokenForecaster(TokenPair):
             noise = torch.randn((n_draws, *initial.shape), generator=generator, device=z.device, dtype=z.dtype)
             if lead in leads:
                 with self._forecast_precision():
-                    pixels = self.autoencoder.decode(z)
-                frames = pixels.mean + pixels.stddev * noise if Source.DECODER in sources else pixels.mean
-                yield to_physical(frames, self.normalizer, self.fields)
+                    frames = self._observed(z, noise if Source.DECODER in sources else None)
+                yield frames
+
+    def _observed(self, z: Tensor, noise: Tensor | None) -> Tensor:
+        """Frames of tokens in physical units: the decoder's mean plus so many of its standard deviations."""
+        pixels = self.autoencoder.decode(z)
+        frames = pixels.mean if noise is None else pixels.mean + pixels.stddev * noise
+        return to_physical(frames, self.normalizer, self.fields)
 
     def _drawn(
         self,
@@ -222,11 +226,5 @@ class TokenForecaster(TokenPair):
             precision=self._forecast_precision,
         )
 
-    @contextmanager
-    def _forecast_precision(self) -> Iterator[None]:
-        with ExitStack() as stack:
-            if self._compiled:  # as an option of compile() it comes too late to make constants of the weights
-                stack.enter_context(torch._inductor.config.patch(freezing=True))
-            device = self.normalizer.field_mean.device.type
-            stack.enter_context(torch.autocast(device, torch.bfloat16, enabled=self.tokens.precision == "bfloat16"))
-            yield
+    def _forecast_precision(self) -> AbstractContextManager[None]:
+        return torch.autocast(self.normalizer.field_mean.device.type, torch.bfloat16, enabled=self.tokens.precision == "bfloat16")

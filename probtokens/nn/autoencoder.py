@@ -149,16 +149,12 @@ class TokenAutoencoder(nn.Module):
     def decode(self, z: Tensor) -> Normal:
         """Gaussian over normalised frames (..., field, y, x) of tokens (..., channel, token_y, token_x)."""
         leading, flat, _ = merge_leading(z)
-        mean, scale = self.mean_and_scale(flat)
-        shape = (*leading, *mean.shape[1:])
-        return Normal(mean.reshape(shape), scale.reshape(shape), validate_args=False)
-
-    def mean_and_scale(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of frames (batch, field, y, x) given flat tokens (batch, channel, token_y, token_x)."""
-        parts = [net(piece) for net, piece in zip(self.decoders, z.split(self.channels, dim=1), strict=True)]
+        parts = [net(piece) for net, piece in zip(self.decoders, flat.split(self.channels, dim=1), strict=True)]
         mean = torch.cat([part[0] for part in parts], dim=1)[:, self.field_order]
         raw = torch.cat([part[1] for part in parts], dim=1)[:, self.field_order]
-        return mean, PIXEL_SCALE(raw) * self.pixel_log_scale.exp()[:, None, None]
+        scale = PIXEL_SCALE(raw) * self.pixel_log_scale.exp()[:, None, None]
+        shape = (*leading, *mean.shape[1:])
+        return Normal(mean.reshape(shape), scale.reshape(shape), validate_args=False)
 
     def linear_decode(self, z: Tensor) -> Tensor:
         """Linear part of the decoded mean: frames (batch, field, y, x) of tokens (batch, channel, token_y, token_x)."""
