@@ -21,6 +21,7 @@ from benchmarks.timing import RESULTS, best_of, write_result
 from probtokens.config import StageConfig, load_config
 from probtokens.data import Batch, Normalizer
 from probtokens.fields import Grid, field_spec
+from probtokens.memory import keep_freed_memory
 from probtokens.models.micro import MicroTokens
 
 FIELDS = ("temperature", "pressure", "solid_fraction")
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS / "micro_speed.json")
     args = parser.parse_args()
+    keep_freed_memory()
     work = build()
     flops = {name: _flops(call) for name, call in work.items() if name != "tokens_compiled_frames"}
     flops["tokens_compiled_frames"] = flops["tokens_frames"]

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from probtokens import __version__
+from probtokens.memory import keep_freed_memory
 
 app = typer.Typer(
     add_completion=False,
@@ -133,6 +134,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Show the vers
     if version:
         typer.echo(f"probtokens {__version__}")
         raise typer.Exit
+    keep_freed_memory()
 
 
 def main() -> None:
