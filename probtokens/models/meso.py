@@ -102,7 +102,7 @@ class MesoTokens(TokenForecaster):
 
     def may_learn(self, name: str) -> bool:
         """Frozen copies of the micro networks keep what they know; how sure they are is learned anew."""
-        return self.config.fine_tune or not name.startswith(_FROZEN) or name == "autoencoder.pixel_log_scale"
+        return self.config.fine_tune or not name.startswith(_FROZEN) or name == "autoencoder.pixel_raw_scale"
 
     def sample_weights(self, n_draws: int) -> Weights:
         """Draws of strengths and coupling weights from their posterior, leading dimensions (draw, 1)."""

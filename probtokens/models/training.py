@@ -18,10 +18,13 @@ from probtokens.models.state_space import Belief, initial_posterior
 
 #: Modules and parameters that tell spread. Without noise a step does not depend on them, save through the certainty
 #: that messages of the meso coupling carry and a small pull of the first tokens towards their prior.
-UNCERTAINTY = frozenset({"spread", "effect", "pixel_log_scale", "noise_log_factor", "trajectory_encoder", "smoother", "posterior"})
+UNCERTAINTY = frozenset({"spread", "effect", "pixel_raw_scale", "noise_log_factor", "trajectory_encoder", "smoother", "posterior"})
 
 #: Logarithm of the scale of tokens that are taken for known.
 _CERTAIN = -5.0
+
+#: Power of the variance that weighs likelihoods in the noise stage: between a plain likelihood, 0, and a squared error, 1.
+_VARIANCE_POWER = 0.5
 
 
 def learns(name: str, stage: StageConfig) -> bool:
@@ -105,7 +108,7 @@ def _noise_likelihood(pair: TokenPair, frames: Tensor, context: Tensor) -> dict[
     which is asked at every pixel, takes almost all; a forecast of white noise is the result.
     """
     tokens = pair.autoencoder.encode(frames).mean
-    nats = -pair.autoencoder.decode(tokens).log_prob(frames).mean((0, 1, 3, 4)).sum()
+    nats = _weighted_nats(pair.autoencoder.decode(tokens), frames).sum()
     parts = {"pixels": nats * pair.scales.pixels * pair.tokens.patch**2}
     if tokens.shape[1] > 1:
         before, after = tokens[None, :, :-1].flatten(1, 2), tokens[None, :, 1:].flatten(1, 2)
@@ -113,8 +116,19 @@ def _noise_likelihood(pair: TokenPair, frames: Tensor, context: Tensor) -> dict[
         belief = Belief(before, before, torch.full_like(before, _CERTAIN))
         each = context.repeat_interleave(tokens.shape[1] - 1, dim=0)
         step = pair.dynamics(belief, u, each, pair.central_weights())
-        parts["step"] = -step.log_prob(after).sum(-3).mean()
+        parts["step"] = _weighted_nats(step, after).sum()
     return {"loss": torch.stack(list(parts.values())).sum(), **parts}
+
+
+def _weighted_nats(predicted: Normal, truth: Tensor) -> Tensor:
+    """Negative log-likelihood per value of each field or channel (channel,) of (..., channel, y, x), weighted by the noise itself.
+
+    The β-NLL of Seitzer et al. (ICLR 2022). Errors have heavy tails, and without weights a few that are hundreds of times the noise
+    of their place widen it wherever features look alike.
+    """
+    weight = predicted.stddev.detach() ** (2 * _VARIANCE_POWER)
+    others = [axis for axis in range(truth.ndim) if axis != truth.ndim - 3]
+    return -(weight * predicted.log_prob(truth)).mean(others) / weight.mean(others)
 
 
 def _leads(

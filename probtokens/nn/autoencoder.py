@@ -13,7 +13,7 @@ from probtokens.nn.lattice import merge_leading
 
 #: Range of the encoder's and the decoder's standard deviations, in units of the normalised latent and field: of either, one says nothing.
 FACTOR_SCALE = ScaleRange(0.002, 1.0, start=0.01)
-PIXEL_SCALE = ScaleRange(0.005, 1.0, start=0.03)
+PIXEL_SCALE = ScaleRange(0.001, 1.0, start=0.03)
 
 #: Components of less spread, in normalised units, are not blown up to unit variance.
 _SMALLEST_SPREAD = 1e-3
@@ -134,7 +134,7 @@ class TokenAutoencoder(nn.Module):
         sizes = list(zip((len(g) for g in self.field_groups), self.channels, widths, strict=True))
         self.encoders = nn.ModuleList(GroupEncoder(n, k, patch, width, encoder_blocks) for n, k, width in sizes)
         self.decoders = nn.ModuleList(GroupDecoder(n, k, patch, width, decoder_blocks) for n, k, width in sizes)
-        self.pixel_log_scale = nn.Parameter(torch.zeros(len(order)))
+        self.pixel_raw_scale = nn.Parameter(torch.zeros(len(order)))
 
     def encode(self, frames: Tensor) -> Normal:
         """Gaussian data factor over tokens, (..., channel, token_y, token_x), of frames (..., field, y, x)."""
@@ -152,7 +152,8 @@ class TokenAutoencoder(nn.Module):
         parts = [net(piece) for net, piece in zip(self.decoders, flat.split(self.channels, dim=1), strict=True)]
         mean = torch.cat([part[0] for part in parts], dim=1)[:, self.field_order]
         raw = torch.cat([part[1] for part in parts], dim=1)[:, self.field_order]
-        scale = PIXEL_SCALE(raw) * self.pixel_log_scale.exp()[:, None, None]
+        # Added before the range is applied: a factor outside would move its bounds, and saturate the heads at the upper one.
+        scale = PIXEL_SCALE(raw + self.pixel_raw_scale[:, None, None])
         shape = (*leading, *mean.shape[1:])
         return Normal(mean.reshape(shape), scale.reshape(shape), validate_args=False)
 
@@ -201,7 +202,7 @@ class TokenAutoencoder(nn.Module):
             set_affine(decoder.get_submodule("linear"), directions * spread, mean)
 
     def _check_frames(self, frames: Tensor) -> None:
-        n_fields = len(self.pixel_log_scale)
+        n_fields = len(self.pixel_raw_scale)
         if frames.shape[-3] != n_fields:
             raise ValueError(f"frames: expected {n_fields} fields on axis -3, got shape {tuple(frames.shape)}")
         for axis, size in zip(("y", "x"), frames.shape[-2:], strict=True):

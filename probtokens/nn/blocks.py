@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
+#: Part of its upper bound from which a :class:`ScaleRange` is linear.
+_LINEAR_FROM = 0.1
+
 
 class ResidualBlock(nn.Module):
     """Residual pair of 3×3 convolutions with optional feature-wise conditioning.
@@ -104,7 +107,15 @@ class ScaleRange:
     start: float
 
     def __call__(self, raw: Tensor) -> Tensor:
-        """Standard deviation in (low, high): log-linear sigmoid of ``raw``, smooth at both ends, ``start`` at zero."""
-        span = math.log(self.high / self.low)
-        share = math.log(self.start / self.low) / span
-        return self.low * torch.exp(span * torch.sigmoid(raw + math.log(share / (1 - share))))
+        """Standard deviation in (low, high), ``start`` at zero.
+
+        Exponential where it is small, linear in ``raw`` from a tenth of ``high`` on, and towards ``high`` so slowly that it finds back: a
+        scale that a few large residuals have thrown to the bound of a sigmoid stays there.
+        """
+        bend = _LINEAR_FROM * self.high
+        offset = math.log(math.expm1((self._unbounded(self.start) - self._unbounded(self.low)) / bend))
+        free = self._unbounded(self.low) + bend * nn.functional.softplus(raw + offset)
+        return free * self.high / (free + self.high)
+
+    def _unbounded(self, scale: float) -> float:
+        return scale * self.high / (self.high - scale)

@@ -86,7 +86,7 @@ def test_micro_weights_of_the_original_are_untouched() -> None:
     micro = micro_tokens()
     before = {name: value.clone() for name, value in micro.state_dict().items()}
     model = MesoTokens(micro, MESO, 3, GRID.n_times)
-    model.autoencoder.pixel_log_scale.data.add_(1.0)
+    model.autoencoder.pixel_raw_scale.data.add_(1.0)
     assert all(torch.equal(before[name], value) for name, value in micro.state_dict().items())
     assert all(p.requires_grad for p in micro.parameters())
 

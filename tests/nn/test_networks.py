@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from probtokens.nn.autoencoder import TokenAutoencoder
+from probtokens.nn.autoencoder import PIXEL_SCALE, TokenAutoencoder
 from probtokens.nn.blocks import ConvNextBlock, ResidualBlock, ScaleRange, SpreadHead
 from probtokens.nn.coupling import NEIGHBOURS, LowRankAdapters, NeighbourCoupling
 from probtokens.nn.transition import Backbone, TokenTransition, TrajectoryEncoder
@@ -31,8 +31,32 @@ def test_fresh_block_is_the_identity_and_scales_are_bounded() -> None:
     h = torch.randn(2, 8, 3, 4)
     for block in (ResidualBlock(8, 3), ConvNextBlock(8, 3)):
         assert torch.equal(block(h, torch.randn(2, 3)), h)
-    scales = ScaleRange(0.01, 4.0, start=0.05)(torch.tensor([-1e3, 0.0, 1e3]))
-    torch.testing.assert_close(scales, torch.tensor([0.01, 0.05, 4.0]))
+    raw = torch.tensor([-1e3, -3.0, 0.0, 3.0, 1e3, 1e6])
+    scales = ScaleRange(0.01, 4.0, start=0.05)(raw)
+    torch.testing.assert_close(scales[[0, 2, 5]], torch.tensor([0.01, 0.05, 4.0]), rtol=1e-4, atol=0.0)
+    assert (scales.diff() > 0).all()
+    assert scales.max() < 4.0
+
+
+def test_a_scale_thrown_to_its_bound_finds_back() -> None:
+    """A few large residuals may carry it there; the likelihood of the others must bring it back."""
+    errors = 0.02 * torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    raw = torch.tensor(40.0, requires_grad=True)
+    optimizer = torch.optim.Adam([raw], lr=0.2)
+    for _ in range(600):
+        optimizer.zero_grad()
+        scale = ScaleRange(0.001, 1.0, start=0.03)(raw)
+        (scale.log() + 0.5 * (errors / scale).square()).mean().backward()
+        optimizer.step()
+    torch.testing.assert_close(scale.detach(), errors.square().mean().sqrt(), rtol=0.02, atol=0.0)
+
+
+def test_how_sure_a_field_is_cannot_move_the_bounds_of_its_pixels() -> None:
+    net = autoencoder()
+    z = torch.randn(1, 5, 2, 3)
+    for shift, bound in ((-1e4, PIXEL_SCALE.low), (1e6, PIXEL_SCALE.high)):
+        net.pixel_raw_scale.data.fill_(shift)
+        torch.testing.assert_close(net.decode(z).stddev, torch.full((1, 3, 8, 12), bound), rtol=1e-4, atol=0.0)
 
 
 def test_a_scale_follows_features_over_orders_of_magnitude_and_keeps_learning() -> None:
@@ -53,7 +77,7 @@ def test_a_scale_follows_features_over_orders_of_magnitude_and_keeps_learning() 
     assert (scale / true).log().abs().quantile(0.95) < 0.3
     raw = head(1e6 * features)
     raw.sum().backward()
-    assert raw.abs().max() < 20  # where a sigmoid is not yet flat in single precision
+    assert raw.abs().max() < 20  # six more orders of magnitude add little
 
 
 def test_autoencoder_shapes_and_field_order() -> None:

@@ -115,7 +115,7 @@ def test_training_lowers_the_loss(data, tmp_path: Path, monkeypatch: pytest.Monk
 def test_nonfinite_loss_stops_with_the_stage_and_step(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "CHUNK", 2)
     model = micro(data)
-    model.autoencoder.pixel_log_scale.data.fill_(float("nan"))
+    model.autoencoder.pixel_raw_scale.data.fill_(float("nan"))
     with pytest.raises((RuntimeError, ValueError), match=r"stage 'elbo'|nan|Expected"):
         fit(model, *data, TOKEN_STAGES, weight_decay=0.0, seed=0, out_dir=tmp_path)
 
