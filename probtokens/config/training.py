@@ -115,10 +115,10 @@ class MicroConfig(Strict):
         StageConfig(name="short_rollout", objective="mse", steps=150, horizon=3, batch_size=8, learning_rate=2e-3, optimizer="muon"),
         StageConfig(name="rollout", objective="mse", steps=350, horizon=8, batch_size=6, learning_rate=2e-3, optimizer="muon"),
         StageConfig(name="long_rollout", objective="mse", steps=150, horizon=16, batch_size=4, optimizer="muon"),
-        StageConfig(name="noise", objective="noise", steps=80, horizon=1, batch_size=8, learning_rate=5e-3, learn="uncertainty"),
+        StageConfig(name="noise", objective="noise", steps=400, horizon=1, batch_size=8, learning_rate=5e-3, learn="uncertainty"),
         StageConfig(name="inference", objective="elbo", steps=50, horizon=2, batch_size=12, learning_rate=2e-3, learn="uncertainty"),
         StageConfig(
-            name="spread", objective="score", steps=80, horizon=12, batch_size=4, members=2, learning_rate=2e-3, learn="uncertainty"
+            name="spread", objective="score", steps=100, horizon=12, batch_size=4, members=2, learning_rate=1e-3, learn="uncertainty"
         ),
     )
     weight_decay: NonNegative = 1e-4
@@ -148,9 +148,10 @@ class MesoConfig(Strict):
         StageConfig(name="short_rollout", objective="mse", steps=80, horizon=4, batch_size=3),
         StageConfig(name="rollout", objective="mse", steps=90, horizon=8, batch_size=2),
         StageConfig(name="long_rollout", objective="mse", steps=160, horizon=16, batch_size=2),
+        StageConfig(name="noise", objective="noise", steps=150, horizon=1, batch_size=3, learning_rate=3e-3, learn="uncertainty"),
         StageConfig(name="coupling", objective="elbo", steps=30, horizon=1, batch_size=3, learning_rate=2e-3, learn="uncertainty"),
         StageConfig(
-            name="spread", objective="score", steps=60, horizon=12, batch_size=2, members=2, learning_rate=2e-3, learn="uncertainty"
+            name="spread", objective="score", steps=60, horizon=12, batch_size=2, members=2, learning_rate=1e-3, learn="uncertainty"
         ),
     )
     weight_decay: NonNegative = 0.0
