@@ -26,17 +26,19 @@ LEADS = (1, 5, 10, 20, 40)
 STEPS = 20
 
 
-def reconstruction(model: MicroTokens, folder: Path) -> dict[str, float]:
-    """Root-mean-square error of every field's decoded mean, in its unit, over all frames of a folder's simulations."""
+def reconstruction(model: MicroTokens, folder: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """Root mean squares of what every field's decoded mean misses, and of the decoder's noise, in its unit, over all frames of a folder."""
     trajectories = TrajectorySet.open(folder, [spec.name for spec in model.fields], model.normalizer.context_names)
-    total = np.zeros(len(model.fields))
+    squares = np.zeros((2, len(model.fields)))
     for number in range(len(trajectories)):
         frames = torch.tensor(trajectories.frames(number))
         for part in frames.split(8):
-            error = model.decode(model.encode(part).mean).mean - part
-            total += error.double().square().mean(dim=(-1, -2)).sum(0).numpy()
+            pixels = model.decode(model.encode(part).mean)
+            for row, value in zip(squares, (pixels.mean - part, pixels.stddev), strict=True):
+                row += value.double().square().mean(dim=(-1, -2)).sum(0).numpy()
     count = len(trajectories) * trajectories.grid.n_times
-    return {spec.name: float(value) for spec, value in zip(model.fields, np.sqrt(total / count), strict=True)}
+    error, noise = (dict(zip((spec.name for spec in model.fields), np.sqrt(row / count).tolist(), strict=True)) for row in squares)
+    return error, noise
 
 
 def rollouts(tokens: dict, persistence: dict) -> dict[str, object]:
@@ -68,7 +70,8 @@ def validation_scores(run: Path, config: Config) -> list[dict]:
 
 def table(numbers: dict) -> str:
     """What was reached beside what was wanted, as a Markdown table."""
-    errors, splits = numbers["reconstruction_rmse"], (numbers["rollout"], numbers["validation_rollout"])
+    errors, noise = numbers["reconstruction_rmse"], numbers["decoder_noise"]
+    splits = (numbers["rollout"], numbers["validation_rollout"])
 
     def both(text: Callable[[dict], str]) -> tuple[str, str]:
         return text(splits[0]), text(splits[1])
@@ -81,7 +84,13 @@ def table(numbers: dict) -> str:
             "25 K",
         ),
         ("the same of meso frames, which no training ever saw", f"{errors['meso']['temperature']:.0f} K", "", "40 K"),
-        (f"temperature over {STEPS} steps, RMSE as a share of persistence", *both(lambda split: f"{split['ratio']:.2f}"), "0.10"),
+        (
+            "decoder noise of temperature over these errors, micro and meso",
+            " and ".join(f"{noise[scale]['temperature'] / errors[scale]['temperature']:.2f}" for scale in ("micro", "meso")),
+            "",
+            "1",
+        ),
+        (f"temperature over {STEPS} steps, RMSE as a share of persistence", *both(lambda split: f"{split['ratio']:.3f}"), "0.10"),
         (
             "spread/skill by lead, least and most",
             *both(lambda split: "{:.2f} to {:.2f}".format(*split["spread_skill_range"])),
@@ -121,10 +130,12 @@ def main() -> None:
     scores = load_scores(args.run / "scores.json")
     tokens, persistence = (scores["models"][name] for name in ("micro_tokens", "persistence"))
     channels = sum(group.channels for group in model.tokens.groups)
+    found = {scale: reconstruction(model, args.data / scale / "test") for scale in ("micro", "meso")}
     numbers = {
         "provenance": scores["provenance"],
         "compression": len(model.fields) * model.tokens.patch**2 / channels,
-        "reconstruction_rmse": {scale: reconstruction(model, args.data / scale / "test") for scale in ("micro", "meso")},
+        "reconstruction_rmse": {scale: error for scale, (error, _) in found.items()},
+        "decoder_noise": {scale: noise for scale, (_, noise) in found.items()},
         "rollout": rollouts(tokens.get("uncalibrated", tokens), persistence),
         "validation_rollout": rollouts(*validation_scores(args.run, config)),
     }

@@ -108,7 +108,7 @@ def test_bad_model_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="found no file"):
         MicroTokens.load(path)
     micro_tokens().save(path)
-    with pytest.raises(ValueError, match="expected format 5 of kind 'meso', got format 5 of kind 'micro'"):
+    with pytest.raises(ValueError, match="expected format 6 of kind 'meso', got format 6 of kind 'micro'"):
         MesoTokens.load(path)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"model\.pt: expected a micro model, got an unreadable file"):
