@@ -103,6 +103,7 @@ def _slab_work(
     pairs = lattice_pairs(grid.ny // block, grid.nx // block)
 
     def work(slab: Slab) -> list[_SlabResult]:
+        """Scores and hot-spot curves of one slab, a result for each recalibration."""
         raw = np.sort(slab.prediction, axis=0)
         results = []
         for version in recalibrations:

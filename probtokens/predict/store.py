@@ -95,6 +95,7 @@ def create_store(
     sizes = {"draw": draws, "simulation": len(simulations), "time": grid.n_times, "field": len(fields), "y": grid.ny, "x": grid.nx}
 
     def create(name: str, dims: tuple[str, ...], single: tuple[str, ...]) -> zarr.Array:
+        """Empty array whose chunks hold one entry along the axes ``single`` and all along the others."""
         return group.create_array(
             name,
             shape=tuple(sizes[dim] for dim in dims),
