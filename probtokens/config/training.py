@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from probtokens.config.base import Count, NonNegative, Positive, Strict, Whole
 
@@ -21,7 +21,7 @@ class StageConfig(Strict):
     stays as it is, and a step costs a fraction) or ``noise`` (likelihood of what the means of the decoder and of single steps
     miss). ``learn`` names which parameters take gradients: all that the objective depends on, all but the autoencoder's means
     (``dynamics``), or those that tell spread alone, so that noiseless rollouts stay as they are (token models only). Windows begin no
-    later than with frame ``latest_start``; forecasts begin with the first, where most happens.
+    later than with frame ``latest_start``, and at least ``first_share`` of them with the first frame, as forecasts do.
 
     Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
     other cells. ``precision`` is that of their convolutions. ``optimizer`` is ``adamw`` or ``muon``, which takes far fewer steps from a
@@ -37,6 +37,7 @@ class StageConfig(Strict):
     members: Count = 3
     learn: Literal["everything", "dynamics", "uncertainty"] = "everything"
     latest_start: Whole | None = None
+    first_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     shifts: Whole = 0
     precision: Literal["float32", "bfloat16"] = "float32"
     optimizer: OptimizerName = "adamw"
@@ -65,7 +66,8 @@ class TokenConfig(Strict):
     ``effective_pixels`` is how many independent pixels a patch counts for in the likelihood. ``backbone`` is the
     transition's: ``resnet`` and ``convnext`` have ``transition_blocks`` of them one after the other, ``unet`` at the
     coarsest of ``transition_levels`` halvings of the lattice. Every ``trajectory_patch`` tokens along an axis have
-    a trajectory effect of ``trajectory_dim`` numbers. ``reference_speed`` [km/s] turns frame step and patch size into
+    a trajectory effect of ``trajectory_dim`` numbers; every ``noise_patch`` tokens ``noise_rank`` numbers of process noise are
+    drawn that the tokens around share. ``reference_speed`` [km/s] turns frame step and patch size into
     one dimensionless number. With ``transport`` coupled tokens move with the material where the data have its velocity.
     Forecasts compute convolutions in ``precision``; tokens and frames are float32 all the same.
     """
@@ -88,6 +90,8 @@ class TokenConfig(Strict):
     transition_levels: Count = 2
     trajectory_dim: Count = 8
     trajectory_patch: Count = 6
+    noise_rank: Whole = 0
+    noise_patch: Count = 4
     effective_pixels: Positive = 4.0
     precision: Literal["float32", "bfloat16"] = "float32"
     reference_speed: Positive = 2.901
