@@ -14,6 +14,7 @@ from probtokens.data.normalize import Normalizer
 from probtokens.fields import FieldSpec
 from probtokens.models.state_space import Belief, Weights, initial_posterior
 from probtokens.nn.autoencoder import TokenAutoencoder
+from probtokens.nn.process import Transition
 
 
 class Source(StrEnum):
@@ -99,8 +100,18 @@ def free_running(
     while True:
         with precision():
             transition = dynamics(belief, u, context, weights)
-        belief = Belief.of(draw_if(Source.PROCESS, sources, transition, generator), transition)
+        belief = Belief.of(_next(transition, sources, generator), transition.marginal)
         yield belief.z
+
+
+def _next(transition: Transition, sources: Sources, generator: torch.Generator | None) -> Tensor:
+    """Tokens after a transition; noise is drawn as :func:`draw_if` does."""
+    if not sources or transition.loading is None:
+        return draw_if(Source.PROCESS, sources, transition.given(None), generator)
+    size = (*transition.mean.shape[:-3], *transition.shared_shape)
+    shared = torch.randn(size, generator=generator, device=transition.mean.device)
+    sample = draw(transition.given(shared), generator)
+    return sample if Source.PROCESS in sources else transition.mean
 
 
 def to_physical(frames: Tensor, normalizer: Normalizer, fields: tuple[FieldSpec, ...]) -> Tensor:

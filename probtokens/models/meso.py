@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Normal
 
 from probtokens.config import MesoConfig, StageConfig, TokenConfig
 from probtokens.models.checkpoint import load_checkpoint, restore_data_description, save_checkpoint
@@ -18,6 +17,7 @@ from probtokens.models.state_space import Belief, Weights, local_parameters
 from probtokens.models.tokens import TokenForecaster
 from probtokens.nn.coupling import NEIGHBOURS, LowRankAdapters, NeighbourCoupling
 from probtokens.nn.lattice import merge_leading
+from probtokens.nn.process import Transition
 from probtokens.nn.transition import TokenTransition
 
 #: Copies of micro networks that stay as they are unless ``fine_tune`` is set.
@@ -25,7 +25,7 @@ _FROZEN = ("autoencoder.", "dynamics.transition.")
 
 
 class CoupledDynamics(nn.Module):
-    """z_t ~ Normal(z_t−1 + f_θ+ΔW(z_t−1, u, c) + g_ψ(z_t−1, m_t−1), σ): ΔW, g and a factor on σ learned."""
+    """z_t with mean z_t−1 + f_θ+ΔW(z_t−1, u, c) + g_ψ(z_t−1, m_t−1) and the micro transition's noise: ΔW, g and a factor on it learned."""
 
     def __init__(self, transition: TokenTransition, channels: list[int], config: MesoConfig) -> None:
         super().__init__()
@@ -35,17 +35,17 @@ class CoupledDynamics(nn.Module):
         self.coupling = NeighbourCoupling(channels, config.coupling_width)
         self.noise_log_factor = nn.Parameter(torch.zeros(len(channels)))
 
-    def forward(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Normal:
+    def forward(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Transition:
         """Distribution of the next tokens (..., channel, y, x) under the given weights."""
         leading, z, vectors = merge_leading(belief.z, u.flatten(-3), context, weights["strengths"], weights["coupling"])
         u_flat, c_flat, strengths, directions = vectors
         effects = u_flat.unflatten(1, u.shape[-3:])
-        drift, scale = self.transition.drift_and_scale(z, effects, c_flat, self.adapters.bind(strengths))
+        drift, scale, loading = self.transition.parts(z, effects, c_flat, self.adapters.bind(strengths))
         mean, log_scale = (part.expand(*leading, *z.shape[1:]).reshape(z.shape) for part in (belief.mean, belief.log_scale))
         drift = drift + self.coupling(z, mean, log_scale, directions.unflatten(1, (len(self.channels), -1)))
-        factor = torch.repeat_interleave(self.noise_log_factor.exp(), torch.tensor(self.channels, device=z.device))
-        shape = (*leading, *z.shape[1:])
-        return Normal((z + drift).reshape(shape), (scale * factor[:, None, None]).reshape(shape), validate_args=False)
+        factor = torch.repeat_interleave(self.noise_log_factor.exp(), torch.tensor(self.channels, device=z.device))[:, None, None]
+        loading = loading if loading is None else loading * factor
+        return Transition(z + drift, scale * factor, loading, self.transition.noise_patch).unflattened(leading)
 
 
 class MesoTokens(TokenForecaster):

@@ -9,7 +9,6 @@ from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Normal
 
 from probtokens.config import TokenConfig
 from probtokens.data.dataset import TrajectorySet
@@ -19,6 +18,7 @@ from probtokens.models.checkpoint import load_checkpoint, restore_data_descripti
 from probtokens.models.state_space import Belief, Weights
 from probtokens.models.tokens import TokenForecaster
 from probtokens.nn.autoencoder import TokenAutoencoder
+from probtokens.nn.process import Transition
 from probtokens.nn.smoothing import BackwardMessages
 from probtokens.nn.transition import TokenTransition, TrajectoryEncoder
 from probtokens.nn.transport import TokenTransport
@@ -28,8 +28,11 @@ T = TypeVar("T")
 
 
 def _frozen(function: Callable[P, T]) -> Callable[P, T]:
-    """Compiled function in which weights are constants; the setting counts while a function is traced, which is at its first call."""
-    compiled = torch.compile(function)
+    """Compiled function in which weights are constants; the setting counts while a function is traced, which is at its first call.
+
+    Nobody asks at every call whether a network has changed, which would take a fiftieth of a frame's time.
+    """
+    compiled = torch.compile(function, options={"guard_filter_fn": torch.compiler.skip_guard_on_all_nn_modules_unsafe})
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -48,7 +51,7 @@ class MicroDynamics(nn.Module):
         super().__init__()
         self.transition = transition
 
-    def forward(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Normal:
+    def forward(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Transition:
         """Distribution of the next tokens (..., channel, y, x)."""
         return self.transition(belief.z, u, context)
 
@@ -92,6 +95,8 @@ class MicroTokens(TokenForecaster):
             config.backbone,
             config.coupled,
             self._transport(),
+            config.noise_rank,
+            config.noise_patch,
         )
         self.dynamics = MicroDynamics(transition)
         self.trajectory_encoder = TrajectoryEncoder(
@@ -113,7 +118,7 @@ class MicroTokens(TokenForecaster):
         The first forecast of each number of draws, simulations and cells takes some seconds longer; weights are frozen
         into it and should not be trained afterwards. Draws differ by rounding.
         """
-        for owner, name in ((self.autoencoder, "encode"), (self.transition, "drift_and_scale"), (self, "_observed")):
+        for owner, name in ((self.autoencoder, "encode"), (self.transition, "parts"), (self, "_observed")):
             setattr(owner, name, _frozen(getattr(owner, name)))
 
     def _transport(self) -> TokenTransport | None:

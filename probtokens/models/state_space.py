@@ -5,12 +5,13 @@ Generative story of one trajectory with context c, tokens z and normalised frame
     w ~ prior()                                      coupling weights (meso scale only)
     u ~ Normal(0, I)                                 trajectory effects, constant in time, on a coarse lattice
     z_0 ~ Normal(0, 10² I)
-    z_t ~ Normal(z_t−1 + f(z_t−1, u, c, w), σ)       dynamics
+    s_t ~ Normal(0, I)                               noise that neighbouring tokens share; see Transition
+    z_t ~ Normal(z_t−1 + f(z_t−1, u, c, w) + L s_t, σ)  dynamics; L and σ depend on z_t−1, u, c and w too
     x_t ~ Normal(d(z_t), σ_x(z_t))                   decoder
 
 The guide multiplies the model's own transition with a Gaussian data factor, weighted by precision: what
-the encoder makes of a frame, and what the frames after it say of its tokens. The prior of z_0 times the
-factor of x_0 alone is where every forecast starts.
+the encoder makes of a frame, and what the frames after it say of its tokens. Given that factor the posterior
+of shared noise is exact. The prior of z_0 times the factor of x_0 alone is where every forecast starts.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import pyro
@@ -26,8 +28,9 @@ import torch
 from pyro import poutine
 from pyro.nn import PyroModule
 from torch import Tensor, nn
-from torch.distributions import Normal
+from torch.distributions import MultivariateNormal, Normal
 
+from probtokens.nn.process import Transition
 from probtokens.nn.smoothing import BackwardMessages
 
 Weights = dict[str, Tensor]
@@ -74,7 +77,7 @@ class Autoencoder(Protocol):
 class Dynamics(Protocol):
     """One step of the token chain."""
 
-    def __call__(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Normal:
+    def __call__(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Transition:
         """Distribution of the next tokens (..., channel, y, x)."""
         ...
 
@@ -117,14 +120,14 @@ class GuideNotes:
 
     def __init__(self) -> None:
         self._beliefs: dict[int, Belief] = {}
-        self._transitions: dict[int, Normal] = {}
+        self._transitions: dict[int, Transition] = {}
 
     def clear(self) -> None:
         """Forget everything, and with it the autograd graph."""
         self._beliefs.clear()
         self._transitions.clear()
 
-    def record(self, belief: Belief, transition: Normal | None = None) -> None:
+    def record(self, belief: Belief, transition: Transition | None = None) -> None:
         """Keep the belief of ``belief.z`` and, once known, the transition that leaves it."""
         self._beliefs[id(belief.z)] = belief
         if transition is not None:
@@ -135,13 +138,13 @@ class GuideNotes:
         found = self._beliefs.get(id(z))
         return found if found is not None and found.z is z else None
 
-    def transition(self, z: Tensor) -> Normal | None:
+    def transition(self, z: Tensor) -> Transition | None:
         """Transition recorded for this tensor."""
         return self._transitions.get(id(z)) if self.belief(z) is not None else None
 
 
 class TokenModel(PyroModule):
-    """Generative model; sites ``u``, ``z_0`` … ``z_T``, ``x`` and those of ``prior``."""
+    """Generative model; sites ``u``, ``z_0`` … ``z_T``, ``s_1`` … ``s_T`` if noise is shared, ``x`` and those of ``prior``."""
 
     def __init__(
         self,
@@ -202,8 +205,9 @@ class TokenModel(PyroModule):
         for step in range(1, horizon + 1):
             known = self.notes.transition(belief.z)
             transition = known if known is not None else self.dynamics(belief, u, context, weights)
-            z = pyro.sample(f"z_{step}", _over_lattice(transition))
-            belief = self.notes.belief(z) or Belief.of(z, transition)
+            shared = _shared(step, transition, transition.shared_prior)
+            z = pyro.sample(f"z_{step}", _over_lattice(transition.given(shared)))
+            belief = self.notes.belief(z) or Belief.of(z, transition.marginal)
             chain.append(z)
         return chain
 
@@ -253,7 +257,7 @@ class TokenGuide(PyroModule):
         earlier = Normal(factors.mean[:, :-1], factors.stddev[:, :-1], validate_args=False)
         each = {name: weight.unsqueeze(-2) for name, weight in weights.items()}
         predicted = self.dynamics(Belief.of(earlier.mean, earlier), u.unsqueeze(-4), context.unsqueeze(-2), each)
-        return self.smoother(factors, predicted)
+        return self.smoother(factors, predicted.marginal)
 
     def _chain(self, u: Tensor, context: Tensor, weights: Weights, factors: list[Normal]) -> None:
         source = self.step_posterior(initial_prior(factors[0], self.initial_scale), factors[0])
@@ -265,7 +269,9 @@ class TokenGuide(PyroModule):
                 return
             transition = self.dynamics(belief, u, context, weights)
             self.notes.record(belief, transition)
-            source = self.step_posterior(transition, factors[step + 1])
+            factor = factors[step + 1]
+            shared = _shared(step + 1, transition, partial(transition.shared_posterior, factor))
+            source = self.step_posterior(transition.given(shared), factor)
 
 
 def initial_posterior(autoencoder: Autoencoder, frame: Tensor) -> Normal:
@@ -288,6 +294,15 @@ def evenly_attended(pixels: Normal) -> Normal:
 
 def _at(factors: Normal, step: int) -> Normal:
     return Normal(factors.mean[:, step], factors.stddev[:, step], validate_args=False)
+
+
+def _shared(step: int, transition: Transition, source: Callable[[], MultivariateNormal]) -> Tensor | None:
+    """Sample of a step's shared noise (..., rank, node_y, node_x), where there is any."""
+    if transition.loading is None:
+        return None
+    normal = source()
+    flat = pyro.sample(f"s_{step}", dist.MultivariateNormal(normal.loc, scale_tril=normal.scale_tril))
+    return flat.unflatten(-1, transition.shared_shape)
 
 
 def _over_lattice(normal: Normal) -> dist.Distribution:

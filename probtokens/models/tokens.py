@@ -183,18 +183,21 @@ class TokenForecaster(TokenPair):
     ) -> Iterator[Tensor]:
         generator = torch.Generator(device=initial.device).manual_seed(seed)
         drawn = self._drawn(initial, context, n_draws, seed, generator, sources)
+        n_cells = len(self.fields) * self.tokens.patch**2
         for lead, z in zip(range(1, max(leads, default=0) + 1), drawn, strict=False):
-            noise = torch.randn((n_draws, *initial.shape), generator=generator, device=z.device, dtype=z.dtype)
+            # Channels last, as the decoder's convolutions leave what is multiplied with it.
+            shape = (*z.shape[:-3], *z.shape[-2:], n_cells)
+            noise = torch.randn(shape, generator=generator, device=z.device, dtype=z.dtype).movedim(-1, -3)
             if lead in leads:
                 with self._forecast_precision():
                     frames = self._observed(z, noise if Source.DECODER in sources else None)
                 yield frames
 
     def _observed(self, z: Tensor, noise: Tensor | None) -> Tensor:
-        """Frames of tokens in physical units: the decoder's mean plus so many of its standard deviations."""
-        pixels = self.autoencoder.decode(z)
-        frames = pixels.mean if noise is None else pixels.mean + pixels.stddev * noise
-        return to_physical(frames, self.normalizer, self.fields)
+        """Frames of tokens in physical units: the decoder's mean plus so many of its standard deviations, patch by patch."""
+        patches = self.autoencoder.decode_patches(z)
+        drawn = patches.mean if noise is None else patches.mean + patches.stddev * noise
+        return to_physical(self.autoencoder.joined(drawn), self.normalizer, self.fields)
 
     def _drawn(
         self,

@@ -15,6 +15,7 @@ from probtokens.models.forecast import ALL_SOURCES, NO_SOURCES, Source, Sources,
 from probtokens.models.objectives import negative_elbo, rollout_score
 from probtokens.models.pair import TokenPair
 from probtokens.models.state_space import Belief, initial_posterior
+from probtokens.nn.process import Transition
 
 #: Modules and parameters that tell spread. Without noise a step does not depend on them, save through the certainty
 #: that messages of the meso coupling carry and a small pull of the first tokens towards their prior.
@@ -94,7 +95,7 @@ def _latent_error(pair: TokenPair, tokens: Tensor, context: Tensor) -> dict[str,
     errors = []
     for lead in range(1, tokens.shape[1]):
         transition = pair.dynamics(belief, u, context, weights)
-        belief = Belief.of(transition.mean, transition)
+        belief = Belief.of(transition.mean, transition.marginal)
         with torch.autocast(tokens.device.type, enabled=False):
             errors.append(pair.autoencoder.linear_change(transition.mean[0] - tokens[:, lead]).square().mean())
     loss = torch.stack(errors).mean()
@@ -108,7 +109,8 @@ def _noise_likelihood(pair: TokenPair, frames: Tensor, context: Tensor) -> dict[
     which is asked at every pixel, takes almost all; a forecast of white noise is the result.
     """
     tokens = pair.autoencoder.encode(frames).mean
-    nats = _weighted_nats(pair.autoencoder.decode(tokens), frames).sum()
+    pixels = pair.autoencoder.decode(tokens)
+    nats = _weighted_nats(pixels, pixels, frames).sum()
     parts = {"pixels": nats * pair.scales.pixels * pair.tokens.patch**2}
     if tokens.shape[1] > 1:
         before, after = tokens[None, :, :-1].flatten(1, 2), tokens[None, :, 1:].flatten(1, 2)
@@ -116,17 +118,31 @@ def _noise_likelihood(pair: TokenPair, frames: Tensor, context: Tensor) -> dict[
         belief = Belief(before, before, torch.full_like(before, _CERTAIN))
         each = context.repeat_interleave(tokens.shape[1] - 1, dim=0)
         step = pair.dynamics(belief, u, each, pair.central_weights())
-        parts["step"] = _weighted_nats(step, after).sum()
+        parts["step"] = _weighted_nats(*_after_shared_noise(step, after), after).sum()
     return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
 
-def _weighted_nats(predicted: Normal, truth: Tensor) -> Tensor:
-    """Negative log-likelihood per value of each field or channel (channel,) of (..., channel, y, x), weighted by the noise itself.
+def _after_shared_noise(step: Transition, after: Tensor) -> tuple[Normal, Normal]:
+    """Tokens given a draw of the shared noise that led to ``after``, and without knowing it.
+
+    The gradient of the likelihood of ``after`` given such draws is, on average, that of its likelihood (Fisher's identity; the
+    step of an EM algorithm).
+    """
+    if step.loading is None:
+        return step.marginal, step.marginal
+    with torch.no_grad():
+        known = Normal(after, torch.zeros_like(after), validate_args=False)
+        shared = step.shared_posterior(known).sample().unflatten(-1, step.shared_shape)
+    return step.given(shared), step.marginal
+
+
+def _weighted_nats(predicted: Normal, weighing: Normal, truth: Tensor) -> Tensor:
+    """Negative log-likelihood per value of each field or channel (channel,) of (..., channel, y, x), weighted by noise itself.
 
     The β-NLL of Seitzer et al. (ICLR 2022). Errors have heavy tails, and without weights a few that are hundreds of times the noise
     of their place widen it wherever features look alike.
     """
-    weight = predicted.stddev.detach() ** (2 * _VARIANCE_POWER)
+    weight = weighing.stddev.detach() ** (2 * _VARIANCE_POWER)
     others = [axis for axis in range(truth.ndim) if axis != truth.ndim - 3]
     return -(weight * predicted.log_prob(truth)).mean(others) / weight.mean(others)
 

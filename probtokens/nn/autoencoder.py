@@ -41,11 +41,10 @@ class GroupEncoder(nn.Module):
 
 
 class GroupDecoder(nn.Module):
-    """Token channels of one field group to a Gaussian over its pixels: linear plus a correction."""
+    """Token channels of one field group to a Gaussian over the cells of its patches: linear plus a correction."""
 
     def __init__(self, n_fields: int, channels: int, patch: int, width: int, blocks: int) -> None:
         super().__init__()
-        self.patch = patch
         self.linear = nn.Conv2d(channels, n_fields * patch**2, 1)
         self.embed = nn.Conv2d(channels, width, 3, padding=1)
         self.blocks = nn.ModuleList(ConvNextBlock(width) for _ in range(blocks))
@@ -53,15 +52,14 @@ class GroupDecoder(nn.Module):
         self.spread = SpreadHead(width, n_fields * patch**2)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and raw scale, each (batch, field, y, x), of (batch, channel, token_y, token_x)."""
+        """Mean and raw scale, each (batch, field · cell, token_y, token_x), of (batch, channel, token_y, token_x)."""
         h = self.embed(z)
         for block in self.blocks:
             h = block(h)
         h = nn.functional.silu(h)
         with torch.autocast(z.device.type, enabled=False):  # the amplitude of a hot spot is more than half a precision tells
             linear = self.linear(z.float())
-        parts = linear + self.head(h), self.spread(h)
-        return nn.functional.pixel_shuffle(parts[0], self.patch), nn.functional.pixel_shuffle(parts[1], self.patch)
+        return linear + self.head(h), self.spread(h)
 
 
 class _PatchMoments:
@@ -130,6 +128,7 @@ class TokenAutoencoder(nn.Module):
         self.channels = list(channels)
         self.patch = patch
         order = [index for group in self.field_groups for index in group]
+        self._ordered = order == sorted(order)
         self.register_buffer("field_order", torch.argsort(torch.tensor(order)), persistent=False)
         sizes = list(zip((len(g) for g in self.field_groups), self.channels, widths, strict=True))
         self.encoders = nn.ModuleList(GroupEncoder(n, k, patch, width, encoder_blocks) for n, k, width in sizes)
@@ -148,14 +147,28 @@ class TokenAutoencoder(nn.Module):
 
     def decode(self, z: Tensor) -> Normal:
         """Gaussian over normalised frames (..., field, y, x) of tokens (..., channel, token_y, token_x)."""
+        patches = self.decode_patches(z)
+        return Normal(self.joined(patches.mean), self.joined(patches.stddev), validate_args=False)
+
+    def decode_patches(self, z: Tensor) -> Normal:
+        """The same before patches are joined to frames: (..., field · cell, token_y, token_x)."""
         leading, flat, _ = merge_leading(z)
         parts = [net(piece) for net, piece in zip(self.decoders, flat.split(self.channels, dim=1), strict=True)]
-        mean = torch.cat([part[0] for part in parts], dim=1)[:, self.field_order]
-        raw = torch.cat([part[1] for part in parts], dim=1)[:, self.field_order]
+        mean, raw = (self._in_field_order(torch.cat(part, dim=1)) for part in zip(*parts, strict=True))
         # Added before the range is applied: a factor outside would move its bounds, and saturate the heads at the upper one.
-        scale = PIXEL_SCALE(raw + self.pixel_raw_scale[:, None, None])
+        scale = PIXEL_SCALE(raw + self.pixel_raw_scale.repeat_interleave(self.patch**2)[:, None, None])
         shape = (*leading, *mean.shape[1:])
         return Normal(mean.reshape(shape), scale.reshape(shape), validate_args=False)
+
+    def joined(self, patches: Tensor) -> Tensor:
+        """Frames (..., field, y, x) whose patches (..., field · cell, token_y, token_x) are."""
+        return nn.functional.pixel_shuffle(patches, self.patch)
+
+    def _in_field_order(self, patches: Tensor) -> Tensor:
+        """Patches (batch, field · cell, …) of the groups' fields in the order of the frames' fields."""
+        if self._ordered:
+            return patches
+        return patches.unflatten(1, (-1, self.patch**2))[:, self.field_order].flatten(1, 2)
 
     def linear_decode(self, z: Tensor) -> Tensor:
         """Linear part of the decoded mean: frames (batch, field, y, x) of tokens (batch, channel, token_y, token_x)."""

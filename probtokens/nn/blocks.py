@@ -43,6 +43,7 @@ class ResidualBlock(nn.Module):
 class ConvNextBlock(nn.Module):
     """Depthwise convolution, then a network of each place by itself, four times as wide (Liu et al., CVPR 2022).
 
+    With rectified units, which that paper finds as accurate as GELU: on a CPU those cost as much as half a convolution.
     Conditioning, adapters and start are those of :class:`ResidualBlock`; features are not normalised here either. At
     equal width it takes less than half of that block's operations with a 3×3 kernel.
     """
@@ -60,7 +61,7 @@ class ConvNextBlock(nn.Module):
         hidden = self.depthwise(inner)
         if adapter is not None:
             hidden = hidden + adapter(inner)
-        return h + self.project(nn.functional.gelu(self.expand(hidden)))
+        return h + self.project(nn.functional.relu(self.expand(hidden)))
 
 
 def modulated(h: Tensor, film: nn.Module | None, condition: Tensor | None) -> Tensor:

@@ -12,10 +12,14 @@ from torch.distributions import Normal
 
 from probtokens.nn.blocks import ConvNextBlock, ResidualBlock, ScaleRange, SpreadHead, silent
 from probtokens.nn.lattice import merge_leading
+from probtokens.nn.process import Transition
 from probtokens.nn.transport import TokenTransport
 
 #: Range of the process noise's standard deviation, in latent units.
 PROCESS_SCALE = ScaleRange(0.001, 1.5, start=0.01)
+
+#: Standard deviation of the weights that loadings of shared noise start with. From nothing they would not learn: either sign is as good.
+_LOADING_START = 0.003
 
 #: Before training a pair of frames says almost nothing of an effect: the precision of its factor is softplus of this.
 _RAW_PRECISION = -5.0
@@ -30,7 +34,7 @@ _CONVNEXT_KERNEL = 5
 
 
 class TransitionNetwork(nn.Module):
-    """Drift and raw noise scale of some channels.
+    """Drift, raw noise scale and ``noise_rank`` loadings of shared noise of some channels.
 
     A plain chain of ``blocks`` has the small stencil of its convolutions: ``resnet`` of 3×3 residual blocks, ``convnext`` of
     depthwise 5×5 ones. In a ``unet`` every one of ``levels`` halvings of the lattice doubles the width and has one
@@ -39,9 +43,19 @@ class TransitionNetwork(nn.Module):
     """
 
     def __init__(
-        self, channels: int, context_dim: int, effect_dim: int, width: int, blocks: int, levels: int, backbone: Backbone = "resnet"
+        self,
+        channels: int,
+        context_dim: int,
+        effect_dim: int,
+        width: int,
+        blocks: int,
+        levels: int,
+        backbone: Backbone = "resnet",
+        noise_rank: int = 0,
     ) -> None:
         super().__init__()
+        self.channels = channels
+        self.noise_rank = noise_rank
         levels = levels if backbone == "unet" else 0
         widths = [width * 2**level for level in range(levels + 1)]
         self.multiple = 2**levels
@@ -55,13 +69,17 @@ class TransitionNetwork(nn.Module):
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths))
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in pairwise(widths))
         self.head = nn.Conv2d(width, channels, 1)
-        self.spread = SpreadHead(width, channels)
+        self.spread = SpreadHead(width, channels * (1 + noise_rank))
         with torch.no_grad():
             for parameter in self.head.parameters():
                 parameter.mul_(0.1)
+            self.spread[-1].get_parameter("weight")[channels:].normal_(std=_LOADING_START)
 
-    def forward(self, z: Tensor, u: Tensor, context: Tensor, adapters: Sequence[Adapter] | None = None) -> tuple[Tensor, Tensor]:
-        """Drift and raw scale, each (batch, channel, y, x), of tokens with effects (batch, D, y, x) and context (batch, c)."""
+    def forward(self, z: Tensor, u: Tensor, context: Tensor, adapters: Sequence[Adapter] | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Drift and raw scale, each (batch, channel, y, x), and loadings (batch, rank, channel, y, x).
+
+        Of tokens with effects (batch, D, y, x) and context (batch, c).
+        """
         ny, nx = z.shape[-2:]
         gain, shift = self.effect(u).chunk(2, dim=1)
         h = torch.addcmul(shift, 1 + gain, self.embed(z))
@@ -77,7 +95,8 @@ class TransitionNetwork(nn.Module):
         for up, skip in zip(reversed(self.up), reversed(skips), strict=True):
             h = _apply(todo, skip + up(h), context)
         h = nn.functional.silu(h[..., :ny, :nx])
-        return self.head(h), self.spread(h)
+        raw = self.spread(h)
+        return self.head(h), raw[:, : self.channels], raw[:, self.channels :].unflatten(1, (self.noise_rank, self.channels))
 
 
 def _apply(todo: Iterator[tuple[nn.Module, Adapter | None]], h: Tensor, context: Tensor) -> Tensor:
@@ -86,8 +105,9 @@ def _apply(todo: Iterator[tuple[nn.Module, Adapter | None]], h: Tensor, context:
 
 
 class TokenTransition(nn.Module):
-    """p(z_t | z_t−1, u, c) = Normal(z_t−1 + f(z_t−1, u, c), σ(z_t−1, u, c)).
+    """p(z_t | z_t−1, u, c): mean z_t−1 + f(z_t−1, u, c), noise of each token σ(z_t−1, u, c), loadings of shared noise.
 
+    ``noise_rank`` shared noises have a node every ``noise_patch`` tokens; see :class:`~probtokens.nn.process.Transition`.
     With ``coupled`` one network sees all channels; without, every field group has its own and
     evolves alone (the "decoupled" variant of arXiv 2506.12996). With ``transport`` f is the change by
     transport plus what the network makes of the transported tokens.
@@ -105,13 +125,17 @@ class TokenTransition(nn.Module):
         backbone: Backbone,
         coupled: bool,
         transport: TokenTransport | None = None,
+        noise_rank: int = 0,
+        noise_patch: int = 4,
     ) -> None:
         super().__init__()
         self.transport = transport
+        self.noise_rank = noise_rank
+        self.noise_patch = noise_patch
         self.effect_dim = effect_dim
         self.effect_patch = effect_patch
         self.channels = [sum(channels)] if coupled else list(channels)
-        networks = [TransitionNetwork(k, context_dim, effect_dim, width, blocks, levels, backbone) for k in self.channels]
+        networks = [TransitionNetwork(k, context_dim, effect_dim, width, blocks, levels, backbone, noise_rank) for k in self.channels]
         self.block_widths = networks[0].block_widths
         self.networks = nn.ModuleList(networks)
 
@@ -124,26 +148,33 @@ class TokenTransition(nn.Module):
         """Shape (D, y, x) of the trajectory effects of a lattice of ``ny`` × ``nx`` tokens."""
         return self.effect_dim, -(-ny // self.effect_patch), -(-nx // self.effect_patch)
 
-    def drift_and_scale(self, z: Tensor, u: Tensor, context: Tensor, adapters: Sequence[Adapter] | None = None) -> tuple[Tensor, Tensor]:
-        """Drift and standard deviation of flat tokens (batch, channel, y, x) given effects (batch, D, …) and context (batch, c)."""
+    def parts(
+        self, z: Tensor, u: Tensor, context: Tensor, adapters: Sequence[Adapter] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Drift, standard deviation and loadings of flat tokens (batch, channel, y, x).
+
+        Given effects (batch, D, …) and context (batch, c). Networks of their own share no noise with others.
+        """
         ny, nx = z.shape[-2:]
         u = nn.functional.interpolate(u, scale_factor=float(self.effect_patch), mode="bilinear")[..., :ny, :nx]
         change = self.transport(z) if self.transport is not None else torch.zeros_like(z)
-        drifts, raws, start = [], [], 0
+        drifts, raws, loadings, adapted, before = [], [], [], 0, 0
         for network, part in zip(self.networks, (z + change).split(self.channels, dim=1), strict=True):
-            own = adapters[start : start + len(self.block_widths)] if adapters is not None else None
-            drift, raw = network(part, u, context, own)
+            own = adapters[adapted : adapted + len(self.block_widths)] if adapters is not None else None
+            drift, raw, loading = network(part, u, context, own)
             drifts.append(drift)
             raws.append(raw)
-            start += len(self.block_widths)
-        return change + torch.cat(drifts, dim=1), PROCESS_SCALE(torch.cat(raws, dim=1))
+            loadings.append(nn.functional.pad(loading, (0, 0, 0, 0, before, z.shape[1] - before - part.shape[1])))
+            adapted += len(self.block_widths)
+            before += part.shape[1]
+        loading = torch.cat(loadings, dim=1) if self.noise_rank else None
+        return change + torch.cat(drifts, dim=1), PROCESS_SCALE(torch.cat(raws, dim=1)), loading
 
-    def forward(self, z: Tensor, u: Tensor, context: Tensor) -> Normal:
+    def forward(self, z: Tensor, u: Tensor, context: Tensor) -> Transition:
         """Distribution of the next tokens (..., channel, y, x) given effects (..., D, effect_y, effect_x) and context (..., c)."""
         leading, flat, (u_flat, c_flat) = merge_leading(z, u.flatten(-3), context)
-        drift, scale = self.drift_and_scale(flat, u_flat.unflatten(1, u.shape[-3:]), c_flat)
-        shape = (*leading, *flat.shape[1:])
-        return Normal((flat + drift).reshape(shape), scale.reshape(shape), validate_args=False)
+        drift, scale, loading = self.parts(flat, u_flat.unflatten(1, u.shape[-3:]), c_flat)
+        return Transition(flat + drift, scale, loading, self.noise_patch).unflattened(leading)
 
 
 class TrajectoryEncoder(nn.Module):

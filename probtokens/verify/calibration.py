@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from probtokens.models.state_space import Belief, GuideNotes, TokenGuide, TokenModel, Weights, local_parameters
+from probtokens.nn.process import Transition
 from probtokens.nn.smoothing import BackwardMessages
 from probtokens.nn.transition import TrajectoryEncoder
 from probtokens.verify.check import Check
@@ -31,14 +32,14 @@ _DISTANCE = 1.358 / math.sqrt(_RANKED)
 class OscillatorDynamics(nn.Module):
     """Two channels that drive each other; their effects act according to where the other one is, their noise too."""
 
-    def forward(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Normal:
+    def forward(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Transition:
         """Distribution of the next tokens (..., 2, y, x) given effects (..., 2, 1, 1)."""
         a, b = belief.z.split(1, dim=-3)
         push_a, push_b = u.split(1, dim=-3)
         next_a = 0.9 * a + 0.12 * push_a * (1.0 + 0.5 * torch.sin(2.0 * b))
         next_b = 0.85 * b + 0.2 * torch.sin(a) + 0.1 * torch.tanh(0.5 * push_b) * (1.0 + 0.5 * torch.cos(a))
         mean = torch.cat([next_a, next_b], dim=-3)
-        return Normal(mean, (0.15 + 0.1 * torch.sigmoid(a)).expand_as(mean), validate_args=False)
+        return Transition(mean, (0.15 + 0.1 * torch.sigmoid(a)).expand_as(mean))
 
 
 class Oscillator(nn.Module):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 
 import torch
 from pyro import poutine
@@ -17,6 +18,9 @@ from probtokens.verify.guide_training import elbo, no_context, train
 from probtokens.verify.linear_chain import Chain, ExactPosterior, LinearPair
 
 _STEPS, _BATCH, _LEARNING_RATE = 1000, 64, 0.03
+
+#: Shared noise of both channels of :func:`shared_noise`.
+_SHARED = (0.3, -0.5)
 
 #: Simulations whose posterior is compared, draws of the guide for each, and simulations of the evidence.
 _COMPARED, _DRAWS, _EVIDENCE = 4, 40000, 1024
@@ -94,6 +98,31 @@ def learned_chain() -> Sequence[Check]:
     return checks
 
 
+def shared_noise() -> Sequence[Check]:
+    """A chain whose tokens share part of their noise, learned with its guide from half the right noises; white noise cannot explain it."""
+    chain = Chain(shared=_SHARED)
+    truth = LinearPair(chain)
+    frames = truth.simulate(_EVIDENCE, torch.Generator().manual_seed(7))
+    evidence = float(ExactPosterior(chain).log_evidence(frames.numpy()).mean())
+    white = replace(chain, shared=None, noise=tuple(map(math.hypot, chain.noise, _SHARED)))
+    pairs = [_learned_from_half(start, truth) for start in (chain, white)]
+    torch.manual_seed(8)
+    found, without = (elbo(pair.pair, frames, particles=20) for pair in pairs)
+    learned = pairs[0].dynamics
+    assert learned.shared is not None
+    noises = {"shared noise": (_SHARED, learned.shared), "own noise": (chain.noise, learned.log_noise.exp())}
+    checks = [
+        Check(f"{name} of channel {channel}", "1", right, measured, 0.1)
+        for name, (expected, values) in noises.items()
+        for channel, (right, measured) in enumerate(zip(expected, values.tolist(), strict=True))
+    ]
+    return [
+        *checks,
+        Check("ELBO per simulation", "nat", evidence, found, 0.01),
+        Check("what the ELBO of white noise misses of it", "nat", 1.0, evidence - without, relation="at_least"),
+    ]
+
+
 def compare(pair: LinearPair) -> list[Check]:
     """Standard deviations and means of z at every time and of u, and the evidence, against the exact ones."""
     chain = pair.chain
@@ -143,11 +172,27 @@ def _learned(chain: Chain, guide_class: type[TokenGuide]) -> list[float]:
     """Noise of every channel that model and guide find together, from twice the right one."""
     torch.manual_seed(0)
     truth, pair = LinearPair(chain), LinearPair(chain, guide_class)
-    generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         pair.dynamics.log_noise.add_(math.log(2.0))
-    train(pair.pair, pair.parameters(), lambda n: truth.simulate(n, generator), steps=_STEPS, batch=_BATCH, learning_rate=_LEARNING_RATE)
+    _learn_all(pair, truth)
     return pair.dynamics.log_noise.detach().exp().tolist()
+
+
+def _learned_from_half(chain: Chain, truth: LinearPair) -> LinearPair:
+    """A pair that begins with half the noises of ``chain`` and learns from simulations of ``truth``."""
+    torch.manual_seed(0)
+    pair = LinearPair(chain)
+    with torch.no_grad():
+        pair.dynamics.log_noise.sub_(math.log(2.0))
+        if pair.dynamics.shared is not None:
+            pair.dynamics.shared.mul_(0.5)
+    _learn_all(pair, truth)
+    return pair
+
+
+def _learn_all(pair: LinearPair, truth: LinearPair) -> None:
+    simulate = partial(truth.simulate, generator=torch.Generator().manual_seed(2))
+    train(pair.pair, pair.parameters(), simulate, steps=_STEPS, batch=_BATCH, learning_rate=_LEARNING_RATE)
 
 
 def _copy(pair: LinearPair, guide_class: type[TokenGuide]) -> LinearPair:

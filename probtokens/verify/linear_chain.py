@@ -1,6 +1,7 @@
 """Chains of tokens that are linear and Gaussian, behind the interfaces of the networks, with their exact posterior.
 
-z_t = a z_t−1 + b u + σ ε and x_t = D z_t + σ_x ε, channel by channel, on a small lattice whose tokens share the effects u.
+z_t = a z_t−1 + b u + l s_t + σ ε and x_t = D z_t + σ_x ε, channel by channel, on a small lattice whose tokens share the effects u and
+at every step one number s_t.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.stats import multivariate_normal, norm
 from torch import Tensor, nn
 from torch.distributions import Normal
 
 from probtokens.models.state_space import Belief, GuideNotes, TokenGuide, TokenModel, Weights, local_parameters
+from probtokens.nn.process import Transition
 from probtokens.nn.smoothing import BackwardMessages
 
 
@@ -24,6 +27,8 @@ class Chain:
     ----------
     carry, drive, noise
         a, b and σ of every channel.
+    shared
+        l of every channel; without it there is no s_t.
     pixel_noise
         σ_x.
     n_pixels
@@ -37,6 +42,7 @@ class Chain:
     carry: tuple[float, ...] = (0.95, 0.7)
     drive: tuple[float, ...] = (0.15, 0.3)
     noise: tuple[float, ...] = (0.2, 0.4)
+    shared: tuple[float, ...] | None = None
     pixel_noise: float = 0.5
     n_pixels: int = 4
     lattice: tuple[int, int] = (2, 2)
@@ -82,11 +88,14 @@ class LinearDynamics(nn.Module):
         self.carry = nn.Parameter(torch.tensor(chain.carry))
         self.drive = nn.Parameter(torch.tensor(chain.drive))
         self.log_noise = nn.Parameter(torch.tensor(chain.noise).log())
+        self.shared = None if chain.shared is None else nn.Parameter(torch.tensor(chain.shared))
+        self.extent = max(chain.lattice)
 
-    def forward(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Normal:
+    def forward(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Transition:
         """Distribution of the next tokens (..., channel, y, x) given effects (..., channel, 1, 1)."""
         mean = self.carry[:, None, None] * belief.z + self.drive[:, None, None] * u
-        return Normal(mean, self.log_noise.exp()[:, None, None].expand_as(mean), validate_args=False)
+        loading = None if self.shared is None else self.shared[:, None, None].expand_as(mean).unsqueeze(-4)
+        return Transition(mean, self.log_noise.exp()[:, None, None].expand_as(mean), loading, self.extent)
 
 
 class LinearTrajectoryEncoder(nn.Module):
@@ -136,7 +145,8 @@ class LinearPair(nn.Module):
         tokens = [z]
         for _ in range(1, chain.n_times):
             step = self.dynamics(Belief(z, z, z), u, u, {})
-            z = step.mean + step.stddev * torch.randn(z.shape, generator=generator)
+            shared = torch.randn(n, *step.shared_shape, generator=generator)
+            z = step.given(shared).mean + step.stddev * torch.randn(z.shape, generator=generator)
             tokens.append(z)
         pixels = self.autoencoder.decode(torch.stack(tokens, dim=1))
         return pixels.mean + pixels.stddev * torch.randn(pixels.mean.shape, generator=generator)
@@ -145,73 +155,59 @@ class LinearPair(nn.Module):
 class ExactPosterior:
     """Posterior and evidence of a chain by conditioning one joint Gaussian of u, z and x, in double precision.
 
-    Tokens and effects of different channels are independent and so are, after rotation, their pixels: the
-    joint Gaussian is over the effect, all tokens and all rotated pixels of one channel.
+    Pixels are rotated: so many of them along the decoder's columns, each of which sees one channel, and the rest, which are noise.
     """
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
-        n_tokens = int(np.prod(chain.lattice))
-        self.size = chain.n_times * n_tokens
         self._matrix = chain.decoder().double().numpy()
-        self._channels = [self._joint(k, n_tokens) for k in range(chain.n_channels)]
+        self._covariance = self._joint()
+        norms = np.linalg.norm(self._matrix, axis=0)
+        n_effects, n_values = chain.n_channels, len(self._covariance) - chain.n_channels
+        seen = np.repeat(norms, n_values // n_effects)
+        self._seen = np.concatenate([np.zeros((n_values, n_effects)), np.diag(seen)], axis=1)
+        self._total = self._seen @ self._covariance @ self._seen.T + chain.pixel_noise**2 * np.eye(n_values)
 
-    def _joint(self, channel: int, n_tokens: int) -> tuple[np.ndarray, np.ndarray]:
-        """Covariance of (u, z) and the matrix that maps it to the rotated pixels of a channel."""
+    def _joint(self) -> np.ndarray:
+        """Covariance of all u, then all z in the order channel, time, token."""
         chain = self.chain
-        a, b, noise = chain.carry[channel], chain.drive[channel], chain.noise[channel]
-        # Every variable as a combination of independent standard normals: u, z_0 and the noise of each step.
-        n_sources = 1 + self.size
-        rows = np.zeros((1 + self.size, n_sources))
-        rows[0, 0] = 1.0
-        for token in range(n_tokens):
-            for t in range(chain.n_times):
-                row = 1 + t * n_tokens + token
-                if t == 0:
-                    rows[row, row] = 1.0
-                else:
-                    rows[row] = a * rows[row - n_tokens] + b * rows[0]
-                    rows[row, row] += noise
-        norm = float(np.linalg.norm(self._matrix[:, channel]))
-        seen = np.zeros((self.size, 1 + self.size))
-        seen[:, 1:] = norm * np.eye(self.size)
-        return rows @ rows.T, seen
+        n_tokens, n_channels, n_times = int(np.prod(chain.lattice)), chain.n_channels, chain.n_times
+        # Every variable as a combination of independent standard normals: u, z_0 and white noise, and s of each step.
+        sources = np.eye(n_channels * (1 + n_times * n_tokens) + n_times)
+        effects, own, shared = np.split(sources, [n_channels, len(sources) - n_times])
+        own = own.reshape(n_channels, n_times, n_tokens, -1)
+        z = np.zeros_like(own)
+        z[:, 0] = own[:, 0]
+        loadings = chain.shared or (0.0,) * n_channels
+        for channel in range(n_channels):
+            for t in range(1, n_times):
+                steady = chain.carry[channel] * z[channel, t - 1] + chain.drive[channel] * effects[channel]
+                z[channel, t] = steady + loadings[channel] * shared[t] + chain.noise[channel] * own[channel, t]
+        rows = np.concatenate([effects, z.reshape(-1, z.shape[-1])])
+        return rows @ rows.T
 
-    def _rotated(self, frames: np.ndarray) -> np.ndarray:
-        """Pixels (simulation, time, pixel, y, x) along the decoder's columns and beyond: (simulation, pixel, time · token)."""
+    def _rotated(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels (simulation, time, pixel, y, x) along the decoder's columns, (simulation, channel · time · token), and the rest."""
         columns = self._matrix / np.linalg.norm(self._matrix, axis=0)
         rest = np.linalg.svd(columns)[0][:, columns.shape[1] :]
-        rotation = np.concatenate([columns, rest], axis=1)
-        rotated = np.einsum("pq,ntpyx->nqtyx", rotation, frames.astype(np.float64))
-        return rotated.reshape(*rotated.shape[:2], -1)
+        along, beyond = (np.einsum("pq,ntpyx->nqtyx", part, frames.astype(np.float64)) for part in (columns, rest))
+        return along.reshape(len(frames), -1), beyond.reshape(len(frames), -1)
 
     def moments(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Means and standard deviations of z, (simulation, time, channel, y, x), and of u, (simulation, effect)."""
-        chain, rotated = self.chain, self._rotated(frames)
-        means, scales = [], []
-        for channel, (covariance, seen) in enumerate(self._channels):
-            total = seen @ covariance @ seen.T + chain.pixel_noise**2 * np.eye(self.size)
-            gain = np.linalg.solve(total, seen @ covariance).T
-            means.append(rotated[:, channel] @ gain.T)
-            scales.append(np.sqrt(np.diag(covariance - gain @ seen @ covariance)))
-        mean, scale = np.stack(means, axis=1), np.stack(scales)
+        chain = self.chain
+        gain = np.linalg.solve(self._total, self._seen @ self._covariance).T
+        mean = self._rotated(frames)[0] @ gain.T
+        scale = np.sqrt(np.diag(self._covariance - gain @ self._seen @ self._covariance))
+        u_mean, z_mean = np.split(mean, [chain.n_channels], axis=1)
+        u_scale, z_scale = np.split(scale, [chain.n_channels])
         shape = (chain.n_channels, chain.n_times, *chain.lattice)
-        z_mean = mean[:, :, 1:].reshape(len(frames), *shape).swapaxes(1, 2)
-        z_scale = np.broadcast_to(scale[:, 1:].reshape(shape).swapaxes(0, 1), z_mean.shape)
-        return z_mean, z_scale, mean[:, :, 0], np.broadcast_to(scale[:, 0], mean[:, :, 0].shape)
+        z_mean = z_mean.reshape(len(frames), *shape).swapaxes(1, 2)
+        z_scale = np.broadcast_to(z_scale.reshape(shape).swapaxes(0, 1), z_mean.shape)
+        return z_mean, z_scale, u_mean, np.broadcast_to(u_scale, u_mean.shape)
 
     def log_evidence(self, frames: np.ndarray) -> np.ndarray:
         """Log p(x) of every simulation [nat]."""
-        chain, rotated = self.chain, self._rotated(frames)
-        result = np.zeros(len(frames))
-        noise = chain.pixel_noise**2
-        for pixel in range(chain.n_pixels):
-            total = noise * np.eye(self.size)
-            if pixel < chain.n_channels:
-                covariance, seen = self._channels[pixel]
-                total = total + seen @ covariance @ seen.T
-            values = rotated[:, pixel]
-            _, log_determinant = np.linalg.slogdet(total)
-            squared = np.einsum("ni,ni->n", values, np.linalg.solve(total, values.T).T)
-            result -= 0.5 * (squared + log_determinant + self.size * np.log(2.0 * np.pi))
-        return result
+        along, beyond = self._rotated(frames)
+        seen = multivariate_normal(np.zeros(along.shape[1]), self._total).logpdf(along)
+        return seen + norm(scale=self.chain.pixel_noise).logpdf(beyond).sum(axis=1)

@@ -29,6 +29,8 @@ TOKENS = TokenConfig(
     backbone="unet",
     transition_levels=1,
     trajectory_dim=3,
+    noise_rank=2,
+    noise_patch=2,
 )
 MESO = MesoConfig(adapter_rank=2, coupling_width=4, guide_rank=3, fine_tune=False)
 

@@ -18,8 +18,9 @@ from probtokens.fields import FieldSpec, Grid
 from probtokens.models.forecast import NO_SOURCES, Source, Sources
 from probtokens.models.state_space import INITIAL_SCALE, Belief, Weights
 from probtokens.models.tokens import TokenForecaster
+from probtokens.nn.process import Transition
 from probtokens.predict.rollout import simulation_seed
-from probtokens.verify.linear_chain import Chain, LinearDynamics, LinearPair
+from probtokens.verify.linear_chain import Chain, LinearAutoencoder, LinearDynamics
 from probtokens.verify.token_pairs import FIELDS, GRID, meso_tokens, micro_tokens
 from tests.predict.synthetic import Trajectories
 
@@ -28,6 +29,14 @@ CHAIN = Chain()
 SCALE = 50.0
 #: The effect is one number for every channel, draw and simulation: of 12 × 1500 of them a variance is known to 1 %.
 SIMULATIONS, MEMBERS, TOLERANCE = 12, 1500, 0.06
+
+
+class OneCellPatches(LinearAutoencoder):
+    def decode_patches(self, z: torch.Tensor) -> Normal:
+        return self.decode(z)
+
+    def joined(self, patches: torch.Tensor) -> torch.Tensor:
+        return patches
 
 
 class LinearTokens(TokenForecaster):
@@ -40,7 +49,7 @@ class LinearTokens(TokenForecaster):
         normalizer.context_scale.fill_(1.0)
         groups = (FieldGroupConfig(fields=tuple(spec.name for spec in fields), channels=CHAIN.n_channels),)
         super().__init__(TokenConfig(patch=1, groups=groups), normalizer, Grid(*CHAIN.lattice, 0.04, 0.125, CHAIN.n_times))
-        self.autoencoder = LinearPair(CHAIN).autoencoder
+        self.autoencoder = OneCellPatches(CHAIN)
         self.dynamics = dynamics or LinearDynamics(CHAIN)
 
     @property
@@ -55,7 +64,7 @@ class RestlessDynamics(LinearDynamics):
         super().__init__(chain)
         self.generator = torch.Generator().manual_seed(0)
 
-    def forward(self, belief: Belief, u: torch.Tensor, context: torch.Tensor, weights: Weights) -> Normal:
+    def forward(self, belief: Belief, u: torch.Tensor, context: torch.Tensor, weights: Weights) -> Transition:
         return super().forward(belief, torch.randn(u.shape, generator=self.generator) * (u != 0), context, weights)
 
 

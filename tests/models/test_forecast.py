@@ -49,10 +49,14 @@ def by_hand(model: TokenForecaster, sources: Sources) -> list[torch.Tensor]:
     u = noise(Source.EFFECT, DRAWS, len(initial), *model.effect_shape(*lattice[-2:]))
     frames = []
     for _ in range(STEPS):
-        source = model.dynamics(Belief.of(z, source), u, vector, weights)
-        z = source.mean + source.stddev * noise(Source.PROCESS, *lattice)
+        step = model.dynamics(Belief.of(z, source), u, vector, weights)
+        shared = noise(Source.PROCESS, *lattice[:2], *step.shared_shape)
+        source, given = step.marginal, step.given(shared)
+        z = given.mean + given.stddev * noise(Source.PROCESS, *lattice)
         pixels = model.autoencoder.decode(z)
-        unbounded = model.normalizer.denormalize(pixels.mean + pixels.stddev * noise(Source.DECODER, *pixels.mean.shape))
+        patch = model.tokens.patch
+        cells = noise(Source.DECODER, *lattice[:2], *lattice[-2:], len(model.fields) * patch**2).movedim(-1, -3)
+        unbounded = model.normalizer.denormalize(pixels.mean + pixels.stddev * torch.nn.functional.pixel_shuffle(cells, patch))
         frames.append(torch.minimum(torch.maximum(unbounded, bound(model, "lower", -torch.inf)), bound(model, "upper", torch.inf)))
     return frames
 
@@ -87,8 +91,8 @@ def test_frames_do_not_depend_on_which_are_decoded(monkeypatch: pytest.MonkeyPat
     model = micro_tokens()
     every = forecast(model)
     decoded = []
-    decode = model.autoencoder.decode
-    monkeypatch.setattr(model.autoencoder, "decode", lambda z: decoded.append(z) or decode(z))
+    decode = model.autoencoder.decode_patches
+    monkeypatch.setattr(model.autoencoder, "decode_patches", lambda z: decoded.append(z) or decode(z))
     some = forecast(model, leads=(1, 3))
     assert len(decoded) == 2
     assert all(torch.equal(frame, every[lead]) for frame, lead in zip(some, (0, 2), strict=True))

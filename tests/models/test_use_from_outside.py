@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.distributions import Normal
 
 from probtokens.config import StageConfig
 from probtokens.data import Batch
@@ -85,6 +86,7 @@ def test_noise_is_judged_by_what_its_own_mean_misses(model, horizon):
     frames, context = window(n_times=horizon + 1)
     stage = StageConfig(name="s", objective="noise", steps=1, horizon=horizon, batch_size=2, learn="uncertainty")
     model.begin_stage(stage)
+    torch.manual_seed(5)
     loss = model.loss(Batch(frames, context, torch.zeros(2, dtype=torch.int64)), stage)["loss"]
     loss.backward()
     learned = {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
@@ -92,22 +94,26 @@ def test_noise_is_judged_by_what_its_own_mean_misses(model, horizon):
     assert all({"spread", "pixel_raw_scale", "noise_log_factor"} & set(name.split(".")) for name in learned)
     tokens = model.token_means(frames)
     seen = model.autoencoder.decode(tokens)
-    pixels = sum(average_nats(seen.mean[:, :, k], seen.stddev[:, :, k], frames[:, :, k]) for k in range(frames.shape[2]))
+    pixels = sum(average_nats(*(part[:, :, k] for part in (seen.mean, seen.stddev, seen.stddev, frames))) for k in range(frames.shape[2]))
     expected = pixels * model.scales.pixels * model.tokens.patch**2
     if horizon:
         z = tokens[None, :, :-1].flatten(1, 2)
         each = model.context_vector(context).repeat_interleave(horizon, dim=0)
         belief = Belief(z, z, torch.full_like(z, -5.0))
         step = model.dynamics(belief, torch.zeros(1, 2 * horizon, 3, 1, 1), each, model.central_weights())
-        after = tokens[:, 1:].flatten(0, 1)
-        expected = expected + sum(average_nats(step.mean[0, :, k], step.stddev[0, :, k], after[:, k]) for k in range(after.shape[1]))
+        after = tokens[None, :, 1:].flatten(1, 2)
+        torch.manual_seed(5)
+        shared = step.shared_posterior(Normal(after, torch.zeros_like(after), validate_args=False)).sample()
+        given, whole = step.given(shared.unflatten(-1, step.shared_shape)), step.marginal
+        parts = (given.mean, given.stddev, whole.stddev, after)
+        expected = expected + sum(average_nats(*(part[0, :, k] for part in parts)) for k in range(after.shape[2]))
     torch.testing.assert_close(loss, expected)
 
 
-def average_nats(mean, scale, truth):
-    """Gaussian negative log-likelihood in nats, values weighted by their standard deviation."""
+def average_nats(mean, scale, weight, truth):
+    """Weighted Gaussian negative log-likelihood in nats."""
     nats = 0.5 * ((truth - mean) / scale).square() + scale.log() + 0.5 * math.log(2 * math.pi)
-    return (nats * scale).sum() / scale.sum()
+    return (nats * weight).sum() / weight.sum()
 
 
 @pytest.mark.parametrize("horizon", [1, 3])
@@ -126,7 +132,7 @@ def test_latent_errors_are_those_of_fields_by_the_linear_decoder(model, horizon)
     belief, u = Belief(z, z, known), torch.zeros(2, 3, 1, 1)
     for lead in range(1, horizon + 1):
         step = model.dynamics(belief, u, model.context_vector(context), model.central_weights())
-        belief = Belief(*(part.reshape(z.shape) for part in (step.mean, step.mean, step.stddev.log())))
+        belief = Belief(*(part.reshape(z.shape) for part in (step.mean, step.mean, step.marginal.stddev.log())))
         linear = model.autoencoder.linear_decode
         errors.append((linear(belief.z) - linear(tokens[:, lead])).square().mean())
     torch.testing.assert_close(found, torch.stack(errors).mean())
@@ -156,7 +162,7 @@ def test_a_rollout_without_noise_is_the_chain_of_means(model):
     vector = model.context_vector(model.normalizer.normalize_context(context))
     for lead in range(2):
         step = model.dynamics(belief, u, vector, model.central_weights())
-        belief = Belief(*(part.detach().reshape(start.mean.shape) for part in (step.mean, step.mean, step.stddev.log())))
+        belief = Belief(*(part.detach().reshape(start.mean.shape) for part in (step.mean, step.mean, step.marginal.stddev.log())))
         torch.testing.assert_close(quiet[:, lead], belief.z)
 
 

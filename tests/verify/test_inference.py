@@ -1,5 +1,7 @@
 """Cases of inference: fast ones here, those that train for a minute among the slow tests."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -20,16 +22,17 @@ def test_case_passes(case):
     assert not failed
 
 
-def test_evidence_and_posterior_are_those_of_the_simulated_joint_distribution():
+@pytest.mark.parametrize("chain", [CHAIN, replace(CHAIN, shared=(0.3, -0.5))])
+def test_evidence_and_posterior_are_those_of_the_simulated_joint_distribution(chain):
     """Against moments of many simulations of the model itself, which the closed form knows nothing of."""
-    pair = LinearPair(CHAIN)
+    pair = LinearPair(chain)
     frames = pair.simulate(200_000, torch.Generator().manual_seed(0)).double().numpy()
     flat = frames.reshape(len(frames), -1)
     sampled = multivariate_normal(np.zeros(flat.shape[1]), np.cov(flat.T))
-    exact = ExactPosterior(CHAIN).log_evidence(frames[:50])
+    exact = ExactPosterior(chain).log_evidence(frames[:50])
     np.testing.assert_allclose(exact, sampled.logpdf(flat[:50]), atol=0.2)
     # Posterior means are a linear regression on the frames; the effect is regressed on them here through the tokens' prior.
-    z_mean, z_scale, u_mean, u_scale = ExactPosterior(CHAIN).moments(frames)
+    z_mean, z_scale, u_mean, u_scale = ExactPosterior(chain).moments(frames)
     assert z_mean.var() + z_scale.mean() ** 2 > 0
     prior_u = u_mean.var(axis=0) + u_scale[0] ** 2  # law of total variance: the prior's is one
     np.testing.assert_allclose(prior_u, 1.0, atol=0.02)
