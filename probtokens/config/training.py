@@ -17,11 +17,12 @@ class StageConfig(Strict):
 
     ``objective`` names what is minimised: ``elbo`` (negative ELBO of a window of ``horizon`` + 1
     frames), ``score`` (fair CRPS and energy score of free-running decoded rollouts with ``members``
-    draws), ``mse`` (of rollouts without noise), ``latent`` (the same in tokens that are encoded once: the autoencoder
-    stays as it is, and a step costs a fraction) or ``noise`` (likelihood of what the means of the decoder and of single steps
-    miss). ``learn`` names which parameters take gradients: all that the objective depends on, all but the autoencoder's means
-    (``dynamics``), or those that tell spread alone, so that noiseless rollouts stay as they are (token models only). Windows begin no
-    later than with frame ``latest_start``, and at least ``first_share`` of them with the first frame, as forecasts do.
+    draws; ``dispersion`` weighs how far their spread is from their error), ``mse`` (of rollouts without noise), ``latent``
+    (the same in tokens that are encoded once: the autoencoder stays as it is, and a step costs a fraction) or ``noise``
+    (likelihood of what the means of the decoder and of single steps miss). ``learn`` names which parameters take gradients: all that the
+    objective depends on, all but the autoencoder's means (``dynamics``), or those that tell spread alone, so that noiseless
+    rollouts stay as they are (token models only). Windows begin no later than with frame ``latest_start``, and at
+    least ``first_share`` of them with the first frame, as forecasts do.
 
     Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
     other cells. ``precision`` is that of their convolutions. ``optimizer`` is ``adamw`` or ``muon``, which takes far fewer steps from a
@@ -37,6 +38,7 @@ class StageConfig(Strict):
     members: Count = 3
     learn: Literal["everything", "dynamics", "uncertainty"] = "everything"
     latest_start: Whole | None = None
+    dispersion: NonNegative = 0.0
     first_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     shifts: Whole = 0
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -65,7 +67,8 @@ class TokenConfig(Strict):
 
     ``effective_pixels`` is how many independent pixels a patch counts for in the likelihood. ``backbone`` is the
     transition's: ``resnet`` and ``convnext`` have ``transition_blocks`` of them one after the other, ``unet`` at the
-    coarsest of ``transition_levels`` halvings of the lattice. Every ``trajectory_patch`` tokens along an axis have
+    coarsest of ``transition_levels`` halvings of the lattice. ``activation`` is that of ConvNeXt blocks, which
+    encoder and decoder are made of. Every ``trajectory_patch`` tokens along an axis have
     a trajectory effect of ``trajectory_dim`` numbers; every ``noise_patch`` tokens ``noise_rank`` numbers of process noise are
     drawn that the tokens around share. ``reference_speed`` [km/s] turns frame step and patch size into
     one dimensionless number. With ``transport`` coupled tokens move with the material where the data have its velocity.
@@ -90,6 +93,7 @@ class TokenConfig(Strict):
     transition_levels: Count = 2
     trajectory_dim: Count = 8
     trajectory_patch: Count = 6
+    activation: Literal["gelu", "relu"] = "gelu"
     noise_rank: Whole = 0
     noise_patch: Count = 4
     effective_pixels: Positive = 4.0

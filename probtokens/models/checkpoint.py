@@ -17,7 +17,7 @@ from probtokens.fields import FieldSpec, Grid
 if TYPE_CHECKING:
     from probtokens.models.tokens import TokenForecaster
 
-_FORMAT = 7
+_FORMAT = 6
 
 
 def save_checkpoint(path: Path, kind: str, model: TokenForecaster, extra: dict[str, Any] | None = None) -> None:

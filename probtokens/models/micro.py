@@ -83,7 +83,8 @@ class MicroTokens(TokenForecaster):
             raise ValueError(f"groups: expected every field of {[f.name for f in self.fields]} once, got {config.groups}")
         channels = [group.channels for group in config.groups]
         widths = [group.width or config.group_width for group in config.groups]
-        self.autoencoder = TokenAutoencoder(groups, channels, config.patch, widths, config.encoder_blocks, config.decoder_blocks)
+        depths = (config.encoder_blocks, config.decoder_blocks)
+        self.autoencoder = TokenAutoencoder(groups, channels, config.patch, widths, *depths, config.activation)
         transition = TokenTransition(
             channels,
             self.context_dim,
@@ -97,6 +98,7 @@ class MicroTokens(TokenForecaster):
             self._transport(),
             config.noise_rank,
             config.noise_patch,
+            config.activation,
         )
         self.dynamics = MicroDynamics(transition)
         self.trajectory_encoder = TrajectoryEncoder(

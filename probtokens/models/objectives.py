@@ -11,9 +11,6 @@ from probtokens.models.state_space import Scales, TokenGuide, TokenModel, local_
 #: Weight of the energy score beside the CRPS (arXiv 2502.12902 uses a mixture of both).
 ENERGY_WEIGHT = 0.1
 
-#: Weight of the dispersion score. Near the right spread its curvature is eight times the CRPS's, which hardly minds a third too much.
-DISPERSION_WEIGHT = 0.1
-
 #: Edges, in cells, of the blocks whose means the CRPS looks at beside the mean over the domain.
 BLOCKS = (1, 4, 16)
 
@@ -87,8 +84,8 @@ def dispersion_score(members: Tensor, truth: Tensor) -> Tensor:
     return 0.5 * ((variance / error.detach()).log() + error / variance)
 
 
-def rollout_score(members: Tensor, truth: Tensor) -> dict[str, Tensor]:
-    """Fair CRPS of pixels, of means over blocks and over the domain, plus the fair energy score of whole fields and their dispersion.
+def rollout_score(members: Tensor, truth: Tensor, dispersion_weight: float = 0.0) -> dict[str, Tensor]:
+    """Fair CRPS of pixels, of means over blocks and over the domain, plus the fair energy score of whole fields.
 
     Each is relative to its error, field by field, so that an ensemble has to be calibrated where errors are small as much as
     where they are large, and in what hot spots add up to as much as in single pixels.
@@ -99,13 +96,16 @@ def rollout_score(members: Tensor, truth: Tensor) -> dict[str, Tensor]:
         Normalised frames at one lead (member, simulation, field, y, x).
     truth
         Shape (simulation, field, y, x).
+    dispersion_weight
+        Weight of :func:`dispersion_score` in the sum. Near the right spread its curvature is eight times that of the CRPS, which
+        hardly minds a third too much.
     """
     pairs = [(_pooled(members, edge), _pooled(truth, edge)) for edge in (*BLOCKS, max(truth.shape[-2:]))]
     crps = torch.stack([_relative(fair_crps(x, y), (x - y).abs().mean(0)) for x, y in pairs]).mean()
     energies = fair_energy_score(members.flatten(1, 2), truth.flatten(0, 1)).unflatten(0, truth.shape[:2])
     energy = _relative(energies[..., None, None], (members - truth).square().mean((0, -2, -1)).sqrt()[..., None, None])
     dispersion = dispersion_score(members, truth).mean()
-    loss = crps + ENERGY_WEIGHT * energy + DISPERSION_WEIGHT * dispersion
+    loss = crps + ENERGY_WEIGHT * energy + dispersion_weight * dispersion
     return {"loss": loss, "crps": crps, "energy": energy, "dispersion": dispersion}
 
 

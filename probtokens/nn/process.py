@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -37,8 +37,9 @@ class Transition:
 
     def unflattened(self, leading: Size) -> Transition:
         """The same with leading dimensions (batch,) taken apart to ``leading``."""
-        parts = (part if part is None else part.reshape(*leading, *part.shape[1:]) for part in (self.mean, self.stddev, self.loading))
-        return Transition(*parts, node_spacing=self.node_spacing)
+        shape = (*leading, *self.mean.shape[1:])
+        loading = self.loading if self.loading is None else self.loading.reshape(*leading, *self.loading.shape[1:])
+        return replace(self, mean=self.mean.reshape(shape), stddev=self.stddev.reshape(shape), loading=loading)
 
     @property
     def marginal(self) -> Normal:

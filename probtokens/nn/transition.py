@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from probtokens.nn.blocks import ConvNextBlock, ResidualBlock, ScaleRange, SpreadHead, silent
+from probtokens.nn.blocks import Activation, ConvNextBlock, ResidualBlock, ScaleRange, SpreadHead, silent
 from probtokens.nn.lattice import merge_leading
 from probtokens.nn.process import Transition
 from probtokens.nn.transport import TokenTransport
@@ -52,6 +52,7 @@ class TransitionNetwork(nn.Module):
         levels: int,
         backbone: Backbone = "resnet",
         noise_rank: int = 0,
+        activation: Activation = "gelu",
     ) -> None:
         super().__init__()
         self.channels = channels
@@ -63,7 +64,9 @@ class TransitionNetwork(nn.Module):
         self.embed = nn.Conv2d(channels, width, 3, padding=1)
         self.effect = silent(nn.Conv2d(effect_dim, 2 * width, 1, bias=False))
         self.blocks = nn.ModuleList(
-            ConvNextBlock(w, context_dim, _CONVNEXT_KERNEL) if backbone == "convnext" else ResidualBlock(w, context_dim)
+            ConvNextBlock(w, context_dim, _CONVNEXT_KERNEL, activation=activation)
+            if backbone == "convnext"
+            else ResidualBlock(w, context_dim)
             for w in self.block_widths
         )
         self.down = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in pairwise(widths))
@@ -83,7 +86,9 @@ class TransitionNetwork(nn.Module):
         ny, nx = z.shape[-2:]
         gain, shift = self.effect(u).chunk(2, dim=1)
         h = torch.addcmul(shift, 1 + gain, self.embed(z))
-        h = nn.functional.pad(h, (0, -nx % self.multiple, 0, -ny % self.multiple), mode="replicate")
+        missing = (0, -nx % self.multiple, 0, -ny % self.multiple)
+        if any(missing):
+            h = nn.functional.pad(h, missing, mode="replicate")
         todo = iter(zip(self.blocks, adapters if adapters is not None else [None] * len(self.blocks), strict=True))
         skips = []
         for down in self.down:
@@ -127,6 +132,7 @@ class TokenTransition(nn.Module):
         transport: TokenTransport | None = None,
         noise_rank: int = 0,
         noise_patch: int = 4,
+        activation: Activation = "gelu",
     ) -> None:
         super().__init__()
         self.transport = transport
@@ -135,7 +141,8 @@ class TokenTransition(nn.Module):
         self.effect_dim = effect_dim
         self.effect_patch = effect_patch
         self.channels = [sum(channels)] if coupled else list(channels)
-        networks = [TransitionNetwork(k, context_dim, effect_dim, width, blocks, levels, backbone, noise_rank) for k in self.channels]
+        sizes = (context_dim, effect_dim, width, blocks, levels)
+        networks = [TransitionNetwork(k, *sizes, backbone, noise_rank, activation) for k in self.channels]
         self.block_widths = networks[0].block_widths
         self.networks = nn.ModuleList(networks)
 

@@ -5,7 +5,7 @@ import pytest
 import scoringrules
 import torch
 
-from probtokens.models.objectives import DISPERSION_WEIGHT, dispersion_score, fair_crps, fair_energy_score, rollout_score
+from probtokens.models.objectives import dispersion_score, fair_crps, fair_energy_score, rollout_score
 
 
 def ensemble(members: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
@@ -49,9 +49,9 @@ def test_the_score_is_that_of_every_scale_and_field_relative_to_its_error() -> N
         / (x - y).square().mean((0, -2, -1)).sqrt().mean().item()
         for x, y in ((members[:, :, field], truth[:, field]) for field in range(2))
     ]
-    parts = rollout_score(members, truth)
-    dispersion = DISPERSION_WEIGHT * dispersion_score(members, truth).mean()
-    np.testing.assert_allclose(parts["loss"], np.mean(relative) + 0.1 * np.mean(energy) + dispersion, rtol=1e-4)
+    np.testing.assert_allclose(rollout_score(members, truth)["loss"], np.mean(relative) + 0.1 * np.mean(energy), rtol=1e-4)
+    more = rollout_score(members, truth, dispersion_weight=0.5)["loss"] - rollout_score(members, truth)["loss"]
+    np.testing.assert_allclose(more, 0.5 * dispersion_score(members, truth).mean(), rtol=1e-3)
 
 
 def test_the_dispersion_score_is_a_gaussian_likelihood_that_is_best_at_the_right_spread() -> None:

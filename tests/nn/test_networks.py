@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from probtokens.nn.autoencoder import PIXEL_SCALE, TokenAutoencoder
-from probtokens.nn.blocks import ConvNextBlock, ResidualBlock, ScaleRange, SpreadHead
+from probtokens.nn.blocks import Activation, ConvNextBlock, ResidualBlock, ScaleRange, SpreadHead
 from probtokens.nn.coupling import NEIGHBOURS, LowRankAdapters, NeighbourCoupling
 from probtokens.nn.transition import Backbone, TokenTransition, TrajectoryEncoder
+from probtokens.verify.token_pairs import randomise
 
 
 def autoencoder() -> TokenAutoencoder:
@@ -16,11 +17,10 @@ def autoencoder() -> TokenAutoencoder:
     return TokenAutoencoder([[2, 0], [1]], [3, 2], patch=4, widths=[8, 8], encoder_blocks=1, decoder_blocks=1)
 
 
-def transition(coupled: bool = True, backbone: Backbone = "resnet") -> TokenTransition:
+def transition(coupled: bool = True, backbone: Backbone = "resnet", noise_rank: int = 0) -> TokenTransition:
     torch.manual_seed(0)
-    net = TokenTransition(
-        [3, 2], context_dim=1, effect_dim=3, effect_patch=3, width=8, blocks=2, levels=2, backbone=backbone, coupled=coupled
-    )
+    sizes = {"context_dim": 1, "effect_dim": 3, "effect_patch": 3, "width": 8, "blocks": 2, "levels": 2}
+    net = TokenTransition([3, 2], **sizes, backbone=backbone, coupled=coupled, noise_rank=noise_rank)
     with torch.no_grad():
         for p in net.parameters():
             p.add_(0.1 * torch.randn_like(p))
@@ -36,6 +36,17 @@ def test_fresh_block_is_the_identity_and_scales_are_bounded() -> None:
     torch.testing.assert_close(scales[[0, 2, 5]], torch.tensor([0.01, 0.05, 4.0]), rtol=1e-4, atol=0.0)
     assert (scales.diff() > 0).all()
     assert scales.max() < 4.0
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+def test_a_convnext_block_widens_every_place_with_the_activation_asked_for(activation: Activation) -> None:
+    block = ConvNextBlock(8, activation=activation)
+    randomise(block)
+    h = torch.randn(2, 8, 5, 6)
+    places = block.depthwise(h).movedim(1, -1)
+    wide = getattr(torch.nn.functional, activation)(places @ block.expand.weight[:, :, 0, 0].T + block.expand.bias)
+    expected = h.movedim(1, -1) + wide @ block.project.weight[:, :, 0, 0].T + block.project.bias
+    torch.testing.assert_close(block(h).movedim(1, -1), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_scale_thrown_to_its_bound_finds_back() -> None:
@@ -143,6 +154,18 @@ def test_decoupled_transition_keeps_groups_apart() -> None:
         changed[:, 3:] += 1.0
         same = torch.equal(net(z, u, c).mean[:, :3], net(changed, u, c).mean[:, :3])
         assert same is not coupled
+
+
+def test_networks_of_their_own_share_no_noise() -> None:
+    z, u, context = torch.randn(4, 5, 6, 7), torch.zeros(4, 3, 2, 3), torch.zeros(4, 1)
+    together, apart = (transition(coupled, noise_rank=2)(z, u, context).loading for coupled in (True, False))
+    assert (together != 0).all()
+    assert together.shape == (4, 2, 5, 6, 7)
+    assert apart.shape == (4, 4, 5, 6, 7)
+    assert (apart[:, :2, :3] != 0).all()
+    assert (apart[:, 2:, 3:] != 0).all()
+    assert not apart[:, :2, 3:].any()
+    assert not apart[:, 2:, :3].any()
 
 
 def test_transition_is_local_and_moves_with_its_input() -> None:
