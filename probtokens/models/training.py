@@ -15,7 +15,6 @@ from probtokens.models.forecast import ALL_SOURCES, NO_SOURCES, Source, Sources,
 from probtokens.models.objectives import negative_elbo, rollout_score
 from probtokens.models.pair import TokenPair
 from probtokens.models.state_space import Belief, initial_posterior
-from probtokens.nn.process import Transition
 
 #: Modules and parameters that tell spread. Without noise a step does not depend on them, save through the certainty
 #: that messages of the meso coupling carry and a small pull of the first tokens towards their prior.
@@ -106,11 +105,11 @@ def _noise_likelihood(pair: TokenPair, frames: Tensor, context: Tensor) -> dict[
     """Negative log-likelihood of every frame given the mean of its own tokens, and of that mean given the one before.
 
     Each noise learns from what its own mean misses. An ELBO of windows splits the errors of a rollout between them, and the decoder,
-    which is asked at every pixel, takes almost all; a forecast of white noise is the result.
+    which is asked at every pixel, takes almost all; a forecast of white noise is the result. Loadings of shared noise are left to scores:
+    errors have heavy tails, and shared noise that is to explain them drowns everything else.
     """
     tokens = pair.autoencoder.encode(frames).mean
-    pixels = pair.autoencoder.decode(tokens)
-    nats = _weighted_nats(pixels, pixels, frames).sum()
+    nats = _weighted_nats(pair.autoencoder.decode(tokens), frames).sum()
     parts = {"pixels": nats * pair.scales.pixels * pair.tokens.patch**2}
     if tokens.shape[1] > 1:
         before, after = tokens[None, :, :-1].flatten(1, 2), tokens[None, :, 1:].flatten(1, 2)
@@ -118,31 +117,17 @@ def _noise_likelihood(pair: TokenPair, frames: Tensor, context: Tensor) -> dict[
         belief = Belief(before, before, torch.full_like(before, _CERTAIN))
         each = context.repeat_interleave(tokens.shape[1] - 1, dim=0)
         step = pair.dynamics(belief, u, each, pair.central_weights())
-        parts["step"] = _weighted_nats(*_after_shared_noise(step, after), after).sum()
+        parts["step"] = _weighted_nats(step.given(None), after).sum()
     return {"loss": torch.stack(list(parts.values())).sum(), **parts}
 
 
-def _after_shared_noise(step: Transition, after: Tensor) -> tuple[Normal, Normal]:
-    """Tokens given a draw of the shared noise that led to ``after``, and without knowing it.
-
-    The gradient of the likelihood of ``after`` given such draws is, on average, that of its likelihood (Fisher's identity; the
-    step of an EM algorithm).
-    """
-    if step.loading is None:
-        return step.marginal, step.marginal
-    with torch.no_grad():
-        known = Normal(after, torch.zeros_like(after), validate_args=False)
-        shared = step.shared_posterior(known).sample().unflatten(-1, step.shared_shape)
-    return step.given(shared), step.marginal
-
-
-def _weighted_nats(predicted: Normal, weighing: Normal, truth: Tensor) -> Tensor:
-    """Negative log-likelihood per value of each field or channel (channel,) of (..., channel, y, x), weighted by noise itself.
+def _weighted_nats(predicted: Normal, truth: Tensor) -> Tensor:
+    """Negative log-likelihood per value of each field or channel (channel,) of (..., channel, y, x), weighted by the noise itself.
 
     The β-NLL of Seitzer et al. (ICLR 2022). Errors have heavy tails, and without weights a few that are hundreds of times the noise
     of their place widen it wherever features look alike.
     """
-    weight = weighing.stddev.detach() ** (2 * _VARIANCE_POWER)
+    weight = predicted.stddev.detach() ** (2 * _VARIANCE_POWER)
     others = [axis for axis in range(truth.ndim) if axis != truth.ndim - 3]
     return -(weight * predicted.log_prob(truth)).mean(others) / weight.mean(others)
 

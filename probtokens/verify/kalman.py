@@ -19,8 +19,10 @@ from probtokens.verify.linear_chain import Chain, ExactPosterior, LinearPair
 
 _STEPS, _BATCH, _LEARNING_RATE = 1000, 64, 0.03
 
-#: Shared noise of both channels of :func:`shared_noise`.
+#: Shared noise of both channels of :func:`shared_noise`, and how well noises are found: messages from later frames keep the diagonal of
+#: their precision, which is exact for white noise alone, and what they leave out ends as noise of the tokens' own.
 _SHARED = (0.3, -0.5)
+_SHARED_TOLERANCE = 0.2
 
 #: Simulations whose posterior is compared, draws of the guide for each, and simulations of the evidence.
 _COMPARED, _DRAWS, _EVIDENCE = 4, 40000, 1024
@@ -112,7 +114,7 @@ def shared_noise() -> Sequence[Check]:
     assert learned.shared is not None
     noises = {"shared noise": (_SHARED, learned.shared), "own noise": (chain.noise, learned.log_noise.exp())}
     checks = [
-        Check(f"{name} of channel {channel}", "1", right, measured, 0.1)
+        Check(f"{name} of channel {channel}", "1", right, measured, _SHARED_TOLERANCE)
         for name, (expected, values) in noises.items()
         for channel, (right, measured) in enumerate(zip(expected, values.tolist(), strict=True))
     ]
