@@ -1,4 +1,4 @@
-"""Collect what micro tokens of the standard set reach, and the model: reconstructions at both scales and rollouts of single pores.
+"""Collect what micro tokens of the standard set reach: reconstructions at both scales and rollouts of single pores.
 
 python examples/collect_micro.py runs/micro runs/standard/data docs/results/micro
 """
@@ -18,7 +18,6 @@ import torch
 from probtokens.config import Config, dump_config, load_config
 from probtokens.data import TrajectorySet
 from probtokens.evaluate import load_scores, score_rollout
-from probtokens.models.card import CARD_NAME
 from probtokens.models.micro import MicroTokens
 from probtokens.pipeline.folder import RunFolder
 from probtokens.predict import open_rollout
@@ -126,8 +125,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder that receives the results")
     args = parser.parse_args()
 
-    trained = args.run / "checkpoints" / "micro"
-    model = MicroTokens.load(trained / "model.pt")
+    model = MicroTokens.load(args.run / "checkpoints" / "micro" / "model.pt")
     config = load_config(args.run / "config.yaml")
     scores = load_scores(args.run / "scores.json")
     tokens, persistence = (scores["models"][name] for name in ("micro_tokens", "persistence"))
@@ -142,8 +140,7 @@ def main() -> None:
         "validation_rollout": rollouts(*validation_scores(args.run, config)),
     }
     args.out.mkdir(parents=True, exist_ok=True)
-    for file in (args.run / "scores.json", trained / "model.pt", trained / CARD_NAME):
-        shutil.copy(file, args.out / file.name)
+    shutil.copy(args.run / "scores.json", args.out / "scores.json")
     (args.out / "config.yaml").write_text(portable(config), encoding="utf-8")
     (args.out / "table.md").write_text(table(numbers), encoding="utf-8")
     (args.out / "numbers.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from probtokens.config.base import Count, NonNegative, Positive, Strict, Whole
 
@@ -17,12 +17,11 @@ class StageConfig(Strict):
 
     ``objective`` names what is minimised: ``elbo`` (negative ELBO of a window of ``horizon`` + 1
     frames), ``score`` (fair CRPS and energy score of free-running decoded rollouts with ``members``
-    draws; ``dispersion`` weighs how far their spread is from their error), ``mse`` (of rollouts without noise), ``latent``
-    (the same in tokens that are encoded once: the autoencoder stays as it is, and a step costs a fraction) or ``noise``
-    (likelihood of what the means of the decoder and of single steps miss). ``learn`` names which parameters take gradients: all that the
-    objective depends on, all but the autoencoder's means (``dynamics``), or those that tell spread alone, so that noiseless
-    rollouts stay as they are (token models only). Windows begin no later than with frame ``latest_start``, and at
-    least ``first_share`` of them with the first frame, as forecasts do.
+    draws), ``mse`` (of rollouts without noise), ``latent`` (the same in tokens that are encoded once: the autoencoder
+    stays as it is, and a step costs a fraction) or ``noise`` (likelihood of what the means of the decoder and of single steps
+    miss). ``learn`` names which parameters take gradients: all that the objective depends on, all but the autoencoder's means
+    (``dynamics``), or those that tell spread alone, so that noiseless rollouts stay as they are (token models only). Windows begin no
+    later than with frame ``latest_start``; forecasts begin with the first, where most happens.
 
     Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
     other cells. ``precision`` is that of their convolutions. ``optimizer`` is ``adamw`` or ``muon``, which takes far fewer steps from a
@@ -38,8 +37,6 @@ class StageConfig(Strict):
     members: Count = 3
     learn: Literal["everything", "dynamics", "uncertainty"] = "everything"
     latest_start: Whole | None = None
-    dispersion: NonNegative = 0.0
-    first_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     shifts: Whole = 0
     precision: Literal["float32", "bfloat16"] = "float32"
     optimizer: OptimizerName = "adamw"

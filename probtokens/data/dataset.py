@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -54,7 +53,7 @@ class Batch:
 class WindowDataset(Dataset[Window]):
     """All windows of ``horizon`` + 1 consecutive frames of every trajectory.
 
-    Item ``k`` is the window that starts at frame ``starts[k % n]`` of trajectory ``k // n``, with ``n = len(starts)``: normalised
+    Item ``k`` is the window that starts at frame ``k % n_starts`` of trajectory ``k // n_starts``: normalised
     frames of shape (time, field, y, x), standardised context of shape (context,), and the number of the
     simulation. Pass :meth:`collate` to a ``DataLoader`` to get a :class:`Batch`.
 
@@ -62,8 +61,6 @@ class WindowDataset(Dataset[Window]):
     ----------
     latest_start
         Last frame that a window may begin with; any by default.
-    first_share
-        Least share of the windows that begin with the first frame, in [0, 1): it is repeated until it has it.
 
     Raises
     ------
@@ -72,14 +69,7 @@ class WindowDataset(Dataset[Window]):
         normaliser are not theirs.
     """
 
-    def __init__(
-        self,
-        trajectories: TrajectorySet,
-        normalizer: Normalizer,
-        horizon: int,
-        latest_start: int | None = None,
-        first_share: float = 0.0,
-    ) -> None:
+    def __init__(self, trajectories: TrajectorySet, normalizer: Normalizer, horizon: int, latest_start: int | None = None) -> None:
         n_times = trajectories.grid.n_times
         if not 0 <= horizon < n_times:
             raise ValueError(f"horizon: expected 0..{n_times - 1} for trajectories of {n_times} frames, got {horizon}")
@@ -88,9 +78,7 @@ class WindowDataset(Dataset[Window]):
             raise ValueError(f"normalizer: expected fields and context {expected}, got {(normalizer.fields, normalizer.context_names)}")
         self.trajectories = trajectories
         self.horizon = horizon
-        n_different = n_times - horizon if latest_start is None else min(n_times - horizon, latest_start + 1)
-        n_first = max(1, math.ceil(first_share / (1.0 - first_share) * (n_different - 1)))
-        self.starts = [*[0] * n_first, *range(1, n_different)]
+        self.n_starts = n_times - horizon if latest_start is None else min(n_times - horizon, latest_start + 1)
         # In numpy, on the CPU: the normaliser may move to an accelerator with its model, and torch's threads
         # cost more than they give on arrays as small as a window.
         self._mean = normalizer.field_mean.cpu().numpy().copy()[:, None, None]
@@ -100,14 +88,13 @@ class WindowDataset(Dataset[Window]):
 
     def __len__(self) -> int:
         """Number of windows."""
-        return len(self.trajectories) * len(self.starts)
+        return len(self.trajectories) * self.n_starts
 
     def __getitem__(self, k: int) -> Window:
         """Window number ``k``."""
         if not 0 <= k < len(self):
             raise IndexError(f"window: expected 0..{len(self) - 1}, got {k}")
-        simulation, number = divmod(k, len(self.starts))
-        start = self.starts[number]
+        simulation, start = divmod(k, self.n_starts)
         frames = self.trajectories.frames(simulation, start, start + self.horizon + 1)
         return (frames - self._mean) / self._scale, self._context[simulation], simulation
 

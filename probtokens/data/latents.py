@@ -52,8 +52,8 @@ class TokenWindows(WindowDataset):
     ----------
     tokens
         What :func:`encode_views` made of the same trajectories.
-    latest_start, first_share
-        Where windows may begin, as in :class:`WindowDataset`.
+    latest_start
+        Last frame that a window may begin with; any by default.
 
     Raises
     ------
@@ -68,20 +68,19 @@ class TokenWindows(WindowDataset):
         horizon: int,
         tokens: Sequence[np.ndarray],
         latest_start: int | None = None,
-        first_share: float = 0.0,
     ) -> None:
-        super().__init__(trajectories, normalizer, horizon, latest_start, first_share)
+        super().__init__(trajectories, normalizer, horizon, latest_start)
         self._tokens = tokens
         self._per_trajectory = len(tokens) // len(trajectories)
 
     def __len__(self) -> int:
         """Number of windows."""
-        return len(self._tokens) * len(self.starts)
+        return len(self._tokens) * self.n_starts
 
     def __getitem__(self, k: int) -> Window:
         """Window number ``k``."""
         if not 0 <= k < len(self):
             raise IndexError(f"window: expected 0..{len(self) - 1}, got {k}")
-        number, k = divmod(k, len(self.starts))
-        simulation, start = number // self._per_trajectory, self.starts[k]
+        number, start = divmod(k, self.n_starts)
+        simulation = number // self._per_trajectory
         return self._tokens[number][start : start + self.horizon + 1], self._context[simulation], simulation

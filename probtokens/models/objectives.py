@@ -65,26 +65,7 @@ def fair_energy_score(members: Tensor, truth: Tensor) -> Tensor:
     return (skill - spread) / y.shape[1] ** 0.5
 
 
-def dispersion_score(members: Tensor, truth: Tensor) -> Tensor:
-    """Logarithmic score of all errors of a field under one Gaussian of the ensemble's mean variance, (field,).
-
-    The score of Dawid & Sebastiani (Annals of Statistics 27, 1999) with one variance for a whole field: least where the root mean square
-    spread is the root mean square error of the mean. Relative to that error, so that it does not depend on units.
-
-    Parameters
-    ----------
-    members
-        Shape (member, simulation, field, y, x), at least two members.
-    truth
-        Shape (simulation, field, y, x).
-    """
-    n = members.shape[0]
-    error = (members.mean(0) - truth).square().mean((0, -2, -1)).clamp_min(_SMALLEST_ERROR**2)
-    variance = (1 + 1 / n) * members.var(0).mean((0, -2, -1)).clamp_min(_SMALLEST_ERROR**2)
-    return 0.5 * ((variance / error.detach()).log() + error / variance)
-
-
-def rollout_score(members: Tensor, truth: Tensor, dispersion_weight: float = 0.0) -> dict[str, Tensor]:
+def rollout_score(members: Tensor, truth: Tensor) -> dict[str, Tensor]:
     """Fair CRPS of pixels, of means over blocks and over the domain, plus the fair energy score of whole fields.
 
     Each is relative to its error, field by field, so that an ensemble has to be calibrated where errors are small as much as
@@ -96,17 +77,12 @@ def rollout_score(members: Tensor, truth: Tensor, dispersion_weight: float = 0.0
         Normalised frames at one lead (member, simulation, field, y, x).
     truth
         Shape (simulation, field, y, x).
-    dispersion_weight
-        Weight of :func:`dispersion_score` in the sum. Near the right spread its curvature is eight times that of the CRPS, which
-        hardly minds a third too much.
     """
     pairs = [(_pooled(members, edge), _pooled(truth, edge)) for edge in (*BLOCKS, max(truth.shape[-2:]))]
     crps = torch.stack([_relative(fair_crps(x, y), (x - y).abs().mean(0)) for x, y in pairs]).mean()
     energies = fair_energy_score(members.flatten(1, 2), truth.flatten(0, 1)).unflatten(0, truth.shape[:2])
     energy = _relative(energies[..., None, None], (members - truth).square().mean((0, -2, -1)).sqrt()[..., None, None])
-    dispersion = dispersion_score(members, truth).mean()
-    loss = crps + ENERGY_WEIGHT * energy + dispersion_weight * dispersion
-    return {"loss": loss, "crps": crps, "energy": energy, "dispersion": dispersion}
+    return {"loss": crps + ENERGY_WEIGHT * energy, "crps": crps, "energy": energy}
 
 
 def _pooled(frames: Tensor, edge: int) -> Tensor:

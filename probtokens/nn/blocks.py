@@ -15,6 +15,8 @@ Layer = TypeVar("Layer", bound=nn.Module)
 #: Of ConvNeXt blocks.
 Activation = Literal["gelu", "relu"]
 
+_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"gelu": nn.functional.gelu, "relu": nn.functional.relu}
+
 #: Part of its upper bound from which a :class:`ScaleRange` is linear.
 _LINEAR_FROM = 0.1
 
@@ -53,7 +55,7 @@ class ConvNextBlock(nn.Module):
 
     def __init__(self, width: int, condition_dim: int = 0, kernel: int = 3, expansion: int = 4, activation: Activation = "gelu") -> None:
         super().__init__()
-        self.activation = {"gelu": nn.functional.gelu, "relu": nn.functional.relu}[activation]
+        self.activation = _ACTIVATIONS[activation]
         self.film = silent(nn.Linear(condition_dim, 2 * width)) if condition_dim else None
         self.depthwise = nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
         self.expand = nn.Conv2d(width, expansion * width, 1)

@@ -64,12 +64,12 @@ class StageData:
         if stage.objective != "latent":
             self._tokens.clear()
             trajectories = self._unseen if stage.learn == "uncertainty" else self._seen
-            return WindowDataset(trajectories, self.normalizer, stage.horizon, stage.latest_start, stage.first_share)
+            return WindowDataset(trajectories, self.normalizer, stage.horizon, stage.latest_start)
         if not hasattr(self.model, "token_means"):
             raise ValueError(f"stage {stage.name!r}: expected a model with tokens for objective latent, got {type(self.model).__name__}")
         if stage.shifts not in self._tokens:
             self._tokens = {stage.shifts: self._encoded(stage.shifts)}
-        return TokenWindows(self._seen, self.normalizer, stage.horizon, self._tokens[stage.shifts], stage.latest_start, stage.first_share)
+        return TokenWindows(self._seen, self.normalizer, stage.horizon, self._tokens[stage.shifts], stage.latest_start)
 
     def augmentations(self, stage: StageConfig) -> list[nn.Module]:
         """What happens to batches of frames: mirror images, and any position of the patches for the reconstruction of single frames."""

@@ -47,7 +47,7 @@ def test_batches(trajectories: TrajectorySet, n_workers: int) -> None:
         assert batch.frames.shape == (3, 2, 2, 6, 8)
         assert (len(batch), batch.horizon) == (3, 1)
         assert batch.context.shape == (3, 1)
-        assert batch.index.tolist() == [k // len(windows.starts) for k in numbers]
+        assert batch.index.tolist() == [k // windows.n_starts for k in numbers]
         assert batch.index.dtype == torch.int64
 
 

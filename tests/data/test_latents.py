@@ -42,8 +42,8 @@ def test_views_of_a_trajectory_follow_each_other(data):
     mirror = Reflection(data[1]).reflect
     frames, tokens = WindowDataset(*data, horizon=1), TokenWindows(*data, 1, encode_views(*data, encode, lambda number: [as_it_is, mirror]))
     assert len(tokens) == 2 * len(frames)
-    found, _, simulation = tokens[3 * len(frames.starts) + 1]
-    np.testing.assert_allclose(found, encode(mirror(torch.from_numpy(frames[len(frames.starts) + 1][0]))).numpy(), atol=1e-6)
+    found, _, simulation = tokens[3 * frames.n_starts + 1]
+    np.testing.assert_allclose(found, encode(mirror(torch.from_numpy(frames[frames.n_starts + 1][0]))).numpy(), atol=1e-6)
     assert simulation == 1
     with pytest.raises(IndexError):
         tokens[len(tokens)]
@@ -51,20 +51,8 @@ def test_views_of_a_trajectory_follow_each_other(data):
 
 def test_windows_begin_no_later_than_asked(data):
     every, early = WindowDataset(*data, horizon=1), WindowDataset(*data, horizon=1, latest_start=1)
-    assert (early.starts, len(early)) == ([0, 1], 6)
-    np.testing.assert_array_equal(early[3][0], every[len(every.starts) + 1][0])
-    assert WindowDataset(*data, horizon=1, latest_start=100).starts == every.starts
+    assert (early.n_starts, len(early)) == (2, 6)
+    np.testing.assert_array_equal(early[3][0], every[every.n_starts + 1][0])
+    assert WindowDataset(*data, horizon=1, latest_start=100).n_starts == every.n_starts
     tokens = TokenWindows(*data, 1, encode_views(*data, encode, lambda number: [as_it_is]), latest_start=1)
     np.testing.assert_allclose(tokens[3][0], encode(torch.from_numpy(early[3][0])).numpy(), atol=1e-6)
-
-
-@pytest.mark.parametrize(("share", "starts"), [(0.0, [0, 1, 2]), (0.5, [0, 0, 1, 2]), (0.7, [0, 0, 0, 0, 0, 1, 2])])
-def test_so_many_windows_begin_with_the_first_frame(data, share, starts):
-    windows = WindowDataset(*data, horizon=1, latest_start=2, first_share=share)
-    assert windows.starts == starts
-    plain = WindowDataset(*data, horizon=1, latest_start=2)
-    for number, start in enumerate(starts):
-        np.testing.assert_array_equal(windows[len(starts) + number][0], plain[3 + start][0])
-    tokens = TokenWindows(*data, 1, encode_views(*data, encode, lambda number: [as_it_is]), latest_start=2, first_share=share)
-    assert len(tokens) == len(windows)
-    np.testing.assert_allclose(tokens[len(starts)][0], encode(torch.from_numpy(plain[3][0])).numpy(), atol=1e-6)
