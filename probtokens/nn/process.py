@@ -84,13 +84,19 @@ class Transition:
         weighted = matrix * weight.flatten(-3).unsqueeze(-2)
         precision = torch.eye(matrix.shape[-2], device=matrix.device, dtype=matrix.dtype) + weighted @ matrix.mT
         information = (matrix @ residual.flatten(-3).unsqueeze(-1)).squeeze(-1)
-        covariance = torch.cholesky_inverse(torch.linalg.cholesky(precision))
+        covariance = torch.cholesky_inverse(_cholesky(precision))
         mean = (covariance @ information.unsqueeze(-1)).squeeze(-1)
-        return _gaussian(mean, torch.linalg.cholesky(covariance))
+        return _gaussian(mean, _cholesky(covariance))
 
     def _bases(self) -> tuple[Tensor, Tensor]:
         sizes = self.mean.shape[-2:]
         return tuple(_basis(size, self.node_spacing).to(self.mean.device, self.mean.dtype) for size in sizes)  # type: ignore[return-value]
+
+
+def _cholesky(matrix: Tensor) -> Tensor:
+    """Cholesky factor; of what is not finite it is not finite, which training reports with its stage and step."""
+    factor, info = torch.linalg.cholesky_ex(matrix)
+    return torch.where((info == 0)[..., None, None], factor, torch.nan)
 
 
 def _gaussian(mean: Tensor, factor: Tensor) -> MultivariateNormal:

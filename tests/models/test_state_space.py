@@ -96,13 +96,15 @@ def test_forecast_is_the_posterior_predictive(tokens: TokenForecaster) -> None:
     physical_context = context * tokens.normalizer.context_scale + tokens.normalizer.context_mean
     with local_parameters(), torch.no_grad():
         torch.manual_seed(0)
-        x = Predictive(tokens.model, guide=tokens.guide, num_samples=1600, parallel=True)(frames, tokens.context_vector(context), 3)["x"]
-    *_, last = tokens.forecast(physical, physical_context, grid=tokens.grid, n_steps=3, n_draws=1600, seed=1)
+        x = Predictive(tokens.model, guide=tokens.guide, num_samples=400, parallel=True)(frames, tokens.context_vector(context), 3)["x"]
+    *_, last = tokens.forecast(physical, physical_context, grid=tokens.grid, n_steps=3, n_draws=400, seed=1)
     pressure = (last[:, :, 1] - 6.0) / 5.0  # a field without bounds, hence without clipping
     expected = x[:, :, -1, 1]
-    z = (pressure.mean(0) - expected.mean(0)) / ((pressure.var(0) + expected.var(0)) / 1600).sqrt()
+    z = (pressure.mean(0) - expected.mean(0)) / ((pressure.var(0) + expected.var(0)) / 400).sqrt()
     assert z.square().mean().sqrt() == pytest.approx(1.0, abs=0.3)  # pixels of a patch are not independent
-    assert (pressure.std(0) / expected.std(0)).mean() == pytest.approx(1.0, abs=0.03)
+    assert (pressure.std(0) / expected.std(0)).mean() == pytest.approx(
+        1.0, abs=0.06
+    )  # shared noise is drawn 400 times, whatever the number of pixels
 
 
 def test_product_of_gaussians_is_the_conjugate_posterior() -> None:
