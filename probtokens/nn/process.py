@@ -89,8 +89,8 @@ class Transition:
         return _gaussian(mean, _cholesky(covariance))
 
     def _bases(self) -> tuple[Tensor, Tensor]:
-        sizes = self.mean.shape[-2:]
-        return tuple(_basis(size, self.node_spacing).to(self.mean.device, self.mean.dtype) for size in sizes)  # type: ignore[return-value]
+        rows, columns = (_basis(size, self.node_spacing).to(self.mean.device, self.mean.dtype) for size in self.mean.shape[-2:])
+        return rows, columns
 
 
 def _cholesky(matrix: Tensor) -> Tensor:
