@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from probtokens.config.base import Count, NonNegative, Positive, Strict, Whole
 
@@ -24,8 +24,8 @@ class StageConfig(Strict):
     later than with frame ``latest_start``; forecasts begin with the first, where most happens.
 
     Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
-    other cells. ``precision`` is that of their convolutions. ``optimizer`` is ``adamw`` or ``muon``, which takes far fewer steps from a
-    fresh start.
+    other cells. ``field_weights`` are those of squared errors, 1 for fields that are not named. ``precision`` is that of their
+    convolutions. ``optimizer`` is ``adamw`` or ``muon``, which takes far fewer steps from a fresh start.
     """
 
     name: str
@@ -38,13 +38,14 @@ class StageConfig(Strict):
     learn: Literal["everything", "dynamics", "uncertainty"] = "everything"
     latest_start: Whole | None = None
     shifts: Whole = 0
+    field_weights: dict[str, Positive] = Field(default_factory=dict)
     precision: Literal["float32", "bfloat16"] = "float32"
     optimizer: OptimizerName = "adamw"
 
     @model_validator(mode="after")
     def _latent_keys(self) -> StageConfig:
-        if self.objective != "latent" and (self.shifts or self.precision != "float32"):
-            raise ValueError(f"{self.name}: expected shifts and precision with objective latent only, got {self.objective}")
+        if self.objective != "latent" and (self.shifts or self.field_weights or self.precision != "float32"):
+            raise ValueError(f"{self.name}: expected shifts, field_weights and precision with objective latent only, got {self.objective}")
         learned = {"mse": "everything", "latent": "everything", "noise": "uncertainty"}.get(self.objective, self.learn)
         if self.learn != learned:
             raise ValueError(f"{self.name}: expected learn {learned} with objective {self.objective}, got {self.learn}")
@@ -105,7 +106,25 @@ class TokenConfig(Strict):
         return self
 
 
-class MicroConfig(Strict):
+class TokenTraining(Strict):
+    """How token models of either scale are trained.
+
+    ``devices`` GPUs, or processes of one thread each, share every batch.
+    """
+
+    stages: tuple[StageConfig, ...]
+    weight_decay: NonNegative = 0.0
+    devices: Count = 1
+
+    @model_validator(mode="after")
+    def _even_shares(self) -> TokenTraining:
+        for stage in self.stages:
+            if stage.batch_size % self.devices:
+                raise ValueError(f"{stage.name}: expected a batch_size that {self.devices} devices can share, got {stage.batch_size}")
+        return self
+
+
+class MicroConfig(TokenTraining):
     """Stage ``train micro``.
 
     So many training simulations are ``held_out`` of the stages that learn everything, for those that learn uncertainty:
@@ -135,7 +154,7 @@ class MicroConfig(Strict):
         return self
 
 
-class MesoConfig(Strict):
+class MesoConfig(TokenTraining):
     """Stage ``train meso``.
 
     With ``fine_tune`` the copies of the micro networks go on learning beside adapters and coupling;
@@ -159,7 +178,6 @@ class MesoConfig(Strict):
             name="spread", objective="score", steps=60, horizon=12, batch_size=2, members=2, learning_rate=1e-3, learn="uncertainty"
         ),
     )
-    weight_decay: NonNegative = 0.0
 
 
 class ParcConfig(Strict):

@@ -112,25 +112,30 @@ class StepSampler(Sampler[list[int]]):
     (``seed``, pass); step k takes entries ``k * batch_size`` … ``(k + 1) * batch_size`` - 1 of it. So
     the batch of a step depends on the seed and the step alone, and training that resumes at step k with
     ``start_step=k`` sees exactly what it would have seen; every pass has every window once, and a batch may
-    span two passes.
+    span two passes. With a ``share`` of (rank, number of ranks) each of several processes gets its part of every batch.
 
     Raises
     ------
     ValueError
-        If a count is not positive or ``start_step`` is not in ``0..n_steps``.
+        If a count is not positive, ``start_step`` is not in ``0..n_steps``, or a batch cannot be shared evenly.
     """
 
-    def __init__(self, n_windows: int, batch_size: int, n_steps: int, seed: int, start_step: int = 0) -> None:
+    def __init__(
+        self, n_windows: int, batch_size: int, n_steps: int, seed: int, start_step: int = 0, share: tuple[int, int] = (0, 1)
+    ) -> None:
         for name, value in (("n_windows", n_windows), ("batch_size", batch_size)):
             if value < 1:
                 raise ValueError(f"{name}: expected >= 1, got {value}")
         if not 0 <= start_step <= n_steps:
             raise ValueError(f"start_step: expected 0..{n_steps}, got {start_step}")
+        if batch_size % share[1]:
+            raise ValueError(f"batch_size: expected a multiple of the {share[1]} devices that share it, got {batch_size}")
         self.n_windows = n_windows
         self.batch_size = batch_size
         self.n_steps = n_steps
         self.seed = seed
         self.start_step = start_step
+        self.rank, self.n_ranks = share
         self._pass: tuple[int, np.ndarray] = (0, self._permutation(0))
 
     def __len__(self) -> int:
@@ -142,9 +147,9 @@ class StepSampler(Sampler[list[int]]):
         return (self.batch(step) for step in range(self.start_step, self.n_steps))
 
     def batch(self, step: int) -> list[int]:
-        """Window numbers of one training step."""
+        """Window numbers of one training step, or the share of them."""
         first = step * self.batch_size
-        return [self._window(position) for position in range(first, first + self.batch_size)]
+        return [self._window(position) for position in range(first + self.rank, first + self.batch_size, self.n_ranks)]
 
     def _window(self, position: int) -> int:
         number, offset = divmod(position, self.n_windows)

@@ -29,7 +29,15 @@ class TokenForecaster(TokenPair):
         """Choose what takes gradients: what may learn at all, or of that the parts that a noiseless rollout never meets.
 
         Reconstruction, an ELBO of single frames, attends to all pixels evenly.
+
+        Raises
+        ------
+        ValueError
+            If the stage weighs a field that the model does not have.
         """
+        names = [field.name for field in self.fields]
+        if not set(stage.field_weights) <= set(names):
+            raise ValueError(f"{stage.name}: field_weights: expected some of {names}, got {sorted(stage.field_weights)}")
         self.scales = replace(self.scales, evenly=stage.horizon == 0)
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(self.may_learn(name) and learns(name, stage))

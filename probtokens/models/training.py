@@ -43,7 +43,7 @@ def stage_loss(pair: TokenPair, batch: Batch, stage: StageConfig) -> Mapping[str
     """Named parts of the stage's objective; see :meth:`probtokens.models.tokens.TokenForecaster.loss`."""
     context = pair.context_vector(batch.context)
     if stage.objective == "latent":
-        return _latent_error(pair, batch.frames, context)
+        return _latent_error(pair, batch.frames, context, stage.field_weights)
     if stage.objective == "noise":
         return _noise_likelihood(pair, batch.frames, context)
     if stage.objective == "score":
@@ -86,9 +86,11 @@ def _squared_error(pair: TokenPair, frames: Tensor, context: Tensor) -> dict[str
     return {"loss": rollout + reconstruction, "rollout": rollout, "reconstruction": reconstruction}
 
 
-def _latent_error(pair: TokenPair, tokens: Tensor, context: Tensor) -> dict[str, Tensor]:
-    """Squared error of a rollout without noise, in fields as the linear part of the decoder sees them."""
+def _latent_error(pair: TokenPair, tokens: Tensor, context: Tensor, field_weights: Mapping[str, float]) -> dict[str, Tensor]:
+    """Squared error of a rollout without noise, in fields as the linear part of the decoder sees them, weighted field by field."""
     weights = pair.central_weights()
+    shares = torch.tensor([field_weights.get(name, 1.0) for group in pair.tokens.groups for name in group.fields], device=tokens.device)
+    shares = (shares / shares.mean()).repeat_interleave(pair.tokens.patch**2)
     belief = Belief(tokens[None, :, 0], tokens[None, :, 0], torch.full_like(tokens[None, :, 0], _CERTAIN))
     u = tokens.new_zeros(1, len(tokens), *pair.effect_shape(*tokens.shape[-2:]))
     errors = []
@@ -96,7 +98,8 @@ def _latent_error(pair: TokenPair, tokens: Tensor, context: Tensor) -> dict[str,
         transition = pair.dynamics(belief, u, context, weights)
         belief = Belief.of(transition.mean, transition.marginal)
         with torch.autocast(tokens.device.type, enabled=False):
-            errors.append(pair.autoencoder.linear_change(transition.mean[0] - tokens[:, lead]).square().mean())
+            missed = pair.autoencoder.linear_change(transition.mean[0] - tokens[:, lead]).square().mean((0, 2, 3))
+            errors.append((shares * missed).mean())
     loss = torch.stack(errors).mean()
     return {"loss": loss, "last": errors[-1]}
 

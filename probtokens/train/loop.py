@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,11 @@ from probtokens.data.atomic import replacing
 from probtokens.data.dataset import TrajectorySet
 from probtokens.data.normalize import Normalizer
 from probtokens.train.module import StageModule
+from probtokens.train.processes import Progress, relayed, strategy
 from probtokens.train.windows import StageData
 
 #: Steps between two checkpoints, and of one Lightning epoch.
 CHUNK = 25
-
-#: Called with (stage name, steps done, steps in all, loss).
-Progress = Callable[[str, int, int, float], None]
 
 
 def fit(
@@ -38,13 +37,14 @@ def fit(
     out_dir: Path,
     held_out: int = 0,
     reflect: bool = True,
+    devices: int = 1,
     progress: Progress | None = None,
 ) -> None:
     """Train ``model`` in place through all stages.
 
     ``out_dir`` keeps ``NN_STAGE.pt`` for every finished stage and ``NN_STAGE.ckpt`` for one under way.
     Called again with the same arguments after an interruption, it goes on from the last of them
-    and ends with the same weights.
+    and ends with the same weights. Another number of devices changes draws, and gradients by rounding.
 
     Parameters
     ----------
@@ -66,13 +66,16 @@ def fit(
         Simulations kept for the stages that learn uncertainty, the others being for the rest; 0 gives all to all.
     reflect
         Whether to train on mirror images along y as well.
+    devices
+        Processes that share every batch: GPUs, or cores of a CPU that compute on one thread each. Small networks gain little from more
+        threads.
     progress
         Told about every chunk of steps.
 
     Raises
     ------
     ValueError
-        If a stage's horizon does not fit the trajectories, or all of them would be held out.
+        If a stage's horizon does not fit the trajectories, all of them would be held out, or devices cannot share a batch evenly.
     RuntimeError
         If the loss is not finite.
     """
@@ -91,7 +94,7 @@ def fit(
             chunk=CHUNK,
             augmentations=data.augmentations(stage),
         )
-        _run_stage(module, finished.with_suffix(".ckpt"), progress)
+        _run_stage(module, finished.with_suffix(".ckpt"), devices, progress)
         with replacing(finished) as temporary:
             torch.save(model.state_dict(), temporary)
         finished.with_suffix(".ckpt").unlink(missing_ok=True)
@@ -102,14 +105,15 @@ def stage_file(out_dir: Path, number: int, stage: StageConfig) -> Path:
     return out_dir / f"{number:02d}_{stage.name}.pt"
 
 
-def _run_stage(module: StageModule, checkpoint: Path, progress: Progress | None) -> None:
+def _run_stage(module: StageModule, checkpoint: Path, devices: int, progress: Progress | None) -> None:
     module.model.train()
     module.model.begin_stage(module.stage)
-    with _quiet_lightning():
+    with _quiet_lightning(), relayed(progress, devices) as report:
         trainer = lightning.Trainer(
             max_steps=module.stage.steps,
             accelerator="auto",
-            devices=1,
+            devices=devices,
+            strategy=strategy(devices),
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -118,7 +122,7 @@ def _run_stage(module: StageModule, checkpoint: Path, progress: Progress | None)
             gradient_clip_val=1.0,
             use_distributed_sampler=False,
             precision="bf16-mixed" if module.stage.precision == "bfloat16" else "32-true",
-            callbacks=[_ChunkEnd(checkpoint, progress)],
+            callbacks=[_ChunkEnd(checkpoint, report)],
         )
         trainer.fit(module, ckpt_path=checkpoint if checkpoint.is_file() else None, weights_only=True)
     module.model.eval()
@@ -136,9 +140,9 @@ class _ChunkEnd(Callback):
         stage, step = pl_module.stage, trainer.global_step
         if loss != loss or abs(loss) == float("inf"):
             raise RuntimeError(f"stage {stage.name!r}: expected a finite loss, got {loss} at step {step}")
-        with replacing(self.checkpoint) as temporary:
-            trainer.save_checkpoint(temporary)
-        if self.progress is not None:
+        with replacing(self.checkpoint) if trainer.is_global_zero else nullcontext(self.checkpoint) as path:
+            trainer.save_checkpoint(path)  # which every process has to call, and the first one writes
+        if self.progress is not None and trainer.is_global_zero:
             self.progress(stage.name, step, stage.steps, loss)
 
 
@@ -148,10 +152,11 @@ class _quiet_lightning(warnings.catch_warnings):
     def __enter__(self) -> None:
         super().__enter__()
         warnings.filterwarnings("ignore", module=r"lightning\..*")
-        self._logger = logging.getLogger("lightning.pytorch")
-        self._level = self._logger.level
-        self._logger.setLevel(logging.ERROR)
+        self._levels = {name: logging.getLogger(name).level for name in ("lightning.pytorch", "lightning.fabric")}
+        for name in self._levels:
+            logging.getLogger(name).setLevel(logging.ERROR)
 
     def __exit__(self, *exc_info: Any) -> None:
-        self._logger.setLevel(self._level)
+        for name, level in self._levels.items():
+            logging.getLogger(name).setLevel(level)
         super().__exit__(*exc_info)

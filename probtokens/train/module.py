@@ -21,7 +21,8 @@ class StageModule(lightning.LightningModule):
     """One stage of training.
 
     Everything random is a function of (seed, step): the windows of a batch, how they are augmented and all
-    draws inside the loss. So a stage that resumes at any step goes on exactly as if it had never stopped.
+    draws inside the loss. So a stage that resumes at any step goes on exactly as if it had never stopped. Several processes share
+    the windows of a batch, and each has draws of its own.
     """
 
     model: Any  # an nn.Module that is Trainable; torch's types cannot say both
@@ -46,11 +47,17 @@ class StageModule(lightning.LightningModule):
         self.chunk = chunk
         self.augmentations = augmentations
 
+    def on_fit_start(self) -> None:
+        """One thread for each of several processes: what was forked from a process with OpenMP threads must not start any."""
+        if self.trainer.world_size > 1:
+            torch.set_num_threads(1)
+
     def train_dataloader(self) -> DataLoader:
         """Batches of the current chunk of steps (one Lightning epoch)."""
         start = self.global_step
         stop = min(start + self.chunk, self.stage.steps)
-        sampler = StepSampler(len(self.windows), self.stage.batch_size, stop, self.seed, start_step=start)
+        share = (self.global_rank, self.trainer.world_size)
+        sampler = StepSampler(len(self.windows), self.stage.batch_size, stop, self.seed, start_step=start, share=share)
         return DataLoader(self.windows, batch_sampler=sampler, collate_fn=self.windows.collate)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -60,7 +67,8 @@ class StageModule(lightning.LightningModule):
         for augment in self.augmentations:
             batch = augment(batch)
         parts = self.model.loss(batch, self.stage)
-        self.log_dict({name: value.detach() for name, value in parts.items()}, prog_bar=False, batch_size=len(batch))
+        shared = self.trainer.world_size > 1
+        self.log_dict({name: value.detach() for name, value in parts.items()}, prog_bar=False, batch_size=len(batch), sync_dist=shared)
         return parts["loss"]
 
     def configure_optimizers(self) -> Any:

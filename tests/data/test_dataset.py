@@ -109,6 +109,15 @@ def test_every_pass_has_every_window_once(n_windows: int, batch_size: int, seed:
         assert sorted(stream[number * n_windows : (number + 1) * n_windows]) == list(range(n_windows))
 
 
+@given(n_windows=sizes, per_rank=sizes, n_ranks=st.integers(1, 3), seed=st.integers(0, 99))
+def test_ranks_share_every_batch(n_windows: int, per_rank: int, n_ranks: int, seed: int) -> None:
+    settings = (n_windows, per_rank * n_ranks, 3, seed)
+    shares = [list(StepSampler(*settings, share=(rank, n_ranks))) for rank in range(n_ranks)]
+    for step, whole in enumerate(StepSampler(*settings)):
+        assert [len(share[step]) for share in shares] == [per_rank] * n_ranks
+        assert sorted(window for share in shares for window in share[step]) == sorted(whole)
+
+
 def test_passes_and_seeds_differ() -> None:
     first, second = StepSampler(50, 50, 2, seed=0)
     assert first != second
@@ -117,7 +126,12 @@ def test_passes_and_seeds_differ() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [((0, 1, 1, 0), "n_windows"), ((1, 0, 1, 0), "batch_size"), ((1, 1, 3, 0, 4), r"start_step: expected 0..3, got 4")],
+    [
+        ((0, 1, 1, 0), "n_windows"),
+        ((1, 0, 1, 0), "batch_size"),
+        ((1, 1, 3, 0, 4), r"start_step: expected 0..3, got 4"),
+        ((1, 3, 1, 0, 0, (0, 2)), "batch_size: expected a multiple of the 2 devices that share it, got 3"),
+    ],
 )
 def test_bad_sampler(arguments: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):

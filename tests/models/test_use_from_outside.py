@@ -111,12 +111,15 @@ def average_nats(mean, scale, truth):
     return (nats * scale).sum() / scale.sum()
 
 
-@pytest.mark.parametrize("horizon", [1, 3])
-def test_latent_errors_are_those_of_fields_by_the_linear_decoder(model, horizon):
-    """Against the model's own steps and its linear decoder, pixel by pixel."""
+@pytest.mark.parametrize(
+    ("horizon", "field_weights", "shares"),
+    [(1, {}, [1, 1, 1, 1, 1]), (3, {}, [1, 1, 1, 1, 1]), (3, {"temperature": 4.0, "velocity_y": 2.0}, [4, 1, 1, 1, 2])],
+)
+def test_latent_errors_are_those_of_fields_by_the_linear_decoder(model, horizon, field_weights, shares):
+    """Against the model's own steps and its linear decoder, pixel by pixel; the groups' fields are in another order than the frames'."""
     frames, context = window(n_times=horizon + 1)
     tokens = model.token_means(frames)
-    stage = StageConfig(name="s", objective="latent", steps=1, horizon=horizon, batch_size=2)
+    stage = StageConfig(name="s", objective="latent", steps=1, horizon=horizon, batch_size=2, field_weights=field_weights)
     model.begin_stage(stage)
     assert not any(p.requires_grad for p in model.autoencoder.parameters())
     found = model.loss(Batch(tokens, context, torch.zeros(2, dtype=torch.int64)), stage)["loss"]
@@ -129,8 +132,15 @@ def test_latent_errors_are_those_of_fields_by_the_linear_decoder(model, horizon)
         step = model.dynamics(belief, u, model.context_vector(context), model.central_weights())
         belief = Belief(*(part.reshape(z.shape) for part in (step.mean, step.mean, step.marginal.stddev.log())))
         linear = model.autoencoder.linear_decode
-        errors.append((linear(belief.z) - linear(tokens[:, lead])).square().mean())
-    torch.testing.assert_close(found, torch.stack(errors).mean())
+        errors.append((linear(belief.z) - linear(tokens[:, lead])).square().mean((0, 2, 3)))
+    weights = torch.tensor(shares, dtype=torch.float32)
+    torch.testing.assert_close(found, (torch.stack(errors).mean(0) * weights).sum() / weights.sum())
+
+
+def test_weights_of_fields_that_a_model_does_not_have_are_refused(model):
+    stage = StageConfig(name="s", objective="latent", steps=1, horizon=1, field_weights={"density": 2.0})
+    with pytest.raises(ValueError, match=r"s: field_weights: expected some of \['temperature', .*\], got \['density'\]"):
+        model.begin_stage(stage)
 
 
 def test_given_effects_take_the_place_of_drawn_ones(model):

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.multiprocessing import ProcessRaisedException
 
 from probtokens.baselines import Parc
-from probtokens.config import ParcConfig, StageConfig
+from probtokens.config import MicroConfig, ParcConfig, StageConfig
 from probtokens.data.dataset import TrajectorySet
 from probtokens.data.latents import encode_views
 from probtokens.data.normalize import Normalizer
 from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
 from probtokens.train import fit, loop, windows
+from probtokens.train.module import StageModule
 from probtokens.verify.token_pairs import MESO, TOKENS
 from tests.helpers import make_shard
 
@@ -94,6 +96,54 @@ def test_interrupted_training_ends_with_the_same_bits(
     assert ours.keys() == theirs.keys()
     for name in ours:
         assert torch.equal(ours[name], theirs[name]), name
+
+
+def test_devices_share_batches(data, tmp_path: Path) -> None:
+    latent = StageConfig(name="latent", objective="latent", steps=4, horizon=2, batch_size=4)
+    half = latent.model_copy(update={"batch_size": 2})
+    weights = []
+    for name, stage, devices in (("one", latent, 1), ("two", latent, 2), ("half", half, 1)):
+        model = micro(data)
+        fit(model, *data, (stage,), weight_decay=0.0, seed=0, devices=devices, out_dir=tmp_path / name)
+        weights.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
+    one, two, half_a_batch = weights
+    torch.testing.assert_close(two, one, rtol=1e-3, atol=2e-5)
+    assert (half_a_batch - one).abs().max() > 1e-3
+
+
+def test_interrupted_training_on_two_devices_ends_with_the_same_bits(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "CHUNK", 2)
+    settings = {"stages": TOKEN_STAGES[:3], "weight_decay": 0.01, "seed": 5, "devices": 2}
+    reports = []
+    straight = micro(data)
+    fit(straight, *data, out_dir=tmp_path / "straight", progress=lambda *report: reports.append(report[:3]), **settings)
+    assert reports == [(stage.name, step, stage.steps) for stage in TOKEN_STAGES[:3] for step in range(2, stage.steps + 1, 2)]
+
+    whole = loop._ChunkEnd.on_train_epoch_end
+
+    def killed(chunk_end: loop._ChunkEnd, trainer: object, module: StageModule) -> None:
+        whole(chunk_end, trainer, module)
+        if module.stage.name == "latent":
+            raise Stopped
+
+    monkeypatch.setattr(loop._ChunkEnd, "on_train_epoch_end", killed)
+    with pytest.raises(ProcessRaisedException, match="Stopped"):
+        fit(micro(data), *data, out_dir=tmp_path / "stopped", **settings)
+    monkeypatch.setattr(loop._ChunkEnd, "on_train_epoch_end", whole)
+    assert (tmp_path / "stopped" / "02_latent.ckpt").is_file()
+    resumed = micro(data)
+    fit(resumed, *data, out_dir=tmp_path / "stopped", **settings)
+    ours, theirs = resumed.state_dict(), straight.state_dict()
+    for name in ours:
+        assert torch.equal(ours[name], theirs[name]), name
+
+
+def test_batches_that_devices_cannot_share_are_refused(data, tmp_path: Path) -> None:
+    stage = StageConfig(name="r", objective="elbo", steps=1, horizon=0, batch_size=3)
+    with pytest.raises(ValueError, match="r: expected a batch_size that 2 devices can share, got 3"):
+        MicroConfig(stages=(stage,), devices=2)
+    with pytest.raises(Exception, match="expected a multiple of the 2 devices that share it, got 3"):
+        fit(micro(data), *data, (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path)
 
 
 def test_training_lowers_the_loss(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

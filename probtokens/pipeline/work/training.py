@@ -29,7 +29,7 @@ def train_micro(job: Job) -> None:
     model = MicroTokens(job.config.micro.tokens, normalizer, trajectories.grid)
     model.initialise(trajectories)
     held_out = job.config.micro.held_out
-    _fit(job, "micro", job.config.micro, model, trajectories, normalizer, held_out)
+    _fit(job, "micro", job.config.micro, model, trajectories, normalizer, held_out, job.config.micro.devices)
     model.save(job.folder.model("micro"))
     write_card(
         job.folder.model("micro"),
@@ -50,7 +50,7 @@ def train_meso(job: Job) -> None:
     trajectories = meso_training_set(job)
     torch.manual_seed(job.config.seed)
     model = MesoTokens(micro, job.config.meso, len(trajectories), trajectories.grid.n_times)
-    _fit(job, "meso", job.config.meso, model, trajectories, micro.normalizer)
+    _fit(job, "meso", job.config.meso, model, trajectories, micro.normalizer, devices=job.config.meso.devices)
     model.save(job.folder.model("meso"))
     write_card(job.folder.model("meso"), model, _training_facts(job, job.config.meso, {"meso simulations": len(trajectories)}))
 
@@ -105,6 +105,7 @@ def _fit(
     trajectories: TrajectorySet,
     normalizer: Normalizer,
     held_out: int = 0,
+    devices: int = 1,
 ) -> None:
     """Train in the model's own folder, from which an interrupted training goes on."""
     from probtokens.train import fit
@@ -118,6 +119,7 @@ def _fit(
         seed=job.config.seed,
         out_dir=job.folder.training(name),
         held_out=held_out,
+        devices=devices,
         progress=_over_all_stages(job, settings),
     )
 
