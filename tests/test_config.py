@@ -160,6 +160,11 @@ def test_simulations_are_held_out_for_stages_that_learn_uncertainty():
     )
 
 
+def test_only_an_elbo_teaches_the_posterior():
+    with pytest.raises(ValueError, match="a: expected learn posterior with objective elbo only, got score"):
+        load_config(None, ["micro.stages=[{name: a, objective: score, steps: 1, horizon: 1, learn: posterior}]"])
+
+
 @pytest.mark.parametrize(
     ("objective", "learn", "expected"),
     [("latent", "uncertainty", "everything"), ("mse", "uncertainty", "everything"), ("noise", "everything", "uncertainty")],

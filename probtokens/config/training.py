@@ -20,8 +20,9 @@ class StageConfig(Strict):
     draws), ``mse`` (of rollouts without noise), ``latent`` (the same in tokens that are encoded once: the autoencoder
     stays as it is, and a step costs a fraction) or ``noise`` (likelihood of what the means of the decoder and of single steps
     miss). ``learn`` names which parameters take gradients: all that the objective depends on, all but the autoencoder's means
-    (``dynamics``), or those that tell spread alone, so that noiseless rollouts stay as they are (token models only). Windows begin no
-    later than with frame ``latest_start``; forecasts begin with the first, where most happens.
+    (``dynamics``), those that tell spread alone (``uncertainty``), so that noiseless rollouts stay as they are, or of these only the
+    guide's (``posterior``, with ``elbo``), so that all noises stay too (token models only). Windows begin no later than with frame
+    ``latest_start``; forecasts begin with the first, where most happens.
 
     Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
     other cells. ``field_weights`` are those of squared errors, 1 for fields that are not named. ``precision`` is that of their
@@ -35,7 +36,7 @@ class StageConfig(Strict):
     batch_size: Count = 16
     learning_rate: Positive = 1e-3
     members: Count = 3
-    learn: Literal["everything", "dynamics", "uncertainty"] = "everything"
+    learn: Literal["everything", "dynamics", "uncertainty", "posterior"] = "everything"
     latest_start: Whole | None = None
     shifts: Whole = 0
     field_weights: dict[str, Positive] = Field(default_factory=dict)
@@ -47,6 +48,8 @@ class StageConfig(Strict):
         if self.objective != "latent" and (self.shifts or self.field_weights or self.precision != "float32"):
             raise ValueError(f"{self.name}: expected shifts, field_weights and precision with objective latent only, got {self.objective}")
         learned = {"mse": "everything", "latent": "everything", "noise": "uncertainty"}.get(self.objective, self.learn)
+        if self.learn == "posterior" and self.objective != "elbo":
+            raise ValueError(f"{self.name}: expected learn posterior with objective elbo only, got {self.objective}")
         if self.learn != learned:
             raise ValueError(f"{self.name}: expected learn {learned} with objective {self.objective}, got {self.learn}")
         return self
@@ -149,7 +152,7 @@ class MicroConfig(TokenTraining):
 
     @model_validator(mode="after")
     def _held_out_for_something(self) -> MicroConfig:
-        if self.held_out and not any(stage.learn == "uncertainty" for stage in self.stages):
+        if self.held_out and not any(stage.learn in ("uncertainty", "posterior") for stage in self.stages):
             raise ValueError(f"held_out: expected a stage with learn uncertainty that sees them, or 0, got {self.held_out}")
         return self
 
@@ -171,12 +174,8 @@ class MesoConfig(TokenTraining):
     stages: tuple[StageConfig, ...] = (
         StageConfig(name="short_rollout", objective="mse", steps=80, horizon=4, batch_size=3),
         StageConfig(name="rollout", objective="mse", steps=90, horizon=8, batch_size=2),
-        StageConfig(name="long_rollout", objective="mse", steps=160, horizon=16, batch_size=2),
-        StageConfig(name="noise", objective="noise", steps=150, horizon=1, batch_size=3, learning_rate=3e-3, learn="uncertainty"),
-        StageConfig(name="coupling", objective="elbo", steps=30, horizon=1, batch_size=3, learning_rate=2e-3, learn="uncertainty"),
-        StageConfig(
-            name="spread", objective="score", steps=60, horizon=12, batch_size=2, members=2, learning_rate=1e-3, learn="uncertainty"
-        ),
+        StageConfig(name="long_rollout", objective="mse", steps=260, horizon=16, batch_size=2),
+        StageConfig(name="coupling", objective="elbo", steps=30, horizon=1, batch_size=3, learning_rate=2e-3, learn="posterior"),
     )
 
 

@@ -73,7 +73,7 @@ class TrajectorySet:
     _cache: _FrameCache = field(repr=False)
 
     @classmethod
-    def open(cls, folder: Path, fields: Sequence[str], context: Sequence[str], *, cache_bytes: int = _CACHE_BYTES) -> TrajectorySet:
+    def open(cls, folder: str | Path, fields: Sequence[str], context: Sequence[str], *, cache_bytes: int = _CACHE_BYTES) -> TrajectorySet:
         """Open all ``*.hdf5`` and ``*.h5`` files of a folder in sorted order, reading no frame.
 
         Parameters
@@ -91,7 +91,7 @@ class TrajectorySet:
             If there is no file, a file is not complete, lacks a field or a scalar, or differs from the
             first in grid or unit; the message names the file.
         """
-        infos = [read_info(path) for path in shard_paths(folder)]
+        infos = [read_info(path) for path in shard_paths(Path(folder))]
         for info in infos:
             _check_shard(info, infos[0], fields, context)
         places = tuple((info, simulation) for info in infos for simulation in range(info.n_simulations))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FORMAT = 6
 
 
-def save_checkpoint(path: Path, kind: str, model: TokenForecaster, extra: dict[str, Any] | None = None) -> None:
+def save_checkpoint(path: str | Path, kind: str, model: TokenForecaster, extra: dict[str, Any] | None = None) -> None:
     """Write a token model as plain tensors, numbers and strings, whole or not at all."""
     content = {
         "format": _FORMAT,
@@ -33,11 +33,11 @@ def save_checkpoint(path: Path, kind: str, model: TokenForecaster, extra: dict[s
         "state": model.state_dict(),
         **(extra or {}),
     }
-    with replacing(path) as temporary:
+    with replacing(Path(path)) as temporary:
         torch.save(content, temporary)
 
 
-def load_checkpoint(path: Path, kind: str) -> dict[str, Any]:
+def load_checkpoint(path: str | Path, kind: str) -> dict[str, Any]:
     """Content of a model file.
 
     Raises
@@ -52,7 +52,7 @@ def load_checkpoint(path: Path, kind: str) -> dict[str, Any]:
     return content
 
 
-def load_stage(path: Path, model: TokenForecaster) -> None:
+def load_stage(path: str | Path, model: TokenForecaster) -> None:
     """Give ``model`` the weights that it had after a training stage; ``path`` is what :func:`probtokens.train.fit` kept of it.
 
     Raises
@@ -67,8 +67,8 @@ def load_stage(path: Path, model: TokenForecaster) -> None:
         raise ValueError(f"{path}: expected weights of the same {type(model).__name__}, got those of another model") from None
 
 
-def _read(path: Path, what: str) -> Any:
-    if not path.is_file():
+def _read(path: str | Path, what: str) -> Any:
+    if not Path(path).is_file():
         raise ValueError(f"{path}: expected {what}, found no file")
     try:
         return torch.load(path, weights_only=True, map_location="cpu")

@@ -114,13 +114,13 @@ class MesoTokens(TokenForecaster):
         """Weights at the posterior's location."""
         return {name: value[None, None] for name, value in self.posterior.centre().items()}
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write everything, the micro networks included, to one file, whole or not at all."""
         extra = {"meso": self.config.model_dump(mode="json"), "population": list(self.population)}
         save_checkpoint(path, "meso", self, extra)
 
     @classmethod
-    def load(cls, path: Path) -> MesoTokens:
+    def load(cls, path: str | Path) -> MesoTokens:
         """Read a model written by :meth:`save`.
 
         Raises

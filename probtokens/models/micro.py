@@ -133,12 +133,12 @@ class MicroTokens(TokenForecaster):
         mean, scale = ((part[positions] * cells).tolist() for part in (self.normalizer.field_mean, self.normalizer.field_scale))
         return TokenTransport(self.autoencoder, positions, mean, scale)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write weights, configuration, normalisation and grid to one file, whole or not at all."""
         save_checkpoint(path, "micro", self)
 
     @classmethod
-    def load(cls, path: Path) -> MicroTokens:
+    def load(cls, path: str | Path) -> MicroTokens:
         """Read a model written by :meth:`save`.
 
         Raises

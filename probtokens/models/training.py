@@ -20,6 +20,9 @@ from probtokens.models.state_space import Belief, initial_posterior
 #: that messages of the meso coupling carry and a small pull of the first tokens towards their prior.
 UNCERTAINTY = frozenset({"spread", "effect", "pixel_raw_scale", "noise_log_factor", "trajectory_encoder", "smoother", "posterior"})
 
+#: Of these what only the guide has: what it makes of a window. The encoder's heads are part of it too.
+POSTERIOR = frozenset({"trajectory_encoder", "smoother", "posterior", "encoders"})
+
 #: Logarithm of the scale of tokens that are taken for known.
 _CERTAIN = -5.0
 
@@ -32,11 +35,12 @@ def learns(name: str, stage: StageConfig) -> bool:
 
     Latent stages leave the autoencoder as it is, and errors without noise what tells spread: the encoder's would do nothing but vanish.
     """
-    if not UNCERTAINTY.isdisjoint(name.split(".")):
-        return stage.objective not in ("mse", "latent")
+    parts = name.split(".")
+    if not UNCERTAINTY.isdisjoint(parts):
+        return stage.objective not in ("mse", "latent") and (stage.learn != "posterior" or not POSTERIOR.isdisjoint(parts))
     if name.startswith("autoencoder."):
         return stage.learn == "everything" and stage.objective != "latent"
-    return stage.learn != "uncertainty"
+    return stage.learn not in ("uncertainty", "posterior")
 
 
 def stage_loss(pair: TokenPair, batch: Batch, stage: StageConfig) -> Mapping[str, Tensor]:

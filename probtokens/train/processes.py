@@ -7,18 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch.multiprocessing
+from lightning.pytorch.strategies import DDPStrategy
 
 #: Called with (stage name, steps done, steps in all, loss).
 Progress = Callable[[str, int, int, float], None]
 
 
-def strategy(devices: int) -> str:
-    """Name of Lightning's strategy for so many devices of one machine.
+def strategy(devices: int) -> str | DDPStrategy:
+    """Lightning's strategy for so many devices of one machine.
 
     Processes are forked: stages, windows and models need not be copied, and a caller needs no main guard. What an objective does not use
-    of a model has no gradient, in any process.
+    of a model is the same in every step.
     """
-    return "auto" if devices == 1 else "ddp_fork_find_unused_parameters_true"
+    return "auto" if devices == 1 else DDPStrategy(start_method="fork", static_graph=True)
 
 
 @contextmanager

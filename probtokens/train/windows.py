@@ -63,7 +63,7 @@ class StageData:
         """
         if stage.objective != "latent":
             self._tokens.clear()
-            trajectories = self._unseen if stage.learn == "uncertainty" else self._seen
+            trajectories = self._unseen if stage.learn in ("uncertainty", "posterior") else self._seen
             return WindowDataset(trajectories, self.normalizer, stage.horizon, stage.latest_start)
         if not hasattr(self.model, "token_means"):
             raise ValueError(f"stage {stage.name!r}: expected a model with tokens for objective latent, got {type(self.model).__name__}")

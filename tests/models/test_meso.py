@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def test_micro_weights_of_the_original_are_untouched() -> None:
 def test_saved_and_loaded_models_forecast_the_same(build, tmp_path: Path) -> None:
     model = build()
     model.save(tmp_path / "model.pt")
-    loaded = type(model).load(tmp_path / "model.pt")
+    loaded = type(model).load(str(tmp_path / "model.pt"))
     frames, context = window()
     initial = model.normalizer.denormalize(frames[:, 0])
     request = {"grid": GRID, "n_steps": 2, "n_draws": 3, "seed": 0}
@@ -138,6 +139,27 @@ def test_learning_uncertainty_alone_leaves_noiseless_rollouts_as_they_are(object
                 parameter.sub_(0.1 * parameter.grad.sign())
     assert torch.equal(rollout(False), noiseless)
     assert not torch.allclose(rollout(True), noisy)
+
+
+@pytest.mark.parametrize("build", [micro_tokens, meso_tokens])
+def test_learning_the_posterior_alone_leaves_the_model_as_it_is(build: Callable[[], torch.nn.Module]) -> None:
+    """Forecasts draw from the same distributions but for the weights' and the first tokens'; the guide learns."""
+    model = build()
+    stage = StageConfig(name="s", objective="elbo", steps=1, horizon=2, batch_size=2, learn="posterior")
+    frames, context = window()
+    model.begin_stage(stage)
+    model.loss(Batch(frames, context, torch.zeros(2, dtype=torch.long)), stage)["loss"].backward()
+    learned = {name for name, parameter in model.named_parameters() if parameter.grad is not None and parameter.grad.abs().sum() > 0}
+    own = "autoencoder.encoders." if build is micro_tokens else "posterior."  # without fine-tuning meso tokens keep their encoder
+    guides = ("trajectory_encoder.", "smoother.", own)
+    assert all(name.startswith(guides) for name in learned)
+    assert {guide for guide in guides for name in learned if name.startswith(guide)} == set(guides)
+    before = model.autoencoder.encode(frames).mean
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter.sub_(0.1 * parameter.grad.sign())
+    assert torch.equal(model.autoencoder.encode(frames).mean, before)
 
 
 def test_dynamics_learn_while_tokens_mean_the_same_fields() -> None:
