@@ -21,11 +21,11 @@ venv: $(READY)  ## create .venv with everything the other targets need
 demo: $(READY)  ## simulate, train, predict, score and report on a small problem
 	$(BIN)/probtokens run examples/quick.yaml --out $(RUN)
 
-test: $(READY)  ## run the tests that take seconds
-	$(BIN)/pytest
+test: $(READY)  ## run the tests that take seconds, in two processes
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 test-all: $(READY)  ## run every test, the slow ones too
-	$(BIN)/pytest -m ''
+	$(BIN)/pytest --numprocesses 2 --dist loadfile -m ''
 
 lint: $(READY)  ## check style, imports, docstrings and types
 	$(BIN)/ruff check .

@@ -90,11 +90,14 @@ def _attempt(task: ShardTask, threads: int) -> _Outcome:
     """Make a shard in a job; errors travel as values, because submitit would turn them into the text of a traceback."""
     if finished(task.shard, task.digest):  # by a job that an earlier call left behind
         return failed_runs(task.shard.path)
+    before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         return run_shard(task, note(task))
     except (ValueError, OSError) as error:
         return error
+    finally:  # the "debug" executor runs jobs in the caller's process, whose training has other bits with other threads
+        torch.set_num_threads(before)
 
 
 def _outcome(job: submitit.Job[_Outcome], task: ShardTask) -> _Outcome:

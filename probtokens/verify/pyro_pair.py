@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from pyro.infer import Predictive
@@ -19,10 +19,6 @@ _PAIRS: dict[str, Callable[[], TokenForecaster]] = {
     "micro, fields apart": lambda: micro_tokens(coupled=False),
     "meso": meso_tokens,
 }
-_DRAWS = 120
-
-#: Repetitions of both ways to draw. Pixels of one share weights and effects: alone it says little.
-_SEEDS = range(4)
 
 
 def gradients() -> Sequence[Check]:
@@ -42,14 +38,19 @@ def silent_parameters(tokens: TokenForecaster) -> list[str]:
     return [name for name, p in tokens.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
 
 
-def predictive_draws() -> Sequence[Check]:
-    """Moments of posterior predictive frames, drawn one after the other and all at once."""
+def predictive_draws(pairs: Collection[str] = tuple(_PAIRS), draws: int = 120, repetitions: int = 4) -> Sequence[Check]:
+    """Moments of posterior predictive frames, drawn one after the other and all at once.
+
+    Pixels of one repetition share weights and effects: alone it says little.
+    """
     checks = []
-    for name, build in _PAIRS.items():
-        tokens = build()
+    for name in pairs:
+        tokens = _PAIRS[name]()
         frames, context = window(n_times=1)
-        (mean_1, sd_1), (mean_2, sd_2) = (_moments(tokens, frames, context, parallel=parallel) for parallel in (False, True))
-        z = (mean_1 - mean_2) / ((sd_1**2 + sd_2**2) / _DRAWS).sqrt()
+        (mean_1, sd_1), (mean_2, sd_2) = (
+            _moments(tokens, frames, context, draws, repetitions, parallel=parallel) for parallel in (False, True)
+        )
+        z = (mean_1 - mean_2) / ((sd_1**2 + sd_2**2) / draws).sqrt()
         rms = float(z.square().mean().sqrt())
         checks += [
             Check(f"differences of means in standard errors, root mean square, {name}", "1", 1.0, rms, 0.15),
@@ -58,13 +59,15 @@ def predictive_draws() -> Sequence[Check]:
     return checks
 
 
-def _moments(tokens: TokenForecaster, frames: Tensor, context: Tensor, *, parallel: bool) -> tuple[Tensor, Tensor]:
+def _moments(
+    tokens: TokenForecaster, frames: Tensor, context: Tensor, draws: int, repetitions: int, *, parallel: bool
+) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation over draws of frames (repetition, simulation, time, field, y, x) three steps ahead."""
     moments = []
-    for seed in _SEEDS:
+    for seed in range(repetitions):
         torch.manual_seed(seed)
         with local_parameters(), torch.no_grad():
-            predictive = Predictive(tokens.model, guide=tokens.guide, num_samples=_DRAWS, parallel=parallel)
+            predictive = Predictive(tokens.model, guide=tokens.guide, num_samples=draws, parallel=parallel)
             x = predictive(frames, tokens.context_vector(context), 3)["x"]
         moments.append((x.mean(0), x.std(0)))
     means, spreads = (torch.stack(parts) for parts in zip(*moments, strict=True))

@@ -7,7 +7,7 @@ simulate:
   micro: &micro
     ny: 16
     nx: 24
-    time_step: 0.05
+    time_step: 0.02
     n_times: 5
     n_train: 2
     n_valid: 1

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import torch
 
 from probtokens.config import ClusterConfig
 from probtokens.data.atomic import WriteError
@@ -62,12 +63,14 @@ def test_an_interrupted_submission_goes_on(finished, tmp_path):
 def test_the_error_of_a_job_reaches_the_caller_and_the_other_shards_are_made(finished, tmp_path):
     pytest.importorskip("submitit")
     (tmp_path / "test").write_text("a file where a folder should be")
-    debug = LOCAL.model_copy(update={"executor": "debug"})
+    debug = LOCAL.model_copy(update={"executor": "debug", "cpus": torch.get_num_threads() + 1})
+    threads = torch.get_num_threads()
     with pytest.raises(WriteError, match="test/shard_0000.hdf5: cannot write: "):
         run_campaign("micro", CAMPAIGN, PHYSICS, tmp_path, seed=7, cluster=debug, logs=tmp_path / "logs")
     expected = files(finished)
     del expected["test/shard_0000.hdf5"]
     assert files(tmp_path) == expected
+    assert torch.get_num_threads() == threads
 
 
 def test_a_job_that_ends_without_a_result_names_its_log(tmp_path, monkeypatch):
