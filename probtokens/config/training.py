@@ -54,6 +54,18 @@ class StageConfig(Strict):
             raise ValueError(f"{self.name}: expected learn {learned} with objective {self.objective}, got {self.learn}")
         return self
 
+    def shared(self, devices: int) -> StageConfig:
+        """The stage of one of so many devices, which has its share of every batch.
+
+        Raises
+        ------
+        ValueError
+            If shares are not even.
+        """
+        if self.batch_size % devices:
+            raise ValueError(f"{self.name}: expected a batch_size that {devices} devices can share, got {self.batch_size}")
+        return self.model_copy(update={"batch_size": self.batch_size // devices})
+
 
 class FieldGroupConfig(Strict):
     """Fields that share ``channels`` numbers of each token; ``width`` of their networks, by default the lattice's ``group_width``."""
@@ -112,7 +124,7 @@ class TokenConfig(Strict):
 class TokenTraining(Strict):
     """How token models of either scale are trained.
 
-    ``devices`` GPUs, or processes of one thread each, share every batch.
+    More than one of ``devices`` are processes of the CPU, of one thread each, that share every batch.
     """
 
     stages: tuple[StageConfig, ...]
@@ -122,8 +134,7 @@ class TokenTraining(Strict):
     @model_validator(mode="after")
     def _even_shares(self) -> TokenTraining:
         for stage in self.stages:
-            if stage.batch_size % self.devices:
-                raise ValueError(f"{stage.name}: expected a batch_size that {self.devices} devices can share, got {stage.batch_size}")
+            stage.shared(self.devices)
         return self
 
 
@@ -154,6 +165,14 @@ class MicroConfig(TokenTraining):
     def _held_out_for_something(self) -> MicroConfig:
         if self.held_out and not any(stage.learn in ("uncertainty", "posterior") for stage in self.stages):
             raise ValueError(f"held_out: expected a stage with learn uncertainty that sees them, or 0, got {self.held_out}")
+        return self
+
+    @model_validator(mode="after")
+    def _weighs_its_own_fields(self) -> MicroConfig:
+        known = {field for group in self.tokens.groups for field in group.fields}
+        for stage in self.stages:
+            if not stage.field_weights.keys() <= known:
+                raise ValueError(f"{stage.name}: field_weights: expected some of {sorted(known)}, got {sorted(stage.field_weights)}")
         return self
 
 

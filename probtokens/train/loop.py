@@ -19,7 +19,7 @@ from probtokens.data.atomic import replacing
 from probtokens.data.dataset import TrajectorySet
 from probtokens.data.normalize import Normalizer
 from probtokens.train.module import StageModule
-from probtokens.train.processes import Progress, relayed, strategy
+from probtokens.train.processes import Progress, hardware, relayed, run
 from probtokens.train.windows import StageData
 
 #: Steps between two checkpoints, and of one Lightning epoch.
@@ -44,7 +44,8 @@ def fit(
 
     ``out_dir`` keeps ``NN_STAGE.pt`` for every finished stage and ``NN_STAGE.ckpt`` for one under way.
     Called again with the same arguments after an interruption, it goes on from the last of them
-    and ends with the same weights. Another number of devices changes draws, and gradients by rounding.
+    and ends with the same weights. Another number of devices changes draws, gradients by rounding, and what the windows of a batch are
+    weighed by where objectives divide by a mean over them (``score``, ``noise``): each device knows its own.
 
     Parameters
     ----------
@@ -67,8 +68,8 @@ def fit(
     reflect
         Whether to train on mirror images along y as well.
     devices
-        Processes that share every batch: GPUs, or cores of a CPU that compute on one thread each. Small networks gain little from more
-        threads.
+        With 1, whatever Lightning finds, a GPU first. More are processes of the CPU that share every batch and compute on one thread each:
+        small networks gain little from more threads.
     progress
         Told about every chunk of steps.
 
@@ -79,6 +80,8 @@ def fit(
     RuntimeError
         If the loss is not finite.
     """
+    for stage in stages:
+        stage.shared(devices)
     data = StageData(model, trajectories, normalizer, seed=seed, held_out=held_out, reflect=reflect)
     for number, stage in enumerate(stages):
         finished = stage_file(out_dir, number, stage)
@@ -107,13 +110,11 @@ def stage_file(out_dir: Path, number: int, stage: StageConfig) -> Path:
 
 def _run_stage(module: StageModule, checkpoint: Path, devices: int, progress: Progress | None) -> None:
     module.model.train()
-    module.model.begin_stage(module.stage)
+    module.model.begin_stage(module.stage.shared(devices))
     with _quiet_lightning(), relayed(progress, devices) as report:
         trainer = lightning.Trainer(
             max_steps=module.stage.steps,
-            accelerator="auto",
-            devices=devices,
-            strategy=strategy(devices),
+            **hardware(devices),
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -124,7 +125,7 @@ def _run_stage(module: StageModule, checkpoint: Path, devices: int, progress: Pr
             precision="bf16-mixed" if module.stage.precision == "bfloat16" else "32-true",
             callbacks=[_ChunkEnd(checkpoint, report)],
         )
-        trainer.fit(module, ckpt_path=checkpoint if checkpoint.is_file() else None, weights_only=True)
+        run(trainer, module, ckpt_path=checkpoint if checkpoint.is_file() else None, weights_only=True)
     module.model.eval()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import lightning
@@ -36,7 +36,7 @@ class StageModule(lightning.LightningModule):
         weight_decay: float,
         seed: int,
         chunk: int,
-        augmentations: Sequence[Callable[[Batch], Batch]] = (),
+        augmentations: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
         self.model = model
@@ -48,9 +48,9 @@ class StageModule(lightning.LightningModule):
         self.augmentations = augmentations
 
     def on_fit_start(self) -> None:
-        """One thread for each of several processes: what was forked from a process with OpenMP threads must not start any."""
-        if self.trainer.world_size > 1:
-            torch.set_num_threads(1)
+        """Augmentations go where the model is, though they are no part of it and its checkpoints."""
+        for augment in self.augmentations:
+            augment.to(self.device)
 
     def train_dataloader(self) -> DataLoader:
         """Batches of the current chunk of steps (one Lightning epoch)."""

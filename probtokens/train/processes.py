@@ -2,42 +2,113 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import wraps
+from typing import Any
 
+import lightning
 import torch.multiprocessing
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
+from torch.multiprocessing import ProcessRaisedException
 
 #: Called with (stage name, steps done, steps in all, loss).
 Progress = Callable[[str, int, int, float], None]
 
 
-def strategy(devices: int) -> str | DDPStrategy:
-    """Lightning's strategy for so many devices of one machine.
+def hardware(devices: int) -> dict[str, Any]:
+    """What a Lightning trainer is told of the hardware: any kind for one device, cores of the CPU for more.
 
-    Processes are forked: stages, windows and models need not be copied, and a caller needs no main guard. What an objective does not use
-    of a model is the same in every step.
+    Processes are forked: stages, windows and models need not be copied, and a caller needs no main guard; CUDA would not
+    survive it. They are of this machine, whatever a cluster says of its own. What an objective does not use of a model is the same
+    in every step.
     """
-    return "auto" if devices == 1 else DDPStrategy(start_method="fork", static_graph=True)
+    if devices == 1:
+        return {"accelerator": "auto", "devices": 1}
+    strategy = DDPStrategy(cluster_environment=LightningEnvironment(), start_method="fork", static_graph=True)
+    return {"accelerator": "cpu", "devices": devices, "strategy": strategy}
+
+
+def run(trainer: lightning.Trainer, *args: Any, **kwargs: Any) -> None:
+    """``trainer.fit``; an error in one of its processes is raised as it is, and none of them outlives the call."""
+    launcher: Any = trainer.strategy.launcher
+    if launcher is None:
+        trainer.fit(*args, **kwargs)
+        return
+    errors = torch.multiprocessing.get_context("fork").SimpleQueue()
+    launch = launcher.launch
+    launcher.launch = lambda function, *a, **k: launch(_as_a_process(function, errors), *a, **k)
+    try:
+        trainer.fit(*args, **kwargs)
+    except ProcessRaisedException as raised:
+        if errors.empty():
+            raise
+        raise pickle.loads(errors.get()) from raised
+    finally:
+        for process in launcher.procs:
+            process.kill()
+            process.join()
+
+
+def _as_a_process(function: Callable[..., Any], errors: Any) -> Callable[..., Any]:
+    """``function`` on one thread, its errors put into ``errors`` as bytes."""
+
+    @wraps(function)
+    def alone(*args: Any, **kwargs: Any) -> Any:
+        torch.set_num_threads(1)  # the threads of OpenMP stayed with the parent: whoever waits for them in a fork waits for ever
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            if (carried := _pickled(error)) is not None:
+                errors.put(carried)
+            raise
+
+    return alone
+
+
+def _pickled(error: Exception) -> bytes | None:
+    """``error`` as bytes, None for one that does not come back from them."""
+    try:
+        carried = pickle.dumps(error)
+        pickle.loads(carried)
+    except Exception:  # noqa: BLE001 - whatever an exception's own methods raise
+        return None
+    return carried
 
 
 @contextmanager
 def relayed(progress: Progress | None, devices: int) -> Iterator[Progress | None]:
-    """What the processes of a training report to, for ``progress`` to be called where it belongs: in the process that started them."""
+    """What the processes of a training report to, for ``progress`` to be called where it belongs: in the process that started them.
+
+    A process waits until it was; when it fails, they stop and its error is raised.
+    """
     if progress is None or devices == 1:
         yield progress
         return
-    queue = torch.multiprocessing.get_context("fork").SimpleQueue()
+    here, there = torch.multiprocessing.get_context("fork").Pipe()
+    failures: list[BaseException] = []
 
     def listen() -> None:
-        for report in iter(queue.get, None):
-            progress(*report)
+        for news in iter(here.recv, None):
+            try:
+                progress(*news)
+            except BaseException as failure:  # noqa: BLE001 - raised below, where the caller can see it
+                failures.append(failure)
+            here.send(not failures)
+
+    def report(*news: Any) -> None:
+        there.send(news)
+        if not there.recv():
+            raise RuntimeError("progress could not be reported")
 
     with ThreadPoolExecutor(1) as listener:
-        listening = listener.submit(listen)
+        listener.submit(listen)
         try:
-            yield lambda *report: queue.put(report)
+            yield report
         finally:
-            queue.put(None)
-    listening.result()
+            there.send(None)
+            if failures:
+                raise failures[0]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from torch.multiprocessing import ProcessRaisedException
 
 from probtokens.baselines import Parc
 from probtokens.config import MicroConfig, ParcConfig, StageConfig
+from probtokens.data.atomic import WriteError
 from probtokens.data.dataset import TrajectorySet
 from probtokens.data.latents import encode_views
 from probtokens.data.normalize import Normalizer
@@ -113,11 +118,11 @@ def test_devices_share_batches(data, tmp_path: Path) -> None:
 
 def test_interrupted_training_on_two_devices_ends_with_the_same_bits(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "CHUNK", 2)
-    settings = {"stages": TOKEN_STAGES[:3], "weight_decay": 0.01, "seed": 5, "devices": 2}
+    settings = {"stages": TOKEN_STAGES, "weight_decay": 0.01, "seed": 5, "devices": 2}
     reports = []
     straight = micro(data)
     fit(straight, *data, out_dir=tmp_path / "straight", progress=lambda *report: reports.append(report[:3]), **settings)
-    assert reports == [(stage.name, step, stage.steps) for stage in TOKEN_STAGES[:3] for step in range(2, stage.steps + 1, 2)]
+    assert reports == [(stage.name, step, stage.steps) for stage in TOKEN_STAGES for step in range(2, stage.steps + 1, 2)]
 
     whole = loop._ChunkEnd.on_train_epoch_end
 
@@ -127,8 +132,9 @@ def test_interrupted_training_on_two_devices_ends_with_the_same_bits(data, tmp_p
             raise Stopped
 
     monkeypatch.setattr(loop._ChunkEnd, "on_train_epoch_end", killed)
-    with pytest.raises(ProcessRaisedException, match="Stopped"):
+    with pytest.raises(Stopped):
         fit(micro(data), *data, out_dir=tmp_path / "stopped", **settings)
+    assert not multiprocessing.active_children()
     monkeypatch.setattr(loop._ChunkEnd, "on_train_epoch_end", whole)
     assert (tmp_path / "stopped" / "02_latent.ckpt").is_file()
     resumed = micro(data)
@@ -142,8 +148,94 @@ def test_batches_that_devices_cannot_share_are_refused(data, tmp_path: Path) -> 
     stage = StageConfig(name="r", objective="elbo", steps=1, horizon=0, batch_size=3)
     with pytest.raises(ValueError, match="r: expected a batch_size that 2 devices can share, got 3"):
         MicroConfig(stages=(stage,), devices=2)
-    with pytest.raises(Exception, match="expected a multiple of the 2 devices that share it, got 3"):
+    with pytest.raises(ValueError, match="r: expected a batch_size that 2 devices can share, got 3"):
         fit(micro(data), *data, (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path)
+
+
+def test_devices_stand_for_all_simulations_together(data, tmp_path: Path) -> None:
+    """Every process weighs the prior of the coupling weights, which it meets whole, against its share of the data."""
+    stage = StageConfig(name="coupling", objective="elbo", steps=1, horizon=2, batch_size=2)
+    for devices, share in ((1, 2), (2, 1)):
+        model = meso(data)
+        fit(model, *data, (stage,), weight_decay=0.0, seed=0, devices=devices, out_dir=tmp_path / str(devices))
+        assert model.scales.simulations == len(data[0]) / share
+
+
+def test_devices_have_draws_of_their_own(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shares of a batch whose noise is the same would have twice its variance."""
+    seeds = torch.multiprocessing.get_context("fork").SimpleQueue()
+    manual_seed = torch.manual_seed
+    monkeypatch.setattr(torch, "manual_seed", lambda seed: (seeds.put(seed), manual_seed(seed))[1])
+    stage = StageConfig(name="elbo", objective="elbo", steps=2, horizon=0, batch_size=2)
+    model = micro(data)
+    while not seeds.empty():
+        seeds.get()
+    fit(model, *data, (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path)
+    found = []
+    while not seeds.empty():
+        found.append(seeds.get())
+    assert len(found) == len(set(found)) == 4
+
+
+def test_devices_follow_a_process_of_many_threads(data, tmp_path: Path) -> None:
+    """A fork has none of its parent's threads: an operation that waits for them would never end."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        torch.ones(1 << 20).clone()
+        torch.manual_seed(0)
+        model = MicroTokens(TOKENS.model_copy(update={"width": 64}), data[1], data[0].grid)
+        assert max(parameter.numel() for parameter in model.parameters()) > 1 << 15  # from which on torch wants its threads
+        stage = StageConfig(name="mse", objective="mse", steps=1, horizon=1, batch_size=2)
+        fit(model, *data, (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(("error", "told"), [(WriteError, 0), (Stopped, 1)])
+def test_errors_of_devices_arrive_as_they_are(
+    data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception], told: int
+) -> None:
+    monkeypatch.setattr(loop, "CHUNK", 1)
+    stage = StageConfig(name="elbo", objective="elbo", steps=3, horizon=0, batch_size=2)
+    reports = []
+
+    def progress(*report: object) -> None:
+        reports.append(report)
+        raise Stopped
+
+    if error is WriteError:
+        (tmp_path / "00_elbo.ckpt").mkdir()
+    with pytest.raises(error):
+        fit(micro(data), *data, (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path, progress=progress)
+    assert len(reports) == told
+    assert not multiprocessing.active_children()
+
+
+def test_an_interrupted_caller_leaves_no_device_at_work(tmp_path: Path) -> None:
+    program = """
+        import signal, sys
+        from pathlib import Path
+        from probtokens.config import StageConfig
+        from probtokens.data import Normalizer, TrajectorySet
+        from probtokens.train import fit
+        from tests.helpers import make_shard
+        from tests.train.test_loop import FIELDS, micro
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell has it ignored
+        folder = Path(sys.argv[1])
+        make_shard(folder / "data" / "shard.hdf5", n_simulations=2)
+        trajectories = TrajectorySet.open(folder / "data", FIELDS, ("shock_pressure",))
+        data = trajectories, Normalizer.fit(trajectories)
+        stage = StageConfig(name="elbo", objective="elbo", steps=1_000_000, horizon=0, batch_size=2)
+        tell = lambda *_: print("at work", flush=True)
+        fit(micro(data), *data, (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=folder, progress=tell)
+    """
+    arguments = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+        assert process.stdout.readline() == "at work\n"
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)  # which waits for all that hold its standard output, the devices too
+    assert process.returncode == 1
 
 
 def test_training_lowers_the_loss(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
