@@ -16,6 +16,7 @@ from probtokens.fields import FieldSpec
 from probtokens.report.reduce import LEVELS, N_BINS, Reliability
 from probtokens.report.style import model_color, model_label, new_figure, with_unit
 
+_GAP = 0.75  # inches between panels
 _MIN_WIDTH, _MAX_WIDTH = 6.8, 12.6
 _TICKS = (0.0, 0.5, 1.0)
 _RAW = {"color": "#9a9a9a", "linestyle": (0, (3, 1.5))}
@@ -115,7 +116,9 @@ def _numbers(values: Sequence[float | None]) -> NDArray[np.float64]:
 def _grid(n_rows: int, n_columns: int, hspace: float) -> tuple[Figure, NDArray[Any]]:
     width, height = min(_MAX_WIDTH, max(_MIN_WIDTH, 1.0 + 3.2 * n_columns)), 1.1 + n_rows * (1.75 + hspace)
     figure = new_figure(width, height)
-    figure.subplots_adjust(left=0.75 / width, right=1 - 0.2 / width, top=1 - 0.6 / height, bottom=0.48 / height, wspace=0.36, hspace=hspace)
+    panel = (width - 0.95 - _GAP * (n_columns - 1)) / n_columns
+    edges = {"left": 0.75 / width, "right": 1 - 0.2 / width, "top": 1 - 0.6 / height, "bottom": 0.48 / height}
+    figure.subplots_adjust(**edges, wspace=_GAP / panel, hspace=hspace)  # an axis' labels take as much room beside narrow panels
     return figure, figure.subplots(n_rows, n_columns, squeeze=False)
 
 
