@@ -160,6 +160,18 @@ def test_simulations_are_held_out_for_stages_that_learn_uncertainty():
     )
 
 
+def test_means_never_see_all_simulations():
+    with pytest.raises(ValueError, match="a: expected all_simulations with learn uncertainty or posterior only, got dynamics"):
+        load_config(None, ["micro.stages=[{name: a, objective: score, steps: 1, horizon: 1, learn: dynamics, all_simulations: true}]"])
+
+
+def test_likelihoods_are_computed_in_single_precision():
+    stages = "micro.stages=[{{name: a, objective: {}, steps: 1, horizon: 1, precision: bfloat16}}]"
+    with pytest.raises(ValueError, match="a: expected precision bfloat16 with objective latent or score, got elbo"):
+        load_config(None, [stages.format("elbo")])
+    assert load_config(None, [stages.format("score")]).micro.stages[0].precision == "bfloat16"
+
+
 def test_only_an_elbo_teaches_the_posterior():
     with pytest.raises(ValueError, match="a: expected learn posterior with objective elbo only, got score"):
         load_config(None, ["micro.stages=[{name: a, objective: score, steps: 1, horizon: 1, learn: posterior}]"])

@@ -16,17 +16,18 @@ class StageConfig(Strict):
     """One stage of a training schedule.
 
     ``objective`` names what is minimised: ``elbo`` (negative ELBO of a window of ``horizon`` + 1
-    frames), ``score`` (fair CRPS and energy score of free-running decoded rollouts with ``members``
+    frames), ``score`` (fair CRPS, and ``energy_weight`` times the energy score, of free-running decoded rollouts with ``members``
     draws), ``mse`` (of rollouts without noise), ``latent`` (the same in tokens that are encoded once: the autoencoder
     stays as it is, and a step costs a fraction) or ``noise`` (likelihood of what the means of the decoder and of single steps
     miss). ``learn`` names which parameters take gradients: all that the objective depends on, all but the autoencoder's means
     (``dynamics``), those that tell spread alone (``uncertainty``), so that noiseless rollouts stay as they are, or of these only the
     guide's (``posterior``, with ``elbo``), so that all noises stay too (token models only). Windows begin no later than with frame
-    ``latest_start``; forecasts begin with the first, where most happens.
+    ``latest_start``; forecasts begin with the first, where most happens. Stages that learn uncertainty see the simulations that are
+    held out for them, or with ``all_simulations`` the others too: a few tell where means fail, but not how wide to be on average.
 
     Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
-    other cells. ``field_weights`` are those of squared errors, 1 for fields that are not named. ``precision`` is that of their
-    convolutions. ``optimizer`` is ``adamw`` or ``muon``, which takes far fewer steps from a fresh start.
+    other cells. ``field_weights`` are those of squared errors, 1 for fields that are not named. ``precision`` is that of the
+    convolutions in latent and score stages. ``optimizer`` is ``adamw`` or ``muon``, which takes far fewer steps from a fresh start.
     """
 
     name: str
@@ -36,8 +37,10 @@ class StageConfig(Strict):
     batch_size: Count = 16
     learning_rate: Positive = 1e-3
     members: Count = 3
+    energy_weight: NonNegative = 0.1
     learn: Literal["everything", "dynamics", "uncertainty", "posterior"] = "everything"
     latest_start: Whole | None = None
+    all_simulations: bool = False
     shifts: Whole = 0
     field_weights: dict[str, Positive] = Field(default_factory=dict)
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -45,14 +48,23 @@ class StageConfig(Strict):
 
     @model_validator(mode="after")
     def _latent_keys(self) -> StageConfig:
-        if self.objective != "latent" and (self.shifts or self.field_weights or self.precision != "float32"):
-            raise ValueError(f"{self.name}: expected shifts, field_weights and precision with objective latent only, got {self.objective}")
+        if self.objective != "latent" and (self.shifts or self.field_weights):
+            raise ValueError(f"{self.name}: expected shifts and field_weights with objective latent only, got {self.objective}")
+        if self.precision != "float32" and self.objective not in ("latent", "score"):
+            raise ValueError(f"{self.name}: expected precision {self.precision} with objective latent or score, got {self.objective}")
         learned = {"mse": "everything", "latent": "everything", "noise": "uncertainty"}.get(self.objective, self.learn)
         if self.learn == "posterior" and self.objective != "elbo":
             raise ValueError(f"{self.name}: expected learn posterior with objective elbo only, got {self.objective}")
         if self.learn != learned:
             raise ValueError(f"{self.name}: expected learn {learned} with objective {self.objective}, got {self.learn}")
+        if self.all_simulations and not self.learns_uncertainty_alone:
+            raise ValueError(f"{self.name}: expected all_simulations with learn uncertainty or posterior only, got {self.learn}")
         return self
+
+    @property
+    def learns_uncertainty_alone(self) -> bool:
+        """Whether means stay as they are."""
+        return self.learn in ("uncertainty", "posterior")
 
     def shared(self, devices: int) -> StageConfig:
         """The stage of one of so many devices, which has its share of every batch.
@@ -163,7 +175,7 @@ class MicroConfig(TokenTraining):
 
     @model_validator(mode="after")
     def _held_out_for_something(self) -> MicroConfig:
-        if self.held_out and not any(stage.learn in ("uncertainty", "posterior") for stage in self.stages):
+        if self.held_out and not any(stage.learns_uncertainty_alone for stage in self.stages):
             raise ValueError(f"held_out: expected a stage with learn uncertainty that sees them, or 0, got {self.held_out}")
         return self
 

@@ -8,9 +8,6 @@ from torch import Tensor, nn
 
 from probtokens.models.state_space import Scales, TokenGuide, TokenModel, local_parameters
 
-#: Weight of the energy score beside the CRPS (arXiv 2502.12902 uses a mixture of both).
-ENERGY_WEIGHT = 0.1
-
 #: Edges, in cells, of the blocks whose means the CRPS looks at beside the mean over the domain.
 BLOCKS = (1, 4, 16)
 
@@ -65,11 +62,13 @@ def fair_energy_score(members: Tensor, truth: Tensor) -> Tensor:
     return (skill - spread) / y.shape[1] ** 0.5
 
 
-def rollout_score(members: Tensor, truth: Tensor) -> dict[str, Tensor]:
-    """Fair CRPS of pixels, of means over blocks and over the domain, plus the fair energy score of whole fields.
+def rollout_score(members: Tensor, truth: Tensor, energy_weight: float) -> dict[str, Tensor]:
+    """Fair CRPS of pixels, of means over blocks and over the domain, plus ``energy_weight`` times the fair energy score of whole fields.
 
     Each is relative to its error, field by field, so that an ensemble has to be calibrated where errors are small as much as
-    where they are large, and in what hot spots add up to as much as in single pixels.
+    where they are large, and in what hot spots add up to as much as in single pixels. The mixture is that of arXiv 2502.12902. Distances
+    of whole fields concentrate, so that the energy score is least where the ensemble's variance over a field is its squared error; CRPS
+    of pixels whose errors have heavy tails is least elsewhere.
 
     Parameters
     ----------
@@ -82,7 +81,7 @@ def rollout_score(members: Tensor, truth: Tensor) -> dict[str, Tensor]:
     crps = torch.stack([_relative(fair_crps(x, y), (x - y).abs().mean(0)) for x, y in pairs]).mean()
     energies = fair_energy_score(members.flatten(1, 2), truth.flatten(0, 1)).unflatten(0, truth.shape[:2])
     energy = _relative(energies[..., None, None], (members - truth).square().mean((0, -2, -1)).sqrt()[..., None, None])
-    return {"loss": crps + ENERGY_WEIGHT * energy, "crps": crps, "energy": energy}
+    return {"loss": crps + energy_weight * energy, "crps": crps, "energy": energy}
 
 
 def _pooled(frames: Tensor, edge: int) -> Tensor:

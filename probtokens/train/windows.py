@@ -44,7 +44,7 @@ class StageData:
         if held_out >= len(trajectories):
             raise ValueError(f"held_out: expected fewer than the {len(trajectories)} training simulations, got {held_out}")
         self.model: Any = model
-        self._seen = self._unseen = trajectories
+        self._all = self._seen = self._unseen = trajectories
         if held_out:
             order = subset_order(len(trajectories), seed)
             self._seen, self._unseen = trajectories.subset(order[:-held_out]), trajectories.subset(order[-held_out:])
@@ -63,13 +63,17 @@ class StageData:
         """
         if stage.objective != "latent":
             self._tokens.clear()
-            trajectories = self._unseen if stage.learn in ("uncertainty", "posterior") else self._seen
-            return WindowDataset(trajectories, self.normalizer, stage.horizon, stage.latest_start)
+            return WindowDataset(self._trajectories(stage), self.normalizer, stage.horizon, stage.latest_start)
         if not hasattr(self.model, "token_means"):
             raise ValueError(f"stage {stage.name!r}: expected a model with tokens for objective latent, got {type(self.model).__name__}")
         if stage.shifts not in self._tokens:
             self._tokens = {stage.shifts: self._encoded(stage.shifts)}
         return TokenWindows(self._seen, self.normalizer, stage.horizon, self._tokens[stage.shifts], stage.latest_start)
+
+    def _trajectories(self, stage: StageConfig) -> TrajectorySet:
+        if stage.all_simulations:
+            return self._all
+        return self._unseen if stage.learns_uncertainty_alone else self._seen
 
     def augmentations(self, stage: StageConfig) -> list[nn.Module]:
         """What happens to batches of frames: mirror images, and any position of the patches for the reconstruction of single frames."""

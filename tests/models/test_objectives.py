@@ -49,8 +49,8 @@ def test_the_score_is_that_of_every_scale_and_field_relative_to_its_error() -> N
         / (x - y).square().mean((0, -2, -1)).sqrt().mean().item()
         for x, y in ((members[:, :, field], truth[:, field]) for field in range(2))
     ]
-    parts = rollout_score(members, truth)
-    np.testing.assert_allclose(parts["loss"], np.mean(relative) + 0.1 * np.mean(energy), rtol=1e-4)
+    parts = rollout_score(members, truth, energy_weight=0.3)
+    np.testing.assert_allclose(parts["loss"], np.mean(relative) + 0.3 * np.mean(energy), rtol=1e-4)
 
 
 @pytest.mark.parametrize("size", [1e-3, 1.0])
@@ -59,13 +59,29 @@ def test_the_score_asks_for_the_right_spread_however_small_errors_are(size: floa
     torch.manual_seed(0)
     truth = size * torch.randn(400, 1, 1, 1).expand(400, 1, 16, 16)
     shared = torch.randn(3, 400, 1, 1, 1).expand(3, 400, 1, 16, 16)
-    losses = {factor: float(rollout_score(factor * size * shared, truth)["loss"]) for factor in (0.5, 0.8, 1.0, 1.25, 2.0)}
-    white = float(rollout_score(size * torch.randn(3, 400, 1, 16, 16), truth)["loss"])
+    losses = {factor: float(rollout_score(factor * size * shared, truth, 0.1)["loss"]) for factor in (0.5, 0.8, 1.0, 1.25, 2.0)}
+    white = float(rollout_score(size * torch.randn(3, 400, 1, 16, 16), truth, 0.1)["loss"])
     slopes = []
     for factor in (0.7, 1.4):
         scale = torch.tensor(factor, requires_grad=True)
-        rollout_score(scale * size * shared, truth)["loss"].backward()
+        rollout_score(scale * size * shared, truth, 0.1)["loss"].backward()
         slopes.append(float(scale.grad))
     assert slopes[0] < -0.02
     assert slopes[1] > 0.02
     assert white > losses[1.0] + 0.1
+
+
+def test_the_energy_score_asks_for_the_variance_of_errors_with_heavy_tails_and_the_crps_does_not() -> None:
+    """One pixel in ten misses ten times as much as the others, and the ensemble cannot know which: all get the same spread."""
+    torch.manual_seed(0)
+    tails = torch.where(torch.rand(300, 1, 24, 24) < 0.1, 10.0, 1.0)
+    truth = tails * torch.randn(300, 1, 24, 24)
+    noise = torch.randn(4, 300, 1, 24, 24)
+    deviation = float(truth.square().mean().sqrt())
+    factors = np.linspace(0.2, 1.6, 29)
+    best = {}
+    for name, score in (("energy", fair_energy_score), ("crps", fair_crps)):
+        losses = [float(score(factor * deviation * noise, truth).mean()) for factor in factors]
+        best[name] = factors[int(np.argmin(losses))]
+    assert best["energy"] == pytest.approx(1.0, abs=0.1)
+    assert best["crps"] < 0.7

@@ -41,7 +41,7 @@ TOKEN_STAGES = (
         precision="bfloat16",
         optimizer="muon",
     ),
-    StageConfig(name="score", objective="score", steps=4, horizon=2, batch_size=2, members=2),
+    StageConfig(name="score", objective="score", steps=4, horizon=2, batch_size=2, members=2, precision="bfloat16"),
 )
 PARC_STAGES = (StageConfig(name="mse", objective="mse", steps=6, horizon=1, batch_size=2),)
 
@@ -288,7 +288,7 @@ def test_a_model_without_tokens_has_no_latent_stages(data, tmp_path: Path) -> No
         fit(parc(data), *data, (stage,), weight_decay=0.0, seed=0, out_dir=tmp_path)
 
 
-def test_held_out_simulations_are_seen_by_stages_that_learn_uncertainty_and_by_no_others(
+def test_held_out_simulations_are_for_stages_that_learn_uncertainty_and_no_means(
     data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trajectories, normalizer = data
@@ -296,6 +296,7 @@ def test_held_out_simulations_are_seen_by_stages_that_learn_uncertainty_and_by_n
         StageConfig(name="means", objective="mse", steps=1, horizon=1, batch_size=2),
         StageConfig(name="tokens", objective="latent", steps=1, horizon=1, batch_size=2),
         StageConfig(name="spread", objective="elbo", steps=1, horizon=1, batch_size=2, learn="uncertainty"),
+        StageConfig(name="width", objective="elbo", steps=1, horizon=1, batch_size=2, learn="uncertainty", all_simulations=True),
     )
     seen = {}
 
@@ -310,5 +311,6 @@ def test_held_out_simulations_are_seen_by_stages_that_learn_uncertainty_and_by_n
     assert (len(seen["means"]), len(seen["spread"])) == (2, 1)
     assert seen["means"] == seen["tokens"]
     assert not seen["means"] & seen["spread"]
+    assert seen["width"] == seen["means"] | seen["spread"]
     with pytest.raises(ValueError, match="held_out: expected fewer than the 3 training simulations, got 3"):
         fit(micro(data), trajectories, normalizer, stages, weight_decay=0.0, seed=0, held_out=3, out_dir=tmp_path)
