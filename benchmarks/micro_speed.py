@@ -1,5 +1,8 @@
 """Training steps and rollout frames of micro tokens beside a network of the predecessor's shapes, in one run.
 
+Steps of the recipe's latent and score stages are timed in the precision that it gives them, and so are frames; the step that decodes one
+rollout without noise and learns everything, and all of the predecessor's, in single precision. A score step has three members.
+
 python -m benchmarks.micro_speed
 """
 
@@ -18,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.predecessor import Predecessor
 from benchmarks.timing import RESULTS, best_of, write_result
-from probtokens.config import StageConfig, load_config
+from probtokens.config import MicroConfig, StageConfig, load_config
 from probtokens.data import Batch, Normalizer
 from probtokens.fields import Grid, field_spec
 from probtokens.memory import keep_freed_memory
@@ -34,7 +37,8 @@ Work = dict[str, Callable[[], object]]
 def build() -> Work:
     """One call of everything that is timed: batch of one, 160 × 256 cells, temperature, pressure and solid fraction."""
     torch.manual_seed(0)
-    config = load_config(Path("examples/micro.yaml")).micro.tokens
+    recipe = load_config(Path("examples/micro.yaml")).micro
+    config = recipe.tokens
     config = config.model_copy(update={"groups": tuple(group for group in config.groups if set(group.fields) <= set(FIELDS))})
     normalizer = Normalizer(tuple(map(field_spec, FIELDS)), ("shock_pressure",))
     tokens, compiled = (MicroTokens(config, normalizer, GRID) for _ in range(2))
@@ -42,8 +46,9 @@ def build() -> Work:
     predecessor = Predecessor(len(FIELDS))
     frames = torch.randn(1, 2, len(FIELDS), *GRID.shape)
     return {
-        "tokens_step": partial(_tokens_step, tokens, frames, "mse"),
-        "tokens_latent_step": partial(_tokens_step, tokens, frames, "latent"),
+        "tokens_step": partial(_tokens_step, tokens, frames, StageConfig(name="mse", objective="mse", steps=1, horizon=1)),
+        "tokens_latent_step": partial(_tokens_step, tokens, frames, _last_stage(recipe, "latent")),
+        "tokens_score_step": partial(_tokens_step, tokens, frames, _last_stage(recipe, "score", "dynamics")),
         "tokens_frames": partial(_tokens_frames, tokens, frames[:, 0]),
         "tokens_compiled_frames": partial(_tokens_frames, compiled, frames[:, 0]),
         "predecessor_step": partial(_step, predecessor, lambda: predecessor.loss(frames)),
@@ -75,6 +80,7 @@ def main() -> None:
         }
     result["step_ratio"] = round(seconds["predecessor_step"] / seconds["tokens_step"], 1)
     result["latent_step_ratio"] = round(seconds["predecessor_step"] / seconds["tokens_latent_step"], 1)
+    result["score_step_ratio"] = round(seconds["predecessor_step"] / seconds["tokens_score_step"], 1)
     result["frame_ratio"] = round(seconds["predecessor_frames"] / seconds["tokens_frames"], 1)
     result["compiled_frame_ratio"] = round(seconds["predecessor_frames"] / seconds["tokens_compiled_frames"], 1)
     write_result(args.out, result)
@@ -86,12 +92,22 @@ def _step(model: nn.Module, loss: Callable[[], torch.Tensor]) -> None:
     loss().backward()
 
 
-def _tokens_step(model: MicroTokens, frames: torch.Tensor, objective: str) -> None:
-    stage = StageConfig(name="speed", objective=objective, steps=1, horizon=1, batch_size=1)
+def _last_stage(recipe: MicroConfig, objective: str, learn: str = "everything") -> StageConfig:
+    """The recipe's last stage of a kind, for one step of one window without weights of fields that are not there."""
+    stage = [stage for stage in recipe.stages if (stage.objective, stage.learn) == (objective, learn)][-1]
+    return stage.model_copy(update={"horizon": 1, "batch_size": 1, "field_weights": {}})
+
+
+def _tokens_step(model: MicroTokens, frames: torch.Tensor, stage: StageConfig) -> None:
     model.begin_stage(stage)
-    seen = model.token_means(frames) if objective == "latent" else frames
+    seen = model.token_means(frames) if stage.objective == "latent" else frames
     batch = Batch(seen, torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64))
-    _step(model, lambda: model.loss(batch, stage)["loss"])
+
+    def loss() -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=stage.precision == "bfloat16"):
+            return model.loss(batch, stage)["loss"]
+
+    _step(model, loss)
 
 
 @torch.inference_mode()
