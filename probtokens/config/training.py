@@ -97,6 +97,9 @@ class TokenConfig(Strict):
     a trajectory effect of ``trajectory_dim`` numbers; every ``noise_patch`` tokens ``noise_rank`` numbers of process noise are
     drawn that the tokens around share. ``reference_speed`` [km/s] turns frame step and patch size into
     one dimensionless number. With ``transport`` coupled tokens move with the material where the data have its velocity.
+    Every draw of a forecast, and of the scores that train it, has one of the ``views`` of the domain, by chance: ``one`` is the
+    domain as it is, ``mirrored`` half of the time its mirror image along y, ``shifted`` either with patches that begin at any cell,
+    which suits tokens whose latent stages had ``shifts``.
     Forecasts compute convolutions in ``precision``; tokens and frames are float32 all the same.
     """
 
@@ -122,6 +125,7 @@ class TokenConfig(Strict):
     noise_rank: Whole = 0
     noise_patch: Count = 4
     effective_pixels: Positive = 4.0
+    views: Literal["one", "mirrored", "shifted"] = "one"
     precision: Literal["float32", "bfloat16"] = "float32"
     reference_speed: Positive = 2.901
 

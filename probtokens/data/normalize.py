@@ -85,6 +85,10 @@ class Normalizer(nn.Module):
         self._check(frames, -3, [spec.name for spec in self.fields])
         return frames * self.field_scale[:, None, None] + self.field_mean[:, None, None]
 
+    def mirror(self, frames: Tensor) -> Tensor:
+        """Standardised frames (…, field, y, x) turned over along y; see :func:`mirror_image`."""
+        return self.normalize(mirror_image(self.denormalize(frames), self.fields))
+
     def normalize_context(self, context: Tensor) -> Tensor:
         """Physical to standardised context, shape (…, context).
 
@@ -110,6 +114,17 @@ class Normalizer(nn.Module):
     def _check(values: Tensor, axis: int, names: Sequence[str]) -> None:
         if values.ndim < -axis or values.shape[axis] != len(names):
             raise ValueError(f"normalizer: expected {list(names)} along axis {axis}, got shape {tuple(values.shape)}")
+
+
+def mirror_image(frames: Tensor, fields: Sequence[FieldSpec]) -> Tensor:
+    """Frames in physical units (…, field, y, x) turned over along y.
+
+    Fields whose name ends in ``_y`` are components along y and change sign.
+    """
+    odd = [number for number, spec in enumerate(fields) if spec.name.endswith("_y")]
+    image = frames.flip(-2)
+    image[..., odd, :, :] *= -1
+    return image
 
 
 def _scale(mean: np.ndarray, std: np.ndarray) -> Tensor:

@@ -91,7 +91,8 @@ def score_leads(
 
 def source_rows(model: TokenForecaster) -> dict[str, Sources]:
     """Rows of the ablation of a model's sources of variance, by name: all, each left out, each alone, none."""
-    has = ALL_SOURCES if model.central_weights() else ALL_SOURCES - {Source.WEIGHTS}
+    absent = {Source.WEIGHTS: not model.central_weights(), Source.VIEW: model.tokens.views == "one"}
+    has = frozenset(source for source in ALL_SOURCES if not absent.get(source, False))
     each = [source for source in Source if source in has]
     without = {f"without {source}": has - {source} for source in each}
     alone = {f"{source} alone": frozenset({source}) for source in each}

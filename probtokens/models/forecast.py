@@ -20,6 +20,7 @@ from probtokens.nn.process import Transition
 class Source(StrEnum):
     """What makes the members of a forecast differ."""
 
+    VIEW = "view"
     INITIAL = "initial state"
     PROCESS = "process noise"
     EFFECT = "trajectory effect"
@@ -27,7 +28,7 @@ class Source(StrEnum):
     DECODER = "decoder noise"
 
 
-#: Sources that a forecast draws from. Of the others it takes the mean, of weights the centre, and no effect.
+#: Sources that a forecast draws from. Of the others it takes the mean, of weights the centre, no effect, and of views the domain as it is.
 Sources = frozenset[Source]
 
 ALL_SOURCES: Sources = frozenset(Source)
@@ -44,7 +45,8 @@ def draw(normal: Normal, generator: torch.Generator | None, shape: torch.Size | 
 def draw_if(source: Source, sources: Sources, normal: Normal, generator: torch.Generator | None, shape: torch.Size | None = None) -> Tensor:
     """Sample of ``normal`` as :func:`draw` gives it if ``source`` is one of ``sources``, else its mean.
 
-    Unless there are no sources at all, noise is drawn in either case: those that are left meet the noise that they meet among all.
+    Unless there are no sources at all, noise is drawn in either case: those that are left meet the noise that they meet among all. Only
+    shifted views ask for noise of another size, so that forecasts with and without them share none.
     """
     mean = normal.mean if shape is None else normal.mean.expand(shape)
     if not sources:
@@ -72,7 +74,7 @@ def free_running(
     Parameters
     ----------
     first
-        Normalised first frames (simulation, field, y, x).
+        Normalised first frames (simulation, field, y, x), or those of every draw (draw, simulation, field, y, x).
     context
         Context vector (simulation, feature).
     weights
@@ -92,9 +94,9 @@ def free_running(
         Shape (draw, simulation, channel, token_y, token_x).
     """
     start = initial_posterior(autoencoder, first)
-    shape = torch.Size((n_draws, *start.mean.shape))
+    shape = torch.Size((n_draws, *start.mean.shape[-4:]))
     belief = Belief.of(draw_if(Source.INITIAL, sources, start, generator, shape), start)
-    size = (n_draws, len(first), *effect_shape(*start.mean.shape[-2:]))
+    size = (*shape[:2], *effect_shape(*start.mean.shape[-2:]))
     drawn = torch.randn(size, generator=generator, device=first.device) * (Source.EFFECT in sources)
     u = drawn if effects is None else effects.expand(size)
     while True:

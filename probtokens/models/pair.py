@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from probtokens.config import TokenConfig
 from probtokens.data.normalize import Normalizer
 from probtokens.fields import FieldSpec, Grid
+from probtokens.models.forecast import Source, Sources
 from probtokens.models.state_space import GuideNotes, Scales, TokenGuide, TokenModel, Weights, local_parameters
+from probtokens.models.views import Views
 from probtokens.nn.autoencoder import TokenAutoencoder
 from probtokens.nn.smoothing import BackwardMessages
 from probtokens.nn.transition import TokenTransition, TrajectoryEncoder
@@ -78,6 +80,17 @@ class TokenPair(nn.Module):
     def central_weights(self) -> Weights:
         """Weights at the centre of their posterior, leading dimensions (1, 1); none at the micro scale."""
         return {}
+
+    def drawn_views(self, n_draws: int, n_simulations: int, sources: Sources, generator: torch.Generator | None = None) -> Views | None:
+        """How draws see their domain; ``None`` where all see it as it is.
+
+        As with :func:`~probtokens.models.forecast.draw_if` they are drawn whether or not they are among ``sources``.
+        """
+        if self.tokens.views == "one" or not sources:
+            return None
+        longer = self.tokens.patch if self.tokens.views == "shifted" else 0
+        views = Views.drawn(n_draws, n_simulations, longer, generator, self.normalizer.field_mean.device)
+        return views if Source.VIEW in sources else None
 
     def _pair(self, prior: Callable[[], Weights] | None = None, posterior: Callable[[], Weights] | None = None) -> None:
         notes = GuideNotes()

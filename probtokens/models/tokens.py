@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch.distributions import Normal
 
 from probtokens.config import StageConfig
 from probtokens.data.dataset import Batch
+from probtokens.data.normalize import mirror_image
 from probtokens.fields import Grid
 from probtokens.models.forecast import ALL_SOURCES, Source, Sources, free_running, to_physical
 from probtokens.models.pair import TokenPair
@@ -99,7 +101,7 @@ class TokenForecaster(TokenPair):
         effects: Tensor | None = None,
         sources: Sources = ALL_SOURCES,
     ) -> Tensor:
-        """Draws of the tokens that follow first frames; what :meth:`forecast` decodes.
+        """Draws of the tokens that follow first frames; what :meth:`forecast` decodes, but all in the view that the frames are in.
 
         Parameters
         ----------
@@ -133,7 +135,7 @@ class TokenForecaster(TokenPair):
             lattice = (size // self.tokens.patch for size in grid.shape)
             check_effects(effects, (n_draws, len(x0), *self.effect_shape(*lattice)))
         generator = torch.Generator(device=x0.device).manual_seed(seed)
-        drawn = self._drawn(x0, context, n_draws, seed, generator, sources, effects)
+        drawn = self._drawn(self.normalizer.normalize(x0), context, n_draws, seed, generator, sources, effects)
         return torch.stack([z for _, z in zip(range(n_steps), drawn, strict=False)], dim=2)
 
     def forecast(
@@ -150,8 +152,9 @@ class TokenForecaster(TokenPair):
     ) -> Iterator[Tensor]:
         """Posterior predictive frames lead by lead; see :class:`probtokens.models.base.Forecaster`.
 
-        Every draw keeps its trajectory effect and its weights over the whole trajectory. Frames depend on the seed and on
-        ``sources``, not on ``leads``; two forecasts with other sources share the noise of those that both draw from.
+        Every draw keeps its view, its trajectory effect and its weights over the whole trajectory. Frames depend on the seed and on
+        ``sources``, not on ``leads``; two forecasts with other sources share the noise of those that both draw from, if
+        shifted views are drawn in both or in neither.
 
         Parameters
         ----------
@@ -190,7 +193,10 @@ class TokenForecaster(TokenPair):
         self, initial: Tensor, context: Tensor, leads: frozenset[int], n_draws: int, seed: int, sources: Sources
     ) -> Iterator[Tensor]:
         generator = torch.Generator(device=initial.device).manual_seed(seed)
-        drawn = self._drawn(initial, context, n_draws, seed, generator, sources)
+        views = self.drawn_views(n_draws, len(initial), sources, generator)
+        mirror = partial(mirror_image, fields=self.fields)
+        first = self.normalizer.normalize(initial if views is None else views.seen(initial, mirror))
+        drawn = self._drawn(first, context, n_draws, seed, generator, sources)
         n_cells = len(self.fields) * self.tokens.patch**2
         for lead, z in zip(range(1, max(leads, default=0) + 1), drawn, strict=False):
             # Channels last, as the decoder's convolutions leave what is multiplied with it.
@@ -199,7 +205,7 @@ class TokenForecaster(TokenPair):
             if lead in leads:
                 with self._forecast_precision():
                     frames = self._observed(z, noise if Source.DECODER in sources else None)
-                yield frames
+                yield frames if views is None else views.back(frames, mirror)
 
     def _observed(self, z: Tensor, noise: Tensor | None) -> Tensor:
         """Frames of tokens in physical units: the decoder's mean plus so many of its standard deviations, patch by patch."""
@@ -209,7 +215,7 @@ class TokenForecaster(TokenPair):
 
     def _drawn(
         self,
-        initial: Tensor,
+        first: Tensor,
         context: Tensor,
         n_draws: int,
         seed: int,
@@ -217,12 +223,11 @@ class TokenForecaster(TokenPair):
         sources: Sources = ALL_SOURCES,
         effects: Tensor | None = None,
     ) -> Iterator[Tensor]:
-        """Tokens at lead 1, 2, … of draws that each keep their weights and effects; physical units in."""
+        """Tokens at lead 1, 2, … of draws that each keep their weights and effects, from normalised first frames."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             weights = self.sample_weights(n_draws) if Source.WEIGHTS in sources else self.central_weights()
         vector = self.context_vector(self.normalizer.normalize_context(context))
-        first = self.normalizer.normalize(initial)
         return free_running(
             self.autoencoder,
             self.dynamics,

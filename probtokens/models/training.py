@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -69,7 +70,7 @@ def _score(pair: TokenPair, frames: Tensor, context: Tensor, members: int, energ
     """Score of decoded members. Decoder noise stays as likelihoods left it, which see what tokens cannot hold: a
     score of pixels would sooner widen that white noise than the spread of the tokens, and no forecast drifts like that.
     """
-    leads = _leads(pair, frames, context, members)
+    leads = decoded_leads(pair, frames, context, members)
     fixed = ((Normal(pixels.mean, pixels.stddev.detach()), x) for pixels, x in leads)
     return _mean_over_leads([rollout_score(draw(pixels, None), x, energy_weight) for pixels, x in fixed])
 
@@ -83,7 +84,7 @@ def _squared_error(pair: TokenPair, frames: Tensor, context: Tensor) -> dict[str
         drawn = draw(initial_posterior(pair.autoencoder, frames[:, 0]), None)
         error = (pair.autoencoder.decode(drawn).mean - frames[:, 0]).square().mean()
         return {"loss": error, "reconstruction": error}
-    leads = _leads(pair, frames, context, 1, NO_SOURCES)
+    leads = decoded_leads(pair, frames, context, 1, NO_SOURCES)
     rollout = _mean_over_leads([{"mse": (pixels.mean[0] - x).square().mean()} for pixels, x in leads])["mse"]
     start = initial_posterior(pair.autoencoder, frames[:, 0]).mean
     reconstruction = (pair.autoencoder.decode(start).mean - frames[:, 0]).square().mean()
@@ -139,17 +140,18 @@ def _weighted_nats(predicted: Normal, truth: Tensor) -> Tensor:
     return -(weight * predicted.log_prob(truth)).mean(others) / weight.mean(others)
 
 
-def _leads(
+def decoded_leads(
     pair: TokenPair, frames: Tensor, context: Tensor, members: int, sources: Sources = ALL_SOURCES
 ) -> Iterator[tuple[Normal, Tensor]]:
     """Decoded rollout and truth at a random half of the leads: decoding is what a free-running step costs most."""
     horizon = frames.shape[1] - 1
     chosen = set((1 + torch.randperm(horizon)[: (horizon + 1) // 2]).tolist())
     weights = pair.sample_weights(members) if Source.WEIGHTS in sources else pair.central_weights()
+    views = pair.drawn_views(members, len(frames), sources)
     rollout = free_running(
         pair.autoencoder,
         pair.dynamics,
-        frames[:, 0],
+        frames[:, 0] if views is None else views.seen(frames[:, 0], pair.normalizer.mirror),
         context,
         weights,
         n_draws=members,
@@ -158,7 +160,11 @@ def _leads(
     )
     for lead, z in zip(range(1, max(chosen) + 1), rollout, strict=False):
         if lead in chosen:
-            yield pair.autoencoder.decode(z), frames[:, lead]
+            pixels = pair.autoencoder.decode(z)
+            if views is not None:
+                mean, scale = views.back(pixels.mean, pair.normalizer.mirror), views.back(pixels.stddev, partial(torch.flip, dims=(-2,)))
+                pixels = Normal(mean, scale, validate_args=False)
+            yield pixels, frames[:, lead]
 
 
 def _mean_over_leads(leads: list[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -12,29 +12,16 @@ from probtokens.data.normalize import Normalizer
 
 
 class Reflection(nn.Module):
-    """Reflect each window along y with probability one half.
-
-    Fields whose name ends in ``_y`` are components along y and change sign, in physical units.
-    """
-
-    shift: Tensor
-    sign: Tensor
+    """Reflect each window along y with probability one half."""
 
     def __init__(self, normalizer: Normalizer) -> None:
         super().__init__()
-        odd = torch.tensor([spec.name.endswith("_y") for spec in normalizer.fields])
-        offset = 2 * normalizer.field_mean / normalizer.field_scale
-        self.register_buffer("sign", torch.where(odd, -1.0, 1.0)[:, None, None])
-        self.register_buffer("shift", torch.where(odd, -offset.cpu(), 0.0)[:, None, None])
-
-    def reflect(self, frames: Tensor) -> Tensor:
-        """Mirror image of normalised frames (..., field, y, x)."""
-        return frames.flip(-2) * self.sign + self.shift
+        self.normalizer = normalizer
 
     def forward(self, batch: Batch) -> Batch:
         """Batch in which about half of the windows are mirror images, drawn from torch's global generator."""
         mirrored = torch.rand(len(batch), device=batch.frames.device) < 0.5
-        frames = torch.where(mirrored[:, None, None, None, None], self.reflect(batch.frames), batch.frames)
+        frames = torch.where(mirrored[:, None, None, None, None], self.normalizer.mirror(batch.frames), batch.frames)
         return Batch(frames, batch.context, batch.index)
 
 

@@ -82,7 +82,7 @@ class StageData:
         return [*found, RandomCrop(self.model.tokens.patch)] if patches else found
 
     def _encoded(self, shifts: int) -> list[np.ndarray]:
-        images: list[View] = [_as_it_is, *([Reflection(self.normalizer).reflect] if self.reflect else [])]
+        images: list[View] = [_as_it_is, *([self.normalizer.mirror] if self.reflect else [])]
         extension = Extension(self.normalizer, self._seen.boundary, self.model.tokens.patch)
         views = partial(_shifted, images=images, extension=extension, n=shifts, seed=self.seed) if shifts else lambda number: images
         return encode_views(self._seen, self.normalizer, self.model.token_means, views)

@@ -7,7 +7,6 @@ import torch
 from probtokens.data.dataset import TrajectorySet, WindowDataset
 from probtokens.data.latents import TokenWindows, encode_views
 from probtokens.data.normalize import Normalizer
-from probtokens.train.augmentation import Reflection
 from tests.helpers import make_shard
 
 FIELDS = ("temperature", "velocity_y")
@@ -39,7 +38,7 @@ def test_windows_are_those_of_the_frames_encoded(data):
 
 
 def test_views_of_a_trajectory_follow_each_other(data):
-    mirror = Reflection(data[1]).reflect
+    mirror = data[1].mirror
     frames, tokens = WindowDataset(*data, horizon=1), TokenWindows(*data, 1, encode_views(*data, encode, lambda number: [as_it_is, mirror]))
     assert len(tokens) == 2 * len(frames)
     found, _, simulation = tokens[3 * frames.n_starts + 1]

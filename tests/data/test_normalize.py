@@ -98,6 +98,17 @@ def test_state_dict_round_trip(trajectories: TrajectorySet) -> None:
     assert list(fitted.parameters()) == []
 
 
+def test_mirror_images_are_taken_in_physical_units() -> None:
+    made = Normalizer(tuple(map(field_spec, ("temperature", "velocity_y"))), ())
+    made.field_mean.copy_(torch.tensor([700.0, 0.07]))  # an uneven sample
+    made.field_scale.copy_(torch.tensor([400.0, 0.2]))
+    frames = torch.randn(2, 2, 6, 8)
+    expected = made.denormalize(frames).flip(-2)
+    expected[:, 1] *= -1
+    torch.testing.assert_close(made.denormalize(made.mirror(frames)), expected, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(made.mirror(made.mirror(frames)), frames, atol=1e-5, rtol=1e-4)
+
+
 def test_unfitted_is_the_identity() -> None:
     frames = torch.randn(2, 3, 4, 4)
     assert torch.equal(Normalizer(tuple(map(field_spec, FIELDS)), ()).normalize(frames), frames)

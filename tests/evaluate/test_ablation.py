@@ -129,7 +129,8 @@ def test_rows_name_what_a_model_draws() -> None:
         *(f"{source} alone" for source in ("initial state", "process noise", "trajectory effect", "decoder noise")),
         "none",
     ]
-    assert rows["all"] == frozenset(Source) - {Source.WEIGHTS}
+    assert rows["all"] == frozenset(Source) - {Source.WEIGHTS, Source.VIEW}
+    assert source_rows(micro_tokens(views="mirrored"))["view alone"] == {Source.VIEW}
     assert rows["without process noise"] | {Source.PROCESS} == rows["all"]
     assert rows["none"] == NO_SOURCES
     assert source_rows(meso_tokens())["weights alone"] == {Source.WEIGHTS}
