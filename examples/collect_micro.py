@@ -131,8 +131,9 @@ def main() -> None:
     tokens, persistence = (scores["models"][name] for name in ("micro_tokens", "persistence"))
     channels = sum(group.channels for group in model.tokens.groups)
     found = {scale: reconstruction(model, args.data / scale / "test") for scale in ("micro", "meso")}
+    record = json.loads(RunFolder(args.run).record("train_micro").read_text(encoding="utf-8"))
     numbers = {
-        "provenance": scores["provenance"],
+        "provenance": scores["provenance"] | {"versions": record["versions"], "hardware": record["hardware"]},
         "compression": len(model.fields) * model.tokens.patch**2 / channels,
         "reconstruction_rmse": {scale: error for scale, (error, _) in found.items()},
         "decoder_noise": {scale: noise for scale, (_, noise) in found.items()},

@@ -160,6 +160,11 @@ def test_simulations_are_held_out_for_stages_that_learn_uncertainty():
     )
 
 
+def test_decoder_noise_learns_from_scores_only():
+    with pytest.raises(ValueError, match="a: expected decoder_noise with objective score only, got elbo"):
+        load_config(None, ["micro.stages=[{name: a, objective: elbo, steps: 1, horizon: 1, decoder_noise: true}]"])
+
+
 def test_means_never_see_all_simulations():
     with pytest.raises(ValueError, match="a: expected all_simulations with learn uncertainty or posterior only, got dynamics"):
         load_config(None, ["micro.stages=[{name: a, objective: score, steps: 1, horizon: 1, learn: dynamics, all_simulations: true}]"])

@@ -25,6 +25,8 @@ class StageConfig(Strict):
     ``latest_start``; forecasts begin with the first, where most happens. Stages that learn uncertainty see the simulations that are
     held out for them, or with ``all_simulations`` the others too: a few tell where means fail, but not how wide to be on average.
 
+    In score stages decoder noise stays as it is, or learns too with ``decoder_noise``.
+
     Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
     other cells. ``field_weights`` are those of squared errors, 1 for fields that are not named. ``precision`` is that of the
     convolutions in latent and score stages. ``optimizer`` is ``adamw`` or ``muon``, which takes far fewer steps from a fresh start.
@@ -38,6 +40,7 @@ class StageConfig(Strict):
     learning_rate: Positive = 1e-3
     members: Count = 3
     energy_weight: NonNegative = 0.1
+    decoder_noise: bool = False
     learn: Literal["everything", "dynamics", "uncertainty", "posterior"] = "everything"
     latest_start: Whole | None = None
     all_simulations: bool = False
@@ -52,6 +55,8 @@ class StageConfig(Strict):
             raise ValueError(f"{self.name}: expected shifts and field_weights with objective latent only, got {self.objective}")
         if self.precision != "float32" and self.objective not in ("latent", "score"):
             raise ValueError(f"{self.name}: expected precision {self.precision} with objective latent or score, got {self.objective}")
+        if self.decoder_noise and self.objective != "score":
+            raise ValueError(f"{self.name}: expected decoder_noise with objective score only, got {self.objective}")
         learned = {"mse": "everything", "latent": "everything", "noise": "uncertainty"}.get(self.objective, self.learn)
         if self.learn == "posterior" and self.objective != "elbo":
             raise ValueError(f"{self.name}: expected learn posterior with objective elbo only, got {self.objective}")

@@ -52,7 +52,7 @@ def stage_loss(pair: TokenPair, batch: Batch, stage: StageConfig) -> Mapping[str
     if stage.objective == "noise":
         return _noise_likelihood(pair, batch.frames, context)
     if stage.objective == "score":
-        return _score(pair, batch.frames, context, stage.members, stage.energy_weight)
+        return _score(pair, batch.frames, context, stage)
     if stage.objective == "mse":
         return _squared_error(pair, batch.frames, context)
     return _elbo_per_token(pair, batch.frames, context)
@@ -66,13 +66,16 @@ def _elbo_per_token(pair: TokenPair, frames: Tensor, context: Tensor) -> dict[st
     return {"loss": loss / (n_frames * n_tokens)}
 
 
-def _score(pair: TokenPair, frames: Tensor, context: Tensor, members: int, energy_weight: float) -> dict[str, Tensor]:
-    """Score of decoded members. Decoder noise stays as likelihoods left it, which see what tokens cannot hold: a
-    score of pixels would sooner widen that white noise than the spread of the tokens, and no forecast drifts like that.
+def _score(pair: TokenPair, frames: Tensor, context: Tensor, stage: StageConfig) -> dict[str, Tensor]:
+    """Score of decoded members.
+
+    Unless told otherwise decoder noise stays as likelihoods left it, which see what tokens cannot hold: a score of pixels would sooner
+    widen that white noise than the spread of the tokens, and no forecast drifts like that.
     """
-    leads = decoded_leads(pair, frames, context, members)
-    fixed = ((Normal(pixels.mean, pixels.stddev.detach()), x) for pixels, x in leads)
-    return _mean_over_leads([rollout_score(draw(pixels, None), x, energy_weight) for pixels, x in fixed])
+    leads = decoded_leads(pair, frames, context, stage.members)
+    if not stage.decoder_noise:
+        leads = ((Normal(pixels.mean, pixels.stddev.detach()), x) for pixels, x in leads)
+    return _mean_over_leads([rollout_score(draw(pixels, None), x, stage.energy_weight) for pixels, x in leads])
 
 
 def _squared_error(pair: TokenPair, frames: Tensor, context: Tensor) -> dict[str, Tensor]:

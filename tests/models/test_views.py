@@ -142,16 +142,16 @@ def test_spread_is_turned_back_with_what_it_is_the_spread_of(monkeypatch: pytest
         assert not torch.allclose(turned, plain)
 
 
-def test_scores_of_views_teach_all_that_learns() -> None:
+@pytest.mark.parametrize("views", ["one", "shifted"])
+@pytest.mark.parametrize("decoder_noise", [False, True])
+def test_scores_teach_decoder_noise_where_asked_and_the_rest_in_any_view(views: str, decoder_noise: bool) -> None:
     frames, context = window()
-    stage = StageConfig(name="score", objective="score", steps=1, horizon=3, members=2, learn="dynamics")
-    model = with_views(micro_tokens)
+    stage = StageConfig(name="score", objective="score", steps=1, horizon=3, members=2, learn="uncertainty", decoder_noise=decoder_noise)
+    model = with_views(micro_tokens, views)
     model.begin_stage(stage)
     torch.manual_seed(0)
     model.loss(Batch(frames, context, torch.arange(2)), stage)["loss"].backward()
-    still = {name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None}
-    plain = micro_tokens()
-    plain.begin_stage(stage)
-    torch.manual_seed(0)
-    plain.loss(Batch(frames, context, torch.arange(2)), stage)["loss"].backward()
-    assert still == {name for name, parameter in plain.named_parameters() if parameter.requires_grad and parameter.grad is None}
+    learned = {name for name, parameter in model.named_parameters() if parameter.grad is not None and bool(parameter.grad.any())}
+    assert ("autoencoder.pixel_raw_scale" in learned) is decoder_noise
+    assert any(name.startswith("autoencoder.decoders") for name in learned) is decoder_noise
+    assert any(".spread" in name and name.startswith("dynamics") for name in learned)
