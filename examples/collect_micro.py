@@ -92,12 +92,12 @@ def table(numbers: dict) -> str:
         ),
         (f"temperature over {STEPS} steps, RMSE as a share of persistence", *both(lambda split: f"{split['ratio']:.3f}"), "0.10"),
         (
-            "spread/skill by lead, least and most",
+            "spread/skill of temperature by lead, least and most",
             *both(lambda split: "{:.2f} to {:.2f}".format(*split["spread_skill_range"])),
             "0.85 to 1.15",
         ),
         (
-            "90 % intervals cover, by lead, least and most",
+            "90 % intervals of temperature cover, by lead, least and most",
             *both(lambda split: "{:.2f} to {:.2f}".format(*split["coverage_90_range"])),
             "0.87 to 0.93",
         ),

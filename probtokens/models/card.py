@@ -48,9 +48,12 @@ def _card(name: str, model: TokenForecaster, training: Mapping[str, str]) -> str
         f"from probtokens.models.{kind.removesuffix('Tokens').lower()} import {kind}",
         "",
         f'model = {kind}.load(Path("{name}"))',
+        "for members in model.forecast(frames[:, 0], context, grid=model.grid, n_steps=20, n_draws=50, seed=0):",
+        "    ...  # (draw, simulation, field, y, x) in physical units, lead by lead: what scores are about",
+        "",
         "tokens = model.encode(frames)  # posterior of (..., channel, token_y, token_x)",
         "later = model.rollout(frames[:, 0], context, n_steps=20, n_draws=50)",
-        "fields = model.decode(later)  # Gaussian of physical units",
+        f"fields = model.decode(later)  # Gaussian of physical units{_ONE_VIEW if tokens.views != 'one' else ''}",
         "```",
         "",
         *_table("What goes in", {"context": ", ".join(normalizer.context_names) or "nothing"} | _grid(model)),
@@ -68,11 +71,15 @@ def _card(name: str, model: TokenForecaster, training: Mapping[str, str]) -> str
         "## Limits",
         "",
         f"It knows cells of {grid.spacing:g} µm and frames every {grid.time_step:g} ns, any extent, and states like those that it was "
-        "trained on; `probtokens inspect RUN --coverage` tells whether others are. Its spread is as good as its scores on simulations "
-        "that it has not seen: look at them before use. It is a surrogate of simulations, not of an experiment.",
+        "trained on; `probtokens inspect RUN --coverage` tells whether others are. The spread of its forecasts is as good as its scores on "
+        "simulations that it has not seen: look at them before use. It is a surrogate of simulations, not of an experiment.",
         "",
     ]
     return "\n".join(lines)
+
+
+#: What draws of tokens lack that forecasts have.
+_ONE_VIEW = "; all in one view, which is less sure to be right than a forecast and does not know it"
 
 
 def _grid(model: TokenForecaster) -> dict[str, str]:

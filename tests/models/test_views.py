@@ -12,7 +12,7 @@ import torch
 from probtokens.config import StageConfig
 from probtokens.data.dataset import Batch
 from probtokens.data.normalize import mirror_image
-from probtokens.models.forecast import NO_SOURCES, Source, to_physical
+from probtokens.models.forecast import ALL_SOURCES, NO_SOURCES, Source, to_physical
 from probtokens.models.tokens import TokenForecaster
 from probtokens.models.training import decoded_leads
 from probtokens.models.views import Views
@@ -52,8 +52,7 @@ def test_every_view_comes_back_as_the_domain() -> None:
     assert torch.equal(back, frames.expand_as(back))
 
 
-def test_views_are_those_of_the_training_with_shifts() -> None:
-    """Domains with open edges, whose shifted views latent stages are trained on."""
+def test_views_of_a_domain_with_open_edges_are_those_of_latent_stages() -> None:
     frames = physical()[0]
     views = every_view()
     seen = views.seen(frames, mirror)
@@ -109,6 +108,18 @@ def test_without_views_among_its_sources_a_forecast_sees_the_domain_as_it_is(bui
     options = {"grid": GRID, "n_steps": 2, "n_draws": 2, "seed": 0, "sources": NO_SOURCES}
     plain, seen = (list(model.forecast(initial, context, **options)) for model in (build(), with_views(build)))
     assert all(torch.equal(one, other) for one, other in zip(plain, seen, strict=True))
+
+
+def test_without_views_draws_keep_their_noise() -> None:
+    initial, context = physical()
+    model = with_views(micro_tokens, "mirrored")
+    options = {"grid": GRID, "n_steps": 2, "n_draws": 6, "seed": 5}
+    every, without = (list(model.forecast(initial, context, **options, sources=s)) for s in (ALL_SOURCES, ALL_SOURCES - {Source.VIEW}))
+    mirrored = Views.drawn(6, len(initial), 0, torch.Generator().manual_seed(5), torch.device("cpu")).mirrored
+    assert 0 < int(mirrored.sum()) < mirrored.numel()
+    for one, other in zip(every, without, strict=True):
+        torch.testing.assert_close(one[~mirrored], other[~mirrored])
+        assert not torch.allclose(one[mirrored], other[mirrored])
 
 
 def test_training_decodes_members_as_forecasts_do(monkeypatch: pytest.MonkeyPatch) -> None:
