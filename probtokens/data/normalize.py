@@ -87,7 +87,8 @@ class Normalizer(nn.Module):
 
     def mirror(self, frames: Tensor) -> Tensor:
         """Standardised frames (…, field, y, x) turned over along y; see :func:`mirror_image`."""
-        return self.normalize(mirror_image(self.denormalize(frames), self.fields))
+        odd = torch.tensor([spec.name.endswith("_y") for spec in self.fields], device=frames.device)
+        return mirror_image(frames, self.fields) - (odd * 2 * self.field_mean / self.field_scale)[:, None, None]
 
     def normalize_context(self, context: Tensor) -> Tensor:
         """Physical to standardised context, shape (…, context).
