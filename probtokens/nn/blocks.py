@@ -15,7 +15,8 @@ Layer = TypeVar("Layer", bound=nn.Module)
 #: Of ConvNeXt blocks.
 Activation = Literal["gelu", "relu"]
 
-_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"gelu": nn.functional.gelu, "relu": nn.functional.relu}
+#: What a convolution gave is overwritten where its gradient does not need it: the widest tensors would be written twice.
+_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"gelu": nn.functional.gelu, "relu": torch.relu_}
 
 #: Part of its upper bound from which a :class:`ScaleRange` is linear.
 _LINEAR_FROM = 0.1
