@@ -18,12 +18,14 @@ import torch
 from probtokens.config import Config, dump_config, load_config
 from probtokens.data import TrajectorySet
 from probtokens.evaluate import load_scores, score_rollout
+from probtokens.evaluate.perfect import chance
 from probtokens.models.micro import MicroTokens
 from probtokens.pipeline.folder import RunFolder
 from probtokens.predict import open_rollout
 
 LEADS = (1, 5, 10, 20, 40)
 STEPS = 20
+WANTED = {"spread_skill": (0.85, 1.15), "coverage": (0.87, 0.93)}
 
 
 def reconstruction(model: MicroTokens, folder: Path) -> tuple[dict[str, float], dict[str, float]]:
@@ -68,6 +70,20 @@ def validation_scores(run: Path, config: Config) -> list[dict]:
     return found
 
 
+def perfect(run: Path, split: str) -> dict[str, dict]:
+    """What chance makes of the temperature scores of a forecaster that is right, with simulations of a split and spread as forecast."""
+    with open_rollout(RunFolder(run).rollout("micro_tokens", split)) as rollout:
+        temperature = rollout["prediction"].sel(field="temperature").isel(time=slice(1, None))
+        found = chance((temperature.isel(simulation=number).to_numpy() for number in range(temperature.sizes["simulation"])), 0.9)
+    return {
+        name: {
+            **dict(zip(("least_5_50_95", "most_5_50_95"), found.extremes(name), strict=True)),
+            "share_within_wanted": found.share_within(name, *wanted),
+        }
+        for name, wanted in WANTED.items()
+    }
+
+
 def table(numbers: dict) -> str:
     """What was reached beside what was wanted, as a Markdown table."""
     errors, noise = numbers["reconstruction_rmse"], numbers["decoder_noise"]
@@ -75,6 +91,11 @@ def table(numbers: dict) -> str:
 
     def both(text: Callable[[dict], str]) -> tuple[str, str]:
         return text(splits[0]), text(splits[1])
+
+    def by_chance(name: str) -> tuple[str, str]:
+        found = (numbers[key][name] for key in ("perfect", "validation_perfect"))
+        test, validation = (f"{split['least_5_50_95'][0]:.2f} to {split['most_5_50_95'][2]:.2f}" for split in found)
+        return test, validation
 
     rows = [
         (
@@ -96,11 +117,13 @@ def table(numbers: dict) -> str:
             *both(lambda split: "{:.2f} to {:.2f}".format(*split["spread_skill_range"])),
             "0.85 to 1.15",
         ),
+        ("the same of a forecaster that is right, nine trials of ten", *by_chance("spread_skill"), ""),
         (
             "90 % intervals of temperature cover, by lead, least and most",
             *both(lambda split: "{:.2f} to {:.2f}".format(*split["coverage_90_range"])),
             "0.87 to 0.93",
         ),
+        ("the same of a forecaster that is right, nine trials of ten", *by_chance("coverage"), ""),
         (
             "90 % intervals of hot-spot area and temperature cover",
             *both(lambda split: "{area:.2f} and {temperature:.2f}".format(**split["hotspot_coverage_90"])),
@@ -139,6 +162,8 @@ def main() -> None:
         "decoder_noise": {scale: noise for scale, (_, noise) in found.items()},
         "rollout": rollouts(tokens.get("uncalibrated", tokens), persistence),
         "validation_rollout": rollouts(*validation_scores(args.run, config)),
+        "perfect": perfect(args.run, "test"),
+        "validation_perfect": perfect(args.run, "valid"),
     }
     args.out.mkdir(parents=True, exist_ok=True)
     shutil.copy(args.run / "scores.json", args.out / "scores.json")

@@ -1,0 +1,48 @@
+"""Chance alone: what a forecaster that is right is found to be on a few simulations."""
+
+import numpy as np
+import pytest
+
+from probtokens.evaluate import scores
+from probtokens.evaluate.perfect import chance
+
+
+def ensembles(n_simulations: int, seed: int = 0, shape: tuple[int, ...] = (12, 3, 4, 5)) -> list[np.ndarray]:
+    """Members (member, lead, y, x) with errors that simulations share: as wide as a number of their own."""
+    rng = np.random.default_rng(seed)
+    return [rng.lognormal(sigma=0.8) * (rng.normal(size=shape) + 2 * rng.normal(size=(*shape[:2], 1, 1))) for _ in range(n_simulations)]
+
+
+def test_a_trial_is_scored_as_its_members_would_be():
+    given = ensembles(2)
+    found = chance(given, 0.8, n_trials=20, seed=3)
+    chosen = np.random.default_rng(3).integers(12, size=(20, 2))
+    for trial, picked in enumerate(chosen):
+        truths = np.stack([members[k] for members, k in zip(given, picked, strict=True)], axis=1)
+        others = np.stack([np.delete(members, k, axis=0) for members, k in zip(given, picked, strict=True)], axis=2)
+        for lead in range(3):
+            assert found.spread_skill[trial, lead] == pytest.approx(scores.spread_skill(others[:, lead], truths[lead]), rel=1e-9)
+            assert found.coverage[trial, lead] == pytest.approx(scores.coverage(others[:, lead], truths[lead], 0.8), rel=1e-6)
+
+
+def test_more_simulations_leave_less_to_chance():
+    few, many = (chance(ensembles(n), 0.9, n_trials=400) for n in (4, 64))
+    for found in (few, many):
+        assert found.coverage.mean() == pytest.approx(0.9, abs=0.02)
+    assert np.median(many.spread_skill) == pytest.approx(1, abs=0.05)
+    for name in ("spread_skill", "coverage"):
+        low, high = ((result.extremes(name)[0][0], result.extremes(name)[1][2]) for result in (few, many))
+        assert low[0] < high[0] < high[1] < low[1]
+        centre = 0.9 if name == "coverage" else 1.0
+        assert few.share_within(name, centre - 0.1, centre + 0.1) < many.share_within(name, centre - 0.1, centre + 0.1)
+
+
+def test_what_cannot_be_compared_is_refused():
+    with pytest.raises(ValueError, match="ensembles: expected at least 3 members, got 2"):
+        chance(ensembles(2, shape=(2, 1, 3, 3)), 0.9)
+    with pytest.raises(ValueError, match=r"expected some simulations .* got \(member, lead\) \[\]"):
+        chance([], 0.9)
+    with pytest.raises(ValueError, match=r"got \(member, lead\) \[\(4, 1\), \(5, 1\)\]"):
+        chance([*ensembles(1, shape=(4, 1, 3, 3)), *ensembles(1, shape=(5, 1, 3, 3))], 0.9)
+    with pytest.raises(ValueError, match="level: expected a probability"):
+        chance(ensembles(1), 1.0)
