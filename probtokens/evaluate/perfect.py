@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from probtokens.evaluate.scores import Array, check_level, covered
+
+Statistic = Literal["spread_skill", "coverage"]
 
 #: Fewer members than this leave none to compare with once one of them stands for the truth and two have a variance.
 _FEWEST = 3
@@ -32,13 +35,13 @@ class Chance:
     spread_skill: NDArray[np.float64]
     coverage: NDArray[np.float64]
 
-    def extremes(self, name: str) -> tuple[list[float], list[float]]:
+    def extremes(self, name: Statistic) -> tuple[list[float], list[float]]:
         """5, 50 and 95 % quantiles over trials of the least and of the most of ``spread_skill`` or ``coverage`` over leads."""
         values: NDArray[np.float64] = getattr(self, name)
         least, most = (np.quantile(extreme, (0.05, 0.5, 0.95)).tolist() for extreme in (values.min(axis=1), values.max(axis=1)))
         return least, most
 
-    def share_within(self, name: str, low: float, high: float) -> float:
+    def share_within(self, name: Statistic, low: float, high: float) -> float:
         """Part of the trials in which ``spread_skill`` or ``coverage`` lies in [low, high] at every lead."""
         values: NDArray[np.float64] = getattr(self, name)
         return float(((values >= low) & (values <= high)).all(axis=1).mean())
@@ -59,7 +62,7 @@ def chance(ensembles: Iterable[Array], level: float, *, n_trials: int = 2000, se
     Raises
     ------
     ValueError
-        If there is no simulation, or one has fewer than three members or another shape.
+        If there is no simulation, one has fewer than three members or another shape, or the level is no probability.
     """
     check_level(level)
     parts = [_left_out(members, level) for members in ensembles]

@@ -8,7 +8,7 @@ from probtokens.evaluate.perfect import chance
 
 
 def ensembles(n_simulations: int, seed: int = 0, shape: tuple[int, ...] = (12, 3, 4, 5)) -> list[np.ndarray]:
-    """Members (member, lead, y, x) with errors that simulations share: as wide as a number of their own."""
+    """Members (member, lead, y, x) that differ cell by cell and, twice as much, as a whole; each simulation has a spread of its own."""
     rng = np.random.default_rng(seed)
     return [rng.lognormal(sigma=0.8) * (rng.normal(size=shape) + 2 * rng.normal(size=(*shape[:2], 1, 1))) for _ in range(n_simulations)]
 
