@@ -160,9 +160,10 @@ def test_simulations_are_held_out_for_stages_that_learn_uncertainty():
     )
 
 
-def test_decoder_noise_learns_from_scores_only():
-    with pytest.raises(ValueError, match="a: expected decoder_noise with objective score only, got elbo"):
-        load_config(None, ["micro.stages=[{name: a, objective: elbo, steps: 1, horizon: 1, decoder_noise: true}]"])
+@pytest.mark.parametrize("key", ["decoder_noise: true", "hot_spots: {temperature: 875}"])
+def test_what_members_are_scored_by_is_of_scores_only(key):
+    with pytest.raises(ValueError, match=f"a: expected {key.split(':')[0]} with objective score only, got elbo"):
+        load_config(None, [f"micro.stages=[{{name: a, objective: elbo, steps: 1, horizon: 1, {key}}}]"])
 
 
 def test_means_never_see_all_simulations():

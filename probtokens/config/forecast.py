@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from probtokens.config.base import Strict, Whole
+from probtokens.config.base import Finite, Strict, Whole
 from probtokens.fields import HotSpot
 
 
@@ -34,7 +34,7 @@ class EvaluateConfig(Strict):
     """
 
     hotspot_field: str = "temperature"
-    hotspot_threshold: Annotated[float, Field(allow_inf_nan=False)] = 875.0
+    hotspot_threshold: Finite = 875.0
     coverage: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.8, 0.9)
     recalibrate: bool = True
 

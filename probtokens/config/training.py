@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field, model_validator
 
-from probtokens.config.base import Count, NonNegative, Positive, Strict, Whole
+from probtokens.config.base import Count, Finite, NonNegative, Positive, Strict, Whole
 
 #: See :func:`probtokens.train.optimizers.make_optimizer`.
 OptimizerName = Literal["adamw", "muon"]
@@ -25,7 +26,8 @@ class StageConfig(Strict):
     ``latest_start``; forecasts begin with the first, where most happens. Stages that learn uncertainty see the simulations that are
     held out for them, or with ``all_simulations`` the others too: a few tell where means fail, but not how wide to be on average.
 
-    In score stages decoder noise stays as it is, or learns too with ``decoder_noise``.
+    In score stages decoder noise stays as it is, or learns too with ``decoder_noise``; ``hot_spots`` names fields and thresholds, in
+    their units: how much of the domain exceeds one, and by how much, is scored too, ``hot_spot_weight`` times.
 
     Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
     other cells. ``field_weights`` are those of squared errors, 1 for fields that are not named. ``precision`` is that of the
@@ -41,6 +43,8 @@ class StageConfig(Strict):
     members: Count = 3
     energy_weight: NonNegative = 0.1
     decoder_noise: bool = False
+    hot_spots: dict[str, Finite] = Field(default_factory=dict)
+    hot_spot_weight: Positive = 1.0
     learn: Literal["everything", "dynamics", "uncertainty", "posterior"] = "everything"
     latest_start: Whole | None = None
     all_simulations: bool = False
@@ -55,8 +59,9 @@ class StageConfig(Strict):
             raise ValueError(f"{self.name}: expected shifts and field_weights with objective latent only, got {self.objective}")
         if self.precision != "float32" and self.objective not in ("latent", "score"):
             raise ValueError(f"{self.name}: expected precision {self.precision} with objective latent or score, got {self.objective}")
-        if self.decoder_noise and self.objective != "score":
-            raise ValueError(f"{self.name}: expected decoder_noise with objective score only, got {self.objective}")
+        for key in ("decoder_noise", "hot_spots"):
+            if getattr(self, key) and self.objective != "score":
+                raise ValueError(f"{self.name}: expected {key} with objective score only, got {self.objective}")
         learned = {"mse": "everything", "latent": "everything", "noise": "uncertainty"}.get(self.objective, self.learn)
         if self.learn == "posterior" and self.objective != "elbo":
             raise ValueError(f"{self.name}: expected learn posterior with objective elbo only, got {self.objective}")
@@ -70,6 +75,18 @@ class StageConfig(Strict):
     def learns_uncertainty_alone(self) -> bool:
         """Whether means stay as they are."""
         return self.learn in ("uncertainty", "posterior")
+
+    def check_fields(self, known: Sequence[str]) -> None:
+        """See that all fields that the stage names are known.
+
+        Raises
+        ------
+        ValueError
+            If one is not.
+        """
+        for key, named in (("field_weights", self.field_weights), ("hot_spots", self.hot_spots)):
+            if not named.keys() <= set(known):
+                raise ValueError(f"{self.name}: {key}: expected some of {list(known)}, got {sorted(named)}")
 
     def shared(self, devices: int) -> StageConfig:
         """The stage of one of so many devices, which has its share of every batch.
@@ -189,11 +206,10 @@ class MicroConfig(TokenTraining):
         return self
 
     @model_validator(mode="after")
-    def _weighs_its_own_fields(self) -> MicroConfig:
-        known = {field for group in self.tokens.groups for field in group.fields}
+    def _stages_name_its_own_fields(self) -> MicroConfig:
+        known = sorted(field for group in self.tokens.groups for field in group.fields)
         for stage in self.stages:
-            if not stage.field_weights.keys() <= known:
-                raise ValueError(f"{stage.name}: field_weights: expected some of {sorted(known)}, got {sorted(stage.field_weights)}")
+            stage.check_fields(known)
         return self
 
 

@@ -11,6 +11,12 @@ from probtokens.models.state_space import Scales, TokenGuide, TokenModel, local_
 #: Edges, in cells, of the blocks whose means the CRPS looks at beside the mean over the domain.
 BLOCKS = (1, 4, 16)
 
+#: A value counts as above a threshold gradually, over about so much [normalised units].
+_SOFTNESS = 0.05
+
+#: Cells, not above the threshold, that the mean excess of a hot spot is taken with: it vanishes with the hot spot.
+_CELLS_BESIDE = 4
+
 #: Errors, in normalised units, that scores are taken relative to are at least this.
 _SMALLEST_ERROR = 1e-5
 
@@ -82,6 +88,31 @@ def rollout_score(members: Tensor, truth: Tensor, energy_weight: float) -> dict[
     energies = fair_energy_score(members.flatten(1, 2), truth.flatten(0, 1)).unflatten(0, truth.shape[:2])
     energy = _relative(energies[..., None, None], (members - truth).square().mean((0, -2, -1)).sqrt()[..., None, None])
     return {"loss": crps + energy_weight * energy, "crps": crps, "energy": energy}
+
+
+def hot_spot_score(members: Tensor, truth: Tensor) -> Tensor:
+    """Fair CRPS of the share of the domain that is above a threshold and of the mean excess there, each relative to its error.
+
+    Cells and blocks can have the right spread while a hot spot, which errs as one, is far too sure. Simulations without one count too:
+    a score of those alone that have one would reward forecasts of too many (the forecaster's dilemma, Lerch et al., Statistical
+    Science 32, 2017).
+
+    Parameters
+    ----------
+    members
+        Normalised values less their thresholds at one lead (member, simulation, field, y, x).
+    truth
+        Shape (simulation, field, y, x).
+    """
+    pairs = zip(_hot_spots(members), _hot_spots(truth), strict=True)
+    return torch.stack([_relative(fair_crps(x, y), (x - y).abs().mean(0)) for x, y in pairs]).mean()
+
+
+def _hot_spots(above: Tensor) -> tuple[Tensor, Tensor]:
+    """Share of the domain above zero and mean excess there, each (..., 1, 1), of values (..., y, x)."""
+    hot = (above / _SOFTNESS).sigmoid()
+    excess = (above * hot).sum((-2, -1), keepdim=True) / (hot.sum((-2, -1), keepdim=True) + _CELLS_BESIDE)
+    return hot.mean((-2, -1), keepdim=True), excess
 
 
 def _pooled(frames: Tensor, edge: int) -> Tensor:

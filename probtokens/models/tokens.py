@@ -35,11 +35,10 @@ class TokenForecaster(TokenPair):
         Raises
         ------
         ValueError
-            If the stage weighs a field that the model does not have.
+            If the stage names a field that the model does not have.
         """
         names = [field.name for field in self.fields]
-        if not set(stage.field_weights) <= set(names):
-            raise ValueError(f"{stage.name}: field_weights: expected some of {names}, got {sorted(stage.field_weights)}")
+        stage.check_fields(names)
         self.scales = replace(self.scales, evenly=stage.horizon == 0)
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(self.may_learn(name) and learns(name, stage))

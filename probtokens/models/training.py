@@ -12,8 +12,10 @@ from torch.distributions import Normal
 
 from probtokens.config import StageConfig
 from probtokens.data.dataset import Batch
+from probtokens.data.normalize import Normalizer
+from probtokens.fields import field_index
 from probtokens.models.forecast import ALL_SOURCES, NO_SOURCES, Source, Sources, draw, free_running
-from probtokens.models.objectives import negative_elbo, rollout_score
+from probtokens.models.objectives import hot_spot_score, negative_elbo, rollout_score
 from probtokens.models.pair import TokenPair
 from probtokens.models.state_space import Belief, initial_posterior
 
@@ -70,12 +72,28 @@ def _score(pair: TokenPair, frames: Tensor, context: Tensor, stage: StageConfig)
     """Score of decoded members.
 
     Unless told otherwise decoder noise stays as likelihoods left it, which see what tokens cannot hold: a score of pixels would sooner
-    widen that white noise than the spread of the tokens, and no forecast drifts like that.
+    widen that white noise than the spread of the tokens, and no forecast drifts like that. Hot spots never teach it: white noise
+    makes areas differ where it lifts single cells over the threshold.
     """
     leads = decoded_leads(pair, frames, context, stage.members)
     if not stage.decoder_noise:
         leads = ((Normal(pixels.mean, pixels.stddev.detach()), x) for pixels, x in leads)
-    return _mean_over_leads([rollout_score(draw(pixels, None), x, stage.energy_weight) for pixels, x in leads])
+    scores = []
+    for pixels, truth in leads:
+        score = rollout_score(draw(pixels, None), truth, stage.energy_weight)
+        if stage.hot_spots:
+            members = draw(Normal(pixels.mean, pixels.stddev.detach()), None)
+            hot = hot_spot_score(_above(members, pair.normalizer, stage.hot_spots), _above(truth, pair.normalizer, stage.hot_spots))
+            score |= {"loss": score["loss"] + stage.hot_spot_weight * hot, "hot_spots": hot}
+        scores.append(score)
+    return _mean_over_leads(scores)
+
+
+def _above(frames: Tensor, normalizer: Normalizer, thresholds: Mapping[str, float]) -> Tensor:
+    """Normalised frames (..., field, y, x) of the fields that have thresholds, in the fields' units, less these."""
+    positions = [field_index(normalizer.fields, name) for name in thresholds]
+    mean, scale = normalizer.field_mean[positions], normalizer.field_scale[positions]
+    return frames[..., positions, :, :] - ((mean.new_tensor(list(thresholds.values())) - mean) / scale)[:, None, None]
 
 
 def _squared_error(pair: TokenPair, frames: Tensor, context: Tensor) -> dict[str, Tensor]:

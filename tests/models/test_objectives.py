@@ -5,7 +5,7 @@ import pytest
 import scoringrules
 import torch
 
-from probtokens.models.objectives import fair_crps, fair_energy_score, rollout_score
+from probtokens.models.objectives import fair_crps, fair_energy_score, hot_spot_score, rollout_score
 
 
 def ensemble(members: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,6 +51,41 @@ def test_the_score_is_that_of_every_scale_and_field_relative_to_its_error() -> N
     ]
     parts = rollout_score(members, truth, energy_weight=0.3)
     np.testing.assert_allclose(parts["loss"], np.mean(relative) + 0.3 * np.mean(energy), rtol=1e-4)
+
+
+def test_hot_spots_are_scored_by_their_share_of_the_domain_and_their_mean_excess() -> None:
+    """Values far from the threshold on either side, so that nothing is gradual; one simulation has no hot spot."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (6, 3, 1, 8, 10)  # the last member is the truth
+    above = torch.where(torch.rand(shape, generator=generator) < 0.3, 2 + torch.rand(shape, generator=generator), -3.0)
+    above[-1, 2] = -3.0
+    hot = above > 0
+    area, excess = hot.double().mean((2, 3, 4)), (above * hot).double().sum((2, 3, 4)) / (hot.sum((2, 3, 4)) + 4)
+    expected = [
+        scoringrules.crps_ensemble(x[-1].numpy(), x[:-1].numpy(), m_axis=0, estimator="fair").mean() / float((x[:-1] - x[-1]).abs().mean())
+        for x in (area, excess)
+    ]
+    np.testing.assert_allclose(hot_spot_score(above[:-1], above[-1]), np.mean(expected), rtol=1e-4)
+
+
+def test_hot_spots_that_err_as_one_ask_for_that_spread_where_white_noise_does_not_help() -> None:
+    torch.manual_seed(0)
+    base = torch.full((8, 8), -3.0)
+    base[2:6, 2:6] = 3.0
+    truth = base + 0.5 * torch.randn(400, 1, 1, 1) * (base > 0)
+    shared = torch.randn(3, 400, 1, 1, 1) * (base > 0)
+    white = torch.randn(3, 400, 1, 8, 8) * (base > 0)
+
+    def slope(noise: torch.Tensor, factor: float) -> float:
+        scale = torch.tensor(factor, requires_grad=True)
+        hot_spot_score(base + 0.5 * scale * noise, truth).backward()
+        assert scale.grad is not None
+        return float(scale.grad)
+
+    assert slope(shared, 0.7) < -0.02
+    assert slope(shared, 1.4) > 0.02
+    # Sums over white noise are too sure even where cells are not sure enough.
+    assert slope(white, 1.4) < -0.02
 
 
 @pytest.mark.parametrize("size", [1e-3, 1.0])

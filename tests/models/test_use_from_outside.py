@@ -137,10 +137,26 @@ def test_latent_errors_are_those_of_fields_by_the_linear_decoder(model, horizon,
     torch.testing.assert_close(found, (torch.stack(errors).mean(0) * weights).sum() / weights.sum())
 
 
-def test_weights_of_fields_that_a_model_does_not_have_are_refused(model):
-    stage = StageConfig(name="s", objective="latent", steps=1, horizon=1, field_weights={"density": 2.0})
-    with pytest.raises(ValueError, match=r"s: field_weights: expected some of \['temperature', .*\], got \['density'\]"):
+@pytest.mark.parametrize(("objective", "key"), [("latent", "field_weights"), ("score", "hot_spots")])
+def test_fields_that_a_model_does_not_have_are_refused(model, objective, key):
+    stage = StageConfig(name="s", objective=objective, steps=1, horizon=1, **{key: {"density": 2.0}})
+    with pytest.raises(ValueError, match=rf"s: {key}: expected some of \['temperature', .*\], got \['density'\]"):
         model.begin_stage(stage)
+
+
+def test_hot_spots_are_scored_beside_fields_from_thresholds_in_their_units(model):
+    frames, context = window()
+    mean = float(model.normalizer.field_mean[0])
+
+    def parts(**thresholds):
+        stage = StageConfig(name="s", objective="score", steps=1, horizon=3, members=3, hot_spots=thresholds, hot_spot_weight=0.5)
+        return model.loss(Batch(frames, context, torch.arange(len(frames))), stage)
+
+    plain, scored, out_of_reach = parts(), parts(temperature=mean), parts(temperature=mean + 1e6)
+    assert "hot_spots" not in plain
+    assert scored["hot_spots"].item() > 0.05
+    torch.testing.assert_close(scored["loss"], scored["crps"] + 0.1 * scored["energy"] + scored["hot_spots"] / 2)
+    assert out_of_reach["hot_spots"].item() < 1e-6
 
 
 def test_given_effects_take_the_place_of_drawn_ones(model):
