@@ -149,7 +149,8 @@ def test_hot_spots_are_scored_beside_fields_from_thresholds_in_their_units(model
     mean = float(model.normalizer.field_mean[0])
 
     def parts(**thresholds):
-        stage = StageConfig(name="s", objective="score", steps=1, horizon=3, members=3, hot_spots=thresholds, hot_spot_weight=0.5)
+        shared = {"objective": "score", "steps": 1, "horizon": 3, "members": 3, "decoder_noise": True}
+        stage = StageConfig(name="s", **shared, hot_spots=thresholds, hot_spot_weight=0.5)
         return model.loss(Batch(frames, context, torch.arange(len(frames))), stage)
 
     plain, scored, out_of_reach = parts(), parts(temperature=mean), parts(temperature=mean + 1e6)
@@ -157,6 +158,10 @@ def test_hot_spots_are_scored_beside_fields_from_thresholds_in_their_units(model
     assert scored["hot_spots"].item() > 0.05
     torch.testing.assert_close(scored["loss"], scored["crps"] + 0.1 * scored["energy"] + scored["hot_spots"] / 2)
     assert out_of_reach["hot_spots"].item() < 1e-6
+    # Decoder noise learns from the rest alone.
+    noise = model.autoencoder.pixel_raw_scale
+    assert torch.autograd.grad(scored["hot_spots"], noise, retain_graph=True, allow_unused=True) == (None,)
+    assert torch.autograd.grad(scored["loss"], noise)[0].any()
 
 
 def test_given_effects_take_the_place_of_drawn_ones(model):
