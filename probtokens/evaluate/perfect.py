@@ -6,9 +6,9 @@ less well than their many cells suggest. If the truth is as any of the members, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,28 @@ from numpy.typing import NDArray
 from probtokens.evaluate.scores import Array, check_level, covered
 
 Statistic = Literal["spread_skill", "coverage"]
+Floats = NDArray[np.float64]
 
 #: Fewer members than this leave none to compare with once one of them stands for the truth and two have a variance.
-_FEWEST = 3
+FEWEST_MEMBERS = 3
+
+
+class LeftOut(NamedTuple):
+    """What the other members score of each member as the truth, means over a frame; every array has the member as its last axis.
+
+    Attributes
+    ----------
+    error_square
+        Squared error of the others' mean.
+    spread_square
+        Their variance, which in expectation is that error.
+    coverage
+        Share of their central intervals that hold it, with levels before the members.
+    """
+
+    error_square: Floats
+    spread_square: Floats
+    coverage: Floats
 
 
 @dataclass(frozen=True)
@@ -27,23 +46,29 @@ class Chance:
 
     Attributes
     ----------
-    spread_skill, coverage
-        As :func:`probtokens.evaluate.scores.spread_skill` and :func:`~probtokens.evaluate.scores.coverage` of the other members,
-        shape (trial, lead).
+    spread_skill
+        As :func:`probtokens.evaluate.scores.spread_skill` of the other members, shape (trial, lead).
+    coverages
+        As :func:`probtokens.evaluate.scores.coverage`, shape (level, trial, lead).
     """
 
-    spread_skill: NDArray[np.float64]
-    coverage: NDArray[np.float64]
+    spread_skill: Floats
+    coverages: Floats
+
+    @property
+    def coverage(self) -> Floats:
+        """That of the first level, shape (trial, lead)."""
+        return np.asarray(self.coverages[0])
 
     def extremes(self, name: Statistic) -> tuple[list[float], list[float]]:
         """5, 50 and 95 % quantiles over trials of the least and of the most of ``spread_skill`` or ``coverage`` over leads."""
-        values: NDArray[np.float64] = getattr(self, name)
+        values: Floats = getattr(self, name)
         least, most = (np.quantile(extreme, (0.05, 0.5, 0.95)).tolist() for extreme in (values.min(axis=1), values.max(axis=1)))
         return least, most
 
     def share_within(self, name: Statistic, low: float, high: float) -> float:
         """Part of the trials in which ``spread_skill`` or ``coverage`` lies in [low, high] at every lead."""
-        values: NDArray[np.float64] = getattr(self, name)
+        values: Floats = getattr(self, name)
         return float(((values >= low) & (values <= high)).all(axis=1).mean())
 
 
@@ -64,37 +89,80 @@ def chance(ensembles: Iterable[Array], level: float, *, n_trials: int = 2000, se
     ValueError
         If there is no simulation, one has fewer than three members or another shape, or the level is no probability.
     """
-    check_level(level)
-    parts = [_left_out(members, level) for members in ensembles]
-    shapes = sorted({part[0].shape for part in parts})
+    parts = [[left_out(members[:, lead], (level,)) for lead in range(members.shape[1])] for members in ensembles]
+    shapes = sorted({(row[0].error_square.shape[-1], len(row)) for row in parts if row})
     if len(shapes) != 1:
         raise ValueError(f"ensembles: expected some simulations with as many members and leads each, got (member, lead) {shapes}")
-    errors, variances, coverages = (np.stack(part) for part in zip(*parts, strict=True))  # (simulation, member, lead)
-    n_simulations, n_members, _ = errors.shape
+    return trials(parts, n_trials=n_trials, seed=seed)
+
+
+def trials(parts: Sequence[Sequence[LeftOut]], *, n_trials: int = 2000, seed: int = 0) -> Chance:
+    """The trials of :func:`chance`, of what :func:`left_out` found for each simulation and, within, each lead.
+
+    A coverage that is NaN does not count; NaN where no simulation has one or no member an error.
+    """
+    errors, variances, coverages = (np.array([[found[k] for found in row] for row in parts]) for k in range(3))
+    n_simulations, _, n_members = errors.shape
     chosen = np.random.default_rng(seed).integers(n_members, size=(n_trials, n_simulations))
     rows = np.arange(n_simulations)
-    squared, spread, inside = (np.stack([values[rows, row].mean(axis=0) for row in chosen]) for values in (errors, variances, coverages))
-    return Chance(np.sqrt(spread / squared), inside)
+    squared, spread = (np.stack([values[rows, :, picked].mean(axis=0) for picked in chosen]) for values in (errors, variances))
+    inside = np.stack([_mean_of_defined(coverages[rows, :, :, picked]) for picked in chosen], axis=-1)  # (lead, level, trial)
+    ratio = np.divide(spread, squared, out=np.full_like(spread, np.nan), where=squared > 0)
+    return Chance(np.sqrt(ratio), inside.transpose(1, 2, 0))
 
 
-def _left_out(members: Array, level: float) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Squared error, spread that it should have, and coverage of the others for each member as the truth: (member, lead) each."""
+def left_out(members: Array, levels: Sequence[float]) -> LeftOut:
+    """Scores of the others for each member as the truth.
+
+    Parameters
+    ----------
+    members
+        One frame, shape (member, ...).
+    levels
+        Probabilities of central intervals.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three members, or a level is no probability.
+    """
+    for level in levels:
+        check_level(level)
     n = len(members)
-    if n < _FEWEST:
-        raise ValueError(f"ensembles: expected at least {_FEWEST} members, got {n}")
-    flat = members.reshape(*members.shape[:2], -1)
-    rank = np.arange(n, dtype=np.float64)
-    by_rank = covered(rank, rank, n - 1, level)
-    found = np.empty((3, n, flat.shape[1]))
-    for lead in range(flat.shape[1]):
-        values = flat[:, lead].astype(np.float64)
-        values -= values.mean(axis=0)
-        # With members about their mean, the mean of all but one is minus that one over n - 1.
-        squares = np.square(values)
-        total = squares.sum(axis=0)
-        found[0, :, lead] = squares.mean(axis=1) * (n / (n - 1)) ** 2
-        variances = (total - squares * (n / (n - 1))) / (n - 2)
-        found[1, :, lead] = variances.mean(axis=1) * (n / (n - 1))
-        ranks = np.argsort(np.argsort(values, axis=0), axis=0)
-        found[2, :, lead] = by_rank[ranks].mean(axis=1)
-    return found[0], found[1], found[2]
+    if n < FEWEST_MEMBERS:
+        raise ValueError(f"ensembles: expected at least {FEWEST_MEMBERS} members, got {n}")
+    values = members.reshape(n, -1).astype(np.float64)
+    values -= values[0].copy()  # members that are the same become exactly 0
+    values -= values.mean(axis=0)
+    # With members about their mean, the mean of all but one is minus that one over n - 1.
+    squares = np.square(values)
+    variances = (squares.sum(axis=0) - squares * (n / (n - 1))) / (n - 2)
+    order = np.argsort(values, axis=0)
+    ranks = _rank_ranges(np.take_along_axis(values, order, axis=0))
+    coverage = np.stack([_by_member(order, covered(*ranks, n - 1, level)) for level in levels])
+    return LeftOut(squares.mean(axis=1) * (n / (n - 1)) ** 2, variances.mean(axis=1) * (n / (n - 1)), coverage)
+
+
+def _rank_ranges(ordered: Floats) -> tuple[Floats, Floats]:
+    """How many of the others lie below each of ``ordered`` (member, cell), and how many not above it."""
+    n = len(ordered)
+    rank = np.broadcast_to(np.arange(n)[:, None], ordered.shape)
+    same = ordered[1:] == ordered[:-1]
+    below, not_above = rank.astype(np.float64), rank.astype(np.float64)
+    if same.any():
+        for k in range(1, n):
+            below[k] = np.where(same[k - 1], below[k - 1], below[k])
+            not_above[n - 1 - k] = np.where(same[n - 1 - k], not_above[n - k], not_above[n - 1 - k])
+    return below, not_above
+
+
+def _by_member(order: NDArray[np.intp], values: Array) -> Floats:
+    """Means over cells, shape (member,), of values (rank, cell) where ``order`` tells which member has a rank."""
+    return np.bincount(order.ravel(), values.ravel(), len(order)) / order.shape[1]
+
+
+def _mean_of_defined(values: Floats) -> Floats:
+    """Mean over the first axis of what is not NaN; NaN where nothing is."""
+    defined = np.isfinite(values)
+    total, count = np.where(defined, values, 0).sum(axis=0), defined.sum(axis=0)
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from probtokens.evaluate import scores
 from probtokens.evaluate.hotspots import assemble_curves, curve_fields, curve_units, slab_curves
 from probtokens.evaluate.multivariate import Pairs, energy_score, lattice_pairs, pool, variogram_score
+from probtokens.evaluate.perfect import FEWEST_MEMBERS, LeftOut, left_out, trials
 from probtokens.fields import Grid, HotSpot
 from probtokens.predict.recalibrate import Recalibration
 from probtokens.predict.store import Slab, map_slabs, rollout_fields, rollout_grid
@@ -20,6 +22,12 @@ Array = NDArray[np.floating]
 #: Name of a quantity to its values by simulation and lead, shape (simulation, lead). Names ending in ``_square``
 #: are averaged, then rooted.
 Table = dict[str, Array]
+
+#: Cells of a frame that tell what chance makes of its calibration: neighbours err alike, and all cells would double the cost of scores.
+_CELLS_FOR_CHANCE = 2048
+#: Trials that tell its quantiles, and these.
+_CHANCE_TRIALS = 500
+_CHANCE_QUANTILES = {"lower": 0.05, "upper": 0.95}
 
 
 def score_rollout(
@@ -54,7 +62,8 @@ def score_rollout(
         ``members``, ``fields`` (by field), ``hotspot`` (by curve), ``units`` and, with ``recalibration``,
         ``uncalibrated``; see :func:`probtokens.evaluate.write_scores` for the layout. ``None`` where a score is not
         defined: spread, coverage and intervals of a deterministic model, ratios to an error of exactly 0, coverage
-        of hot spots where no member and no truth has one.
+        of hot spots where no member and no truth has one. ``by_chance`` tells what would be found if all were right, by
+        :func:`probtokens.evaluate.perfect.trials`; ``None`` of fewer than three members.
 
     Raises
     ------
@@ -68,14 +77,19 @@ def score_rollout(
     work = _slab_work(rollout_grid(rollout), recalibrations, hotspot, coverage_levels, block)
     results = map_slabs(work, rollout)
     curve_unit = curve_units(rollout, hotspot)
+    # Of the ensemble as it is: factors of anomalies, the same for all cells of a lead, change nothing about it.
+    by_chance = {name: _by_chance([rows[0].left_out for rows in found], coverage_levels, rollout) for name, found in results.items()}
     sections: list[dict[str, dict[str, Any]]] = []
     for version in range(len(recalibrations)):
         columns = {name: [rows[version].curves for rows in results[name]] for name in hot_fields}
         curves = assemble_curves(columns, rollout, hotspot)
         tables = {name: _table([rows[version].scores for rows in results[name]], rollout) for name in results}
+        fields = {name: _summarise(table, coverage_levels, rollout) for name, table in tables.items()}
+        for name, summary in fields.items():
+            summary["by_chance"] = by_chance[name]
         sections.append(
             {
-                "fields": {name: _summarise(table, coverage_levels, rollout) for name, table in tables.items()},
+                "fields": fields,
                 "hotspot": {name: _score_curve(name, curves, coverage_levels, rollout) for name in curve_unit},
             }
         )
@@ -93,6 +107,7 @@ class _SlabResult(NamedTuple):
 
     scores: dict[str, float]
     curves: dict[str, Array]
+    left_out: LeftOut | None
 
 
 def _slab_work(
@@ -101,10 +116,12 @@ def _slab_work(
     """Function that scores a slab, once for each recalibration; members are sorted only once."""
     block = min(block, grid.ny, grid.nx)
     pairs = lattice_pairs(grid.ny // block, grid.nx // block)
+    stride = math.ceil(math.sqrt(grid.ny * grid.nx / _CELLS_FOR_CHANCE))
 
     def work(slab: Slab) -> list[_SlabResult]:
         """Scores and hot-spot curves of one slab, a result for each recalibration."""
         raw = np.sort(slab.prediction, axis=0)
+        others = left_out(slab.prediction[:, ::stride, ::stride], levels) if len(raw) >= FEWEST_MEMBERS else None
         results = []
         for version in recalibrations:
             here = slab if version is None else version.apply_to(slab)
@@ -113,7 +130,7 @@ def _slab_work(
             if slab.field.name == hotspot.field:
                 row["brier"] = _mean(scores.brier(ordered, slab.truth, hotspot.threshold))
             _check_finite(row, slab)
-            results.append(_SlabResult(row, slab_curves(here, hotspot, grid.cell_area)))
+            results.append(_SlabResult(row, slab_curves(here, hotspot, grid.cell_area), others))
         return results
 
     return work
@@ -189,6 +206,7 @@ def _score_curve(name: str, curves: xr.Dataset, levels: Sequence[float], rollout
             quantiles[_key("lower", level)], quantiles[_key("upper", level)] = lower, upper
     lists = {key: values.tolist() for key, values in ({"truth": truth} | quantiles).items()}
     summary = _summarise(table, levels, rollout)
+    summary["by_chance"] = _by_chance([_left_out_of_curve(column, levels) for column in prediction.reshape(members, -1).T], levels, rollout)
     summary["curves"] = {"simulation": _names(rollout), "time": _times(rollout), **lists}
     return summary
 
@@ -202,6 +220,28 @@ def _summarise(table: Table, levels: Sequence[float], rollout: xr.Dataset) -> di
     summary["by_lead"] = {"time": _times(rollout), **reduce_table(table, axis=(0,))}
     summary["by_simulation"] = {"simulation": _names(rollout), **reduce_table(table, axis=(1,))}
     return summary
+
+
+def _left_out_of_curve(members: Array, levels: Sequence[float]) -> LeftOut | None:
+    """What :func:`left_out` finds for one number, members having shape (draw,); no coverage where all are the same."""
+    if len(members) < FEWEST_MEMBERS:
+        return None
+    found = left_out(members, levels)
+    return found._replace(coverage=np.full_like(found.coverage, np.nan)) if np.ptp(members) == 0 else found
+
+
+def _by_chance(found: Sequence[LeftOut | None], levels: Sequence[float], rollout: xr.Dataset) -> dict[str, Any] | None:
+    """Range by lead of what a perfect forecaster would score on these simulations; ``found`` is over simulations and, faster, leads."""
+    parts = [part for part in found if part is not None]
+    if not parts:
+        return None
+    n_leads = rollout.sizes["time"] - 1
+    chance = trials([parts[first : first + n_leads] for first in range(0, len(parts), n_leads)], n_trials=_CHANCE_TRIALS)
+    named = {"spread_skill": chance.spread_skill} | {_key("coverage", level): chance.coverages[k] for k, level in enumerate(levels)}
+    return {"time": _times(rollout)} | {
+        name: {side: _defined(np.quantile(values, share, axis=0)) for side, share in _CHANCE_QUANTILES.items()}
+        for name, values in named.items()
+    }
 
 
 def reduce_table(table: Table, axis: tuple[int, ...]) -> dict[str, list[float | None]]:
@@ -219,7 +259,11 @@ def reduce_table(table: Table, axis: tuple[int, ...]) -> dict[str, list[float | 
     out["crps"] = means.pop("crps")
     spread = np.sqrt(means.pop("spread_square", np.full_like(error, np.nan)))
     out["spread_skill"] = np.divide(spread, error, out=np.full_like(error, np.nan), where=error > 0)
-    return {name: [None if np.isnan(value) else float(value) for value in values] for name, values in (out | means).items()}
+    return {name: _defined(values) for name, values in (out | means).items()}
+
+
+def _defined(values: Array) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]
 
 
 def _key(name: str, level: float) -> str:

@@ -21,15 +21,17 @@ COVERAGE_TOLERANCE = 0.03
 SPREAD_TARGET = (0.85, 1.15)
 _LEVEL_COLORS = ("#0072b2", "#009e73", "#d55e00", "#cc79a7", "#e69f00")
 _DASHES = (0, (3, 1.5))
+_DOTS = (0, (1, 1.5))
 _SPREAD_TICKS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 _MIN_WIDTH, _PANEL_WIDTH, _PANEL_HEIGHT = 7.6, 1.5, 1.7
-_LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 0.75, 0.15, 0.6, 0.5, 0.12
+_LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 0.75, 0.15, 0.8, 0.5, 0.12
 
 
 def lead_calibration_figure(entry: Mapping[str, Any], specs: Sequence[FieldSpec], wording: Wording) -> Figure:
     """Top: share of truths inside the central intervals. Bottom: spread/skill. Both by time [ns].
 
-    One column for each field, then the hot-spot curves; dashed before recalibration, where there was one.
+    One column for each field, then the hot-spot curves; dashed before recalibration, where there was one. Between dotted lines are
+    nine of ten forecasters that are right, with as few simulations; bands are what is wanted of many.
 
     Parameters
     ----------
@@ -55,10 +57,16 @@ def lead_calibration_figure(entry: Mapping[str, Any], specs: Sequence[FieldSpec]
         for scores, style in ((entry, "-"), (raw, _DASHES)):
             if scores is not None:
                 _draw_lines(upper, lower, scores[part][name]["by_lead"], levels, style)
+        _draw_chance(upper, lower, entry[part][name].get("by_chance"), levels)
         lower.set_xlabel("time [ns]")
     _finish_coverage(grid[0], levels)
     _finish_spread(grid[1])
-    figure.legend(handles=_key(levels, raw is not None), loc="upper left", ncols=len(levels) + 3, bbox_to_anchor=(0.5 * _LEFT / width, 1.0))
+    figure.legend(
+        handles=_key(levels, chance="by_chance" in entry["fields"][specs[0].name], recalibrated=raw is not None),
+        loc="upper left",
+        ncols=len(levels),
+        bbox_to_anchor=(0.5 * _LEFT / width, 1.0),
+    )
     return figure
 
 
@@ -72,6 +80,17 @@ def _draw_lines(upper: Axes, lower: Axes, by_lead: Mapping[str, Any], levels: Se
     for level, color in zip(levels, _LEVEL_COLORS, strict=False):
         upper.plot(by_lead["time"], _numbers(by_lead[f"coverage_{level:g}"]), color=color, linestyle=style, linewidth=width)
     lower.plot(by_lead["time"], _numbers(by_lead["spread_skill"]), color="#222222", linestyle=style, linewidth=width)
+
+
+def _draw_chance(upper: Axes, lower: Axes, by_chance: Mapping[str, Any] | None, levels: Sequence[float]) -> None:
+    """What chance makes of the scores of a forecaster that is right; files written before it was scored have none."""
+    if by_chance is None:
+        return
+    keys = [(lower, "spread_skill", "#222222")]
+    keys += [(upper, f"coverage_{level:g}", color) for level, color in zip(levels, _LEVEL_COLORS, strict=False)]
+    for axes, key, color in keys:
+        for limit in by_chance[key].values():
+            axes.plot(by_chance["time"], _numbers(limit), color=color, linestyle=_DOTS, linewidth=0.8)
 
 
 def _finish_coverage(row: NDArray[Any], levels: Sequence[float]) -> None:
@@ -99,9 +118,11 @@ def _finish_spread(row: NDArray[Any]) -> None:
     row[0].set(ylim=(max(0.1, min(0.45, 0.9 * low)), min(6.0, max(2.2, 1.1 * high))), ylabel="spread / skill")
 
 
-def _key(levels: Sequence[float], recalibrated: bool) -> list[Line2D]:
+def _key(levels: Sequence[float], *, chance: bool, recalibrated: bool) -> list[Line2D]:
     handles = [Line2D([], [], color=color, label=f"{level:g} % interval") for level, color in zip(levels, _LEVEL_COLORS, strict=False)]
     handles.append(Line2D([], [], color="#222222", label="spread / skill"))
+    if chance:
+        handles.append(Line2D([], [], color="#777777", linewidth=0.8, linestyle=_DOTS, label="9 of 10 that are right"))
     if recalibrated:
         handles.append(Line2D([], [], color="#777777", linewidth=1.0, linestyle=_DASHES, label="before recalibration"))
     return handles

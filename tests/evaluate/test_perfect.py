@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from probtokens.evaluate import scores
-from probtokens.evaluate.perfect import chance
+from probtokens.evaluate.perfect import chance, left_out, trials
 
 
 def ensembles(n_simulations: int, seed: int = 0, shape: tuple[int, ...] = (12, 3, 4, 5)) -> list[np.ndarray]:
@@ -35,6 +35,21 @@ def test_more_simulations_leave_less_to_chance():
         assert low[0] < high[0] < high[1] < low[1]
         centre = 0.9 if name == "coverage" else 1.0
         assert few.share_within(name, centre - 0.1, centre + 0.1) < many.share_within(name, centre - 0.1, centre + 0.1)
+
+
+def test_equal_members_share_their_ranks():
+    """As fractions do that are cut off at their bounds; a truth among them is covered as often as the interval is probable."""
+    rng = np.random.default_rng(2)
+    members = np.clip(rng.normal(size=(9, 200)), -0.3, 0.8)
+    members[:, :50] = 1
+    found = left_out(members, (0.5, 0.9))
+    for k in range(9):
+        for row, level in enumerate((0.5, 0.9)):
+            assert found.coverage[row, k] == pytest.approx(scores.coverage(np.delete(members, k, axis=0), members[k], level))
+    same = left_out(np.full((4, 10), 0.7), (0.8,))
+    np.testing.assert_allclose(same.coverage, 0.8)
+    np.testing.assert_array_equal([same.error_square, same.spread_square], 0)
+    assert np.isnan(trials([[same]], n_trials=5).spread_skill).all()
 
 
 def test_what_cannot_be_compared_is_refused():

@@ -4,6 +4,7 @@ import scoringrules
 
 from probtokens.evaluate import hotspot_curves, score_rollout
 from probtokens.evaluate.multivariate import energy_score, lattice_pairs, pool, variogram_score
+from probtokens.evaluate.perfect import chance
 from probtokens.evaluate.scores import brier, central_interval, coverage
 from probtokens.fields import HotSpot, field_spec
 from probtokens.predict import Recalibration
@@ -63,7 +64,7 @@ def test_field_scores_are_those_of_the_whole_arrays(small, index):
     prediction = small.prediction.values[:, :, 1:, index].astype(np.float64)
     table = direct(prediction, small.truth.values[:, 1:, index].astype(np.float64), temperature=index == 0)
     overall = reduced(table, (0, 1))
-    assert found.keys() == {*overall, "by_lead", "by_simulation"}
+    assert found.keys() == {*overall, "by_lead", "by_simulation", "by_chance"}
     for expected, part in ((overall, found), (reduced(table, 0), found["by_lead"]), (reduced(table, 1), found["by_simulation"])):
         for name, value in expected.items():
             np.testing.assert_allclose(part[name], value, rtol=2e-5, atol=1e-6, err_msg=name)
@@ -89,6 +90,23 @@ def test_curve_scores_are_those_of_the_curves(small, name):
     np.testing.assert_allclose(found["curves"]["upper_90"], upper)
     np.testing.assert_allclose(found["curves"]["mean"], members.mean(axis=0))
     np.testing.assert_allclose(found["curves"]["truth"], truth)
+
+
+def test_ranges_of_chance_are_those_of_members_that_stand_for_the_truth(small):
+    found = score_rollout(small, **OPTIONS)
+    members = small.prediction.values[:, :, 1:, 0]
+    area = hotspot_curves(small, HOT)["area"].values[..., 1:]
+    for ensembles, scored in ((members, found["fields"]["temperature"]), (area, found["hotspot"]["area"])):
+        for level in LEVELS:
+            expected = chance([ensembles[:, number] for number in range(3)], level, n_trials=500)
+            for key, values in (("spread_skill", expected.spread_skill), (f"coverage_{100 * level:g}", expected.coverage)):
+                low, high = np.quantile(values, (0.05, 0.95), axis=0)
+                np.testing.assert_allclose(np.array(scored["by_chance"][key]["lower"], dtype=float), low)
+                np.testing.assert_allclose(np.array(scored["by_chance"][key]["upper"], dtype=float), high)
+    assert found["fields"]["temperature"]["by_chance"]["time"] == found["fields"]["temperature"]["by_lead"]["time"]
+    two = score_rollout(small.isel(draw=[0, 1]), **OPTIONS)
+    assert two["fields"]["temperature"]["by_chance"] is None
+    assert two["hotspot"]["area"]["by_chance"] is None
 
 
 def test_units_and_members(small):

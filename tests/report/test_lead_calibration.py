@@ -31,7 +31,21 @@ def test_lines_are_the_scores_before_and_after(run: Run) -> None:
     upper, lower = figure.axes[1], figure.axes[1 + 5]
     for axes, keys in ((upper, ("coverage_50", "coverage_80", "coverage_90")), (lower, ("spread_skill",))):
         expected = [scores["fields"]["pressure"]["by_lead"][key] for scores in (entry, entry["uncalibrated"]) for key in keys]
-        np.testing.assert_allclose([line.get_ydata() for line in axes.lines], expected)
+        np.testing.assert_allclose([line.get_ydata() for line in axes.lines if line.get_linewidth() >= 1], expected)
+
+
+def test_dotted_lines_are_what_chance_makes_of_a_perfect_forecaster(run: Run) -> None:
+    entry = run.scores["models"]["tokens"]
+    figure = lead_calibration_figure(entry, run.fields, Wording.of(run.scores))
+    for column, (part, name) in ((0, ("fields", "temperature")), (3, ("hotspot", "area"))):
+        chance = entry[part][name]["by_chance"]
+        for axes, keys in (
+            (figure.axes[column], ("coverage_50", "coverage_80", "coverage_90")),
+            (figure.axes[column + 5], ("spread_skill",)),
+        ):
+            expected = [chance[key][side] for key in keys for side in ("lower", "upper")]
+            found = [line.get_ydata() for line in axes.lines if line.get_linewidth() < 1]
+            np.testing.assert_allclose(found, np.array(expected, dtype=float))
 
 
 def test_bands_are_the_targets(run: Run) -> None:
@@ -47,7 +61,8 @@ def test_scores_that_are_not_recalibrated_or_defined(run: Run) -> None:
     blank = {**entry["fields"]["temperature"]["by_lead"]}
     blank["spread_skill"] = [None] * len(blank["time"])
     entry["fields"] = {"temperature": {"by_lead": blank}}
+    entry["hotspot"] = {name: {"by_lead": curve["by_lead"]} for name, curve in entry["hotspot"].items()}
     figure = lead_calibration_figure(entry, run.fields[:1], Wording.of(run.scores))
     assert [len(axes.lines) for axes in figure.axes] == [3, 3, 3, 1, 1, 1]
     assert np.isnan(figure.axes[3].lines[0].get_ydata()).all()
-    assert "before recalibration" not in {text.get_text() for text in figure.legends[0].get_texts()}
+    assert not {"before recalibration", "9 of 10 that are right"} & {text.get_text() for text in figure.legends[0].get_texts()}
