@@ -160,7 +160,9 @@ def test_simulations_are_held_out_for_stages_that_learn_uncertainty():
     )
 
 
-@pytest.mark.parametrize("key", ["decoder_noise: true", "hot_spots: {temperature: 875}"])
+@pytest.mark.parametrize(
+    "key", ["members: 5", "energy_weight: 1", "decoder_noise: true", "hot_spots: {temperature: 875}", "hot_spot_weight: 2"]
+)
 def test_what_members_are_scored_by_is_of_scores_only(key):
     with pytest.raises(ValueError, match=f"a: expected {key.split(':')[0]} with objective score only, got elbo"):
         load_config(None, [f"micro.stages=[{{name: a, objective: elbo, steps: 1, horizon: 1, {key}}}]"])

@@ -59,8 +59,9 @@ class StageConfig(Strict):
             raise ValueError(f"{self.name}: expected shifts and field_weights with objective latent only, got {self.objective}")
         if self.precision != "float32" and self.objective not in ("latent", "score"):
             raise ValueError(f"{self.name}: expected precision {self.precision} with objective latent or score, got {self.objective}")
-        for key in ("decoder_noise", "hot_spots"):
-            if getattr(self, key) and self.objective != "score":
+        for key in ("members", "energy_weight", "decoder_noise", "hot_spots", "hot_spot_weight"):
+            default = type(self).model_fields[key].get_default(call_default_factory=True)
+            if self.objective != "score" and getattr(self, key) != default:
                 raise ValueError(f"{self.name}: expected {key} with objective score only, got {self.objective}")
         learned = {"mse": "everything", "latent": "everything", "noise": "uncertainty"}.get(self.objective, self.learn)
         if self.learn == "posterior" and self.objective != "elbo":
