@@ -117,8 +117,9 @@ class TokenConfig(Strict):
     transition's: ``resnet`` and ``convnext`` have ``transition_blocks`` of them one after the other, ``unet`` at the
     coarsest of ``transition_levels`` halvings of the lattice. ``activation`` is that of ConvNeXt blocks, which
     encoder and decoder are made of. Every ``trajectory_patch`` tokens along an axis have
-    a trajectory effect of ``trajectory_dim`` numbers; every ``noise_patch`` tokens ``noise_rank`` numbers of process noise are
-    drawn that the tokens around share. ``reference_speed`` [km/s] turns frame step and patch size into
+    a trajectory effect of ``trajectory_dim`` numbers, which scales features of the tokens around and adds to them (``affine``) or
+    scales them alone (``scale``), so that quiet cells are left as they are; every ``noise_patch`` tokens ``noise_rank`` numbers of
+    process noise are drawn that the tokens around share. ``reference_speed`` [km/s] turns frame step and patch size into
     one dimensionless number. With ``transport`` coupled tokens move with the material where the data have its velocity.
     Every draw of a forecast, and of the scores that train it, has one of the ``views`` of the domain, by chance: ``one`` is the
     domain as it is, ``mirrored`` half of the time its mirror image along y, ``shifted`` either with patches that begin at any cell,
@@ -144,6 +145,7 @@ class TokenConfig(Strict):
     transition_levels: Count = 2
     trajectory_dim: Count = 8
     trajectory_patch: Count = 6
+    trajectory_effect: Literal["affine", "scale"] = "affine"
     activation: Literal["gelu", "relu"] = "gelu"
     noise_rank: Whole = 0
     noise_patch: Count = 4

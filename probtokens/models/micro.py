@@ -99,6 +99,7 @@ class MicroTokens(TokenForecaster):
             config.noise_rank,
             config.noise_patch,
             config.activation,
+            config.trajectory_effect,
         )
         self.dynamics = MicroDynamics(transition)
         self.trajectory_encoder = TrajectoryEncoder(

@@ -29,6 +29,9 @@ Adapter = Callable[[Tensor], Tensor]
 
 Backbone = Literal["resnet", "unet", "convnext"]
 
+#: What a trajectory effect does to the features of tokens: it scales them and adds to them, or scales them alone.
+Effect = Literal["affine", "scale"]
+
 #: Cells across the depthwise convolutions of a ConvNeXt.
 _CONVNEXT_KERNEL = 5
 
@@ -53,6 +56,7 @@ class TransitionNetwork(nn.Module):
         backbone: Backbone = "resnet",
         noise_rank: int = 0,
         activation: Activation = "gelu",
+        effect: Effect = "affine",
     ) -> None:
         super().__init__()
         self.channels = channels
@@ -62,7 +66,7 @@ class TransitionNetwork(nn.Module):
         self.multiple = 2**levels
         self.block_widths = [*widths[:-1], *[widths[-1]] * blocks, *reversed(widths[:-1])]
         self.embed = nn.Conv2d(channels, width, 3, padding=1)
-        self.effect = silent(nn.Conv2d(effect_dim, 2 * width, 1, bias=False))
+        self.effect = silent(nn.Conv2d(effect_dim, width * (1 if effect == "scale" else 2), 1, bias=False))
         self.blocks = nn.ModuleList(
             ConvNextBlock(w, context_dim, _CONVNEXT_KERNEL, activation=activation)
             if backbone == "convnext"
@@ -84,8 +88,9 @@ class TransitionNetwork(nn.Module):
         Of tokens with effects (batch, D, y, x) and context (batch, c).
         """
         ny, nx = z.shape[-2:]
-        gain, shift = self.effect(u).chunk(2, dim=1)
-        h = torch.addcmul(shift, 1 + gain, self.embed(z))
+        features = self.embed(z)
+        gain, *shift = self.effect(u).split(features.shape[1], dim=1)
+        h = torch.addcmul(shift[0], 1 + gain, features) if shift else (1 + gain) * features
         missing = (0, -nx % self.multiple, 0, -ny % self.multiple)
         if any(missing):
             h = nn.functional.pad(h, missing, mode="replicate")
@@ -133,6 +138,7 @@ class TokenTransition(nn.Module):
         noise_rank: int = 0,
         noise_patch: int = 4,
         activation: Activation = "gelu",
+        effect: Effect = "affine",
     ) -> None:
         super().__init__()
         self.transport = transport
@@ -142,7 +148,7 @@ class TokenTransition(nn.Module):
         self.effect_patch = effect_patch
         self.channels = [sum(channels)] if coupled else list(channels)
         sizes = (context_dim, effect_dim, width, blocks, levels)
-        networks = [TransitionNetwork(k, *sizes, backbone, noise_rank, activation) for k in self.channels]
+        networks = [TransitionNetwork(k, *sizes, backbone, noise_rank, activation, effect) for k in self.channels]
         self.block_widths = networks[0].block_widths
         self.networks = nn.ModuleList(networks)
 

@@ -8,7 +8,7 @@ import torch
 from probtokens.nn.autoencoder import PIXEL_SCALE, TokenAutoencoder
 from probtokens.nn.blocks import Activation, ConvNextBlock, ResidualBlock, ScaleRange, SpreadHead
 from probtokens.nn.coupling import NEIGHBOURS, LowRankAdapters, NeighbourCoupling
-from probtokens.nn.transition import Backbone, TokenTransition, TrajectoryEncoder
+from probtokens.nn.transition import Backbone, Effect, TokenTransition, TrajectoryEncoder
 from probtokens.verify.token_pairs import randomise
 
 
@@ -17,10 +17,10 @@ def autoencoder() -> TokenAutoencoder:
     return TokenAutoencoder([[2, 0], [1]], [3, 2], patch=4, widths=[8, 8], encoder_blocks=1, decoder_blocks=1)
 
 
-def transition(coupled: bool = True, backbone: Backbone = "resnet", noise_rank: int = 0) -> TokenTransition:
+def transition(coupled: bool = True, backbone: Backbone = "resnet", noise_rank: int = 0, effect: Effect = "affine") -> TokenTransition:
     torch.manual_seed(0)
     sizes = {"context_dim": 1, "effect_dim": 3, "effect_patch": 3, "width": 8, "blocks": 2, "levels": 2}
-    net = TokenTransition([3, 2], **sizes, backbone=backbone, coupled=coupled, noise_rank=noise_rank)
+    net = TokenTransition([3, 2], **sizes, backbone=backbone, coupled=coupled, noise_rank=noise_rank, effect=effect)
     with torch.no_grad():
         for p in net.parameters():
             p.add_(0.1 * torch.randn_like(p))
@@ -60,6 +60,17 @@ def test_a_scale_thrown_to_its_bound_finds_back() -> None:
         (scale.log() + 0.5 * (errors / scale).square()).mean().backward()
         optimizer.step()
     torch.testing.assert_close(scale.detach(), errors.square().mean().sqrt(), rtol=0.02, atol=0.0)
+
+
+@pytest.mark.parametrize("effect", ["affine", "scale"])
+def test_an_effect_that_scales_leaves_alone_what_has_no_features(effect: Effect) -> None:
+    net = transition(effect=effect)
+    embed = net.networks[0].get_submodule("embed")
+    embed.get_parameter("bias").data.zero_()
+    u, c = torch.randn(2, 1, 3, 2, 2), torch.zeros(1, 1)
+    for z, moved in ((torch.zeros(1, 5, 4, 6), effect == "affine"), (torch.randn(1, 5, 4, 6), True)):
+        one, other = (net(z, part, c).mean for part in u)
+        assert torch.allclose(one, other) is not moved
 
 
 def test_how_sure_a_field_is_cannot_move_the_bounds_of_its_pixels() -> None:
