@@ -168,6 +168,13 @@ def test_what_members_are_scored_by_is_of_scores_only(key):
         load_config(None, [f"micro.stages=[{{name: a, objective: elbo, steps: 1, horizon: 1, {key}}}]"])
 
 
+def test_a_weight_of_hot_spots_needs_hot_spots():
+    with pytest.raises(ValueError, match="a: expected hot_spot_weight with hot_spots only, got 2"):
+        load_config(None, ["micro.stages=[{name: a, objective: score, steps: 1, horizon: 1, hot_spot_weight: 2}]"])
+    with pytest.raises(ValueError, match="evaluate.coverage"):
+        load_config(None, ["evaluate.coverage=[]"])
+
+
 def test_means_never_see_all_simulations():
     with pytest.raises(ValueError, match="a: expected all_simulations with learn uncertainty or posterior only, got dynamics"):
         load_config(None, ["micro.stages=[{name: a, objective: score, steps: 1, horizon: 1, learn: dynamics, all_simulations: true}]"])

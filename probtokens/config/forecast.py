@@ -35,7 +35,7 @@ class EvaluateConfig(Strict):
 
     hotspot_field: str = "temperature"
     hotspot_threshold: Finite = 875.0
-    coverage: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.8, 0.9)
+    coverage: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(default=(0.5, 0.8, 0.9), min_length=1)
     recalibrate: bool = True
 
     @model_validator(mode="after")

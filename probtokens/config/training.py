@@ -63,6 +63,8 @@ class StageConfig(Strict):
             default = type(self).model_fields[key].get_default(call_default_factory=True)
             if self.objective != "score" and getattr(self, key) != default:
                 raise ValueError(f"{self.name}: expected {key} with objective score only, got {self.objective}")
+        if self.hot_spot_weight != 1 and not self.hot_spots:
+            raise ValueError(f"{self.name}: expected hot_spot_weight with hot_spots only, got {self.hot_spot_weight:g}")
         learned = {"mse": "everything", "latent": "everything", "noise": "uncertainty"}.get(self.objective, self.learn)
         if self.learn == "posterior" and self.objective != "elbo":
             raise ValueError(f"{self.name}: expected learn posterior with objective elbo only, got {self.objective}")
@@ -118,7 +120,7 @@ class TokenConfig(Strict):
     coarsest of ``transition_levels`` halvings of the lattice. ``activation`` is that of ConvNeXt blocks, which
     encoder and decoder are made of. Every ``trajectory_patch`` tokens along an axis have
     a trajectory effect of ``trajectory_dim`` numbers, which scales features of the tokens around and adds to them (``affine``) or
-    scales them alone (``scale``), so that quiet cells are left as they are; every ``noise_patch`` tokens ``noise_rank`` numbers of
+    scales them alone (``scale``), so that quiet cells change less; every ``noise_patch`` tokens ``noise_rank`` numbers of
     process noise are drawn that the tokens around share. ``reference_speed`` [km/s] turns frame step and patch size into
     one dimensionless number. With ``transport`` coupled tokens move with the material where the data have its velocity.
     Every draw of a forecast, and of the scores that train it, has one of the ``views`` of the domain, by chance: ``one`` is the

@@ -136,7 +136,8 @@ def left_out(members: Array, levels: Sequence[float]) -> LeftOut:
     values -= values.mean(axis=0)
     # With members about their mean, the mean of all but one is minus that one over n - 1.
     squares = np.square(values)
-    variances = (squares.sum(axis=0) - squares * (n / (n - 1))) / (n - 2)
+    # Rounding makes that of others which are all the same a little less than 0.
+    variances = np.maximum(squares.sum(axis=0) - squares * (n / (n - 1)), 0) / (n - 2)
     order = np.argsort(values, axis=0)
     ranks = _rank_ranges(np.take_along_axis(values, order, axis=0))
     coverage = np.stack([_by_member(order, covered(*ranks, n - 1, level)) for level in levels])

@@ -77,7 +77,7 @@ def score_rollout(
     work = _slab_work(rollout_grid(rollout), recalibrations, hotspot, coverage_levels, block)
     results = map_slabs(work, rollout)
     curve_unit = curve_units(rollout, hotspot)
-    # Of the ensemble as it is: factors of anomalies, the same for all cells of a lead, change nothing about it.
+    # Of the ensemble as it is: factors of anomalies, the same for all cells of a lead, change nothing about it but at the fields' bounds.
     by_chance = {name: _by_chance([rows[0].left_out for rows in found], coverage_levels, rollout) for name, found in results.items()}
     sections: list[dict[str, dict[str, Any]]] = []
     for version in range(len(recalibrations)):
@@ -239,9 +239,14 @@ def _by_chance(found: Sequence[LeftOut | None], levels: Sequence[float], rollout
     chance = trials([parts[first : first + n_leads] for first in range(0, len(parts), n_leads)], n_trials=_CHANCE_TRIALS)
     named = {"spread_skill": chance.spread_skill} | {_key("coverage", level): chance.coverages[k] for k, level in enumerate(levels)}
     return {"time": _times(rollout)} | {
-        name: {side: _defined(np.quantile(values, share, axis=0)) for side, share in _CHANCE_QUANTILES.items()}
-        for name, values in named.items()
+        name: {side: _quantiles(values, share) for side, share in _CHANCE_QUANTILES.items()} for name, values in named.items()
     }
+
+
+def _quantiles(values: Array, share: float) -> list[float | None]:
+    """Of the trials (trial, lead) in which a score is defined, lead by lead."""
+    defined = [column[np.isfinite(column)] for column in values.T]
+    return [float(np.quantile(column, share)) if len(column) else None for column in defined]
 
 
 def reduce_table(table: Table, axis: tuple[int, ...]) -> dict[str, list[float | None]]:

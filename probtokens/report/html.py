@@ -16,7 +16,7 @@ from probtokens.report import facts
 from probtokens.report.animation import animation_frames
 from probtokens.report.curves import curves_figure
 from probtokens.report.filmstrip import filmstrip_figure
-from probtokens.report.lead_calibration import lead_calibration_figure
+from probtokens.report.lead_calibration import lead_calibration_figure, tells_chance
 from probtokens.report.reading import plain_reading
 from probtokens.report.reduce import reduce_reliability, reduce_strip, strip_frames
 from probtokens.report.reliability import calibration_figure, lead_figure
@@ -77,6 +77,7 @@ def _content(run: Run) -> dict[str, Any]:
         "curves": _picture(curves_figure(run.scores, run.primary, run.rival, titles[:_MOST_CURVES])),
         "n_curves": (min(len(titles), _MOST_CURVES), len(titles)),
         "calibration": _calibration(run),
+        "chance": tells_chance(models[run.primary]),
         "leads": _picture(lead_figure(models, run.fields)),
         "lead_calibration": _lead_calibration(run),
         "tokens": _tokens(run),

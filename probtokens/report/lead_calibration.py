@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,13 +62,14 @@ def lead_calibration_figure(entry: Mapping[str, Any], specs: Sequence[FieldSpec]
         lower.set_xlabel("time [ns]")
     _finish_coverage(grid[0], levels)
     _finish_spread(grid[1])
-    figure.legend(
-        handles=_key(levels, chance="by_chance" in entry["fields"][specs[0].name], recalibrated=raw is not None),
-        loc="upper left",
-        ncols=len(levels),
-        bbox_to_anchor=(0.5 * _LEFT / width, 1.0),
-    )
+    handles = _key(levels, chance=tells_chance(entry), recalibrated=raw is not None)
+    figure.legend(handles=handles, loc="upper left", ncols=math.ceil(len(handles) / 2), bbox_to_anchor=(0.5 * _LEFT / width, 1.0))
     return figure
+
+
+def tells_chance(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of ``scores.json`` says what chance makes of it: not of two members, nor in files of earlier versions."""
+    return any(field.get("by_chance") is not None for field in entry["fields"].values())
 
 
 def _levels(by_lead: Mapping[str, Any]) -> list[float]:
@@ -83,7 +85,7 @@ def _draw_lines(upper: Axes, lower: Axes, by_lead: Mapping[str, Any], levels: Se
 
 
 def _draw_chance(upper: Axes, lower: Axes, by_chance: Mapping[str, Any] | None, levels: Sequence[float]) -> None:
-    """What chance makes of the scores of a forecaster that is right; files written before it was scored have none."""
+    """What chance makes of the scores of a forecaster that is right."""
     if by_chance is None:
         return
     keys = [(lower, "spread_skill", "#222222")]

@@ -52,6 +52,18 @@ def test_equal_members_share_their_ranks():
     assert np.isnan(trials([[same]], n_trials=5).spread_skill).all()
 
 
+def test_a_member_that_alone_differs_leaves_the_others_no_spread():
+    """As in the area of a hot spot that one member in fifty has; rounding must not make their variance negative."""
+    members = np.zeros((50, 1))
+    members[7] = 0.0625
+    found = left_out(members, (0.9,))
+    assert found.spread_square[7] == pytest.approx(0, abs=1e-18)
+    assert found.spread_square.min() >= 0
+    assert found.error_square[7] == pytest.approx(0.0625**2)
+    assert found.coverage[0, 7] == 0
+    assert np.nanmin(trials([[found]], n_trials=200).spread_skill) == pytest.approx(0, abs=1e-7)
+
+
 def test_what_cannot_be_compared_is_refused():
     with pytest.raises(ValueError, match="ensembles: expected at least 3 members, got 2"):
         chance(ensembles(2, shape=(2, 1, 3, 3)), 0.9)

@@ -100,10 +100,12 @@ def test_ranges_of_chance_are_those_of_members_that_stand_for_the_truth(small):
         for level in LEVELS:
             expected = chance([ensembles[:, number] for number in range(3)], level, n_trials=500)
             for key, values in (("spread_skill", expected.spread_skill), (f"coverage_{100 * level:g}", expected.coverage)):
-                low, high = np.quantile(values, (0.05, 0.95), axis=0)
+                low, high = np.nanquantile(values, (0.05, 0.95), axis=0)
                 np.testing.assert_allclose(np.array(scored["by_chance"][key]["lower"], dtype=float), low)
                 np.testing.assert_allclose(np.array(scored["by_chance"][key]["upper"], dtype=float), high)
     assert found["fields"]["temperature"]["by_chance"]["time"] == found["fields"]["temperature"]["by_lead"]["time"]
+    same = score_rollout(small.isel(draw=[0, 0, 0]), **OPTIONS)["fields"]["solid_fraction"]["by_chance"]
+    assert same["spread_skill"]["lower"] == [None] * 3
     two = score_rollout(small.isel(draw=[0, 1]), **OPTIONS)
     assert two["fields"]["temperature"]["by_chance"] is None
     assert two["hotspot"]["area"]["by_chance"] is None

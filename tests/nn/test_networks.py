@@ -63,7 +63,7 @@ def test_a_scale_thrown_to_its_bound_finds_back() -> None:
 
 
 @pytest.mark.parametrize("effect", ["affine", "scale"])
-def test_an_effect_that_scales_leaves_alone_what_has_no_features(effect: Effect) -> None:
+def test_an_effect_that_scales_adds_nothing_to_features(effect: Effect) -> None:
     net = transition(effect=effect)
     embed = net.networks[0].get_submodule("embed")
     embed.get_parameter("bias").data.zero_()

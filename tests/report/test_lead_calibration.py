@@ -1,3 +1,4 @@
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,17 @@ def run(run_folder: Path) -> Run:
     return open_run(run_folder)
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_labels_lie_inside_the_figure(run: Run, count: int) -> None:
+@pytest.mark.parametrize(("count", "left_out"), [(1, ()), (3, ()), (1, ("50", "80"))])
+def test_labels_lie_inside_the_figure(run: Run, count: int, left_out: tuple[str, ...]) -> None:
+    entry = deepcopy(run.scores["models"]["tokens"])
+    for section in (entry, entry["uncalibrated"]):
+        for values in (*section["fields"].values(), *section["hotspot"].values()):
+            for level in left_out:
+                del values["by_lead"][f"coverage_{level}"]
     with figure_style():
-        figure = lead_calibration_figure(run.scores["models"]["tokens"], run.fields[:count], Wording.of(run.scores))
+        figure = lead_calibration_figure(entry, run.fields[:count], Wording.of(run.scores))
+        titles = min(axes.title.get_window_extent().y1 for axes in figure.axes if axes.get_title())
+        assert figure.legends[0].get_window_extent().y0 > titles
         tight, whole = figure.get_tightbbox(), figure.bbox_inches
         assert min(tight.x0, tight.y0) >= 0
         assert tight.x1 <= whole.x1
