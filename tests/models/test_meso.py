@@ -119,7 +119,7 @@ def test_bad_model_files_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("objective", ["elbo", "noise", "score"])
 def test_learning_uncertainty_alone_leaves_noiseless_rollouts_as_they_are(objective: str) -> None:
     model = micro_tokens()
-    stage = StageConfig(name="s", objective=objective, steps=1, horizon=2, batch_size=2, members=2, learn="uncertainty")
+    stage = StageConfig(name="s", objective=objective, steps=1, horizon=2, batch_size=2, learn="uncertainty")
     frames, context = window()
 
     def rollout(stochastic: bool) -> torch.Tensor:

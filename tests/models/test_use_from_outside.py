@@ -148,12 +148,12 @@ def test_hot_spots_are_scored_beside_fields_from_thresholds_in_their_units(model
     frames, context = window()
     mean = float(model.normalizer.field_mean[0])
 
-    def parts(**thresholds):
-        shared = {"objective": "score", "steps": 1, "horizon": 3, "members": 3, "decoder_noise": True}
-        stage = StageConfig(name="s", **shared, hot_spots=thresholds, hot_spot_weight=0.5)
+    def parts(**hot_spots):
+        stage = StageConfig(name="s", objective="score", steps=1, horizon=3, members=3, decoder_noise=True, **hot_spots)
         return model.loss(Batch(frames, context, torch.arange(len(frames))), stage)
 
-    plain, scored, out_of_reach = parts(), parts(temperature=mean), parts(temperature=mean + 1e6)
+    plain = parts()
+    scored, out_of_reach = (parts(hot_spots={"temperature": limit}, hot_spot_weight=0.5) for limit in (mean, mean + 1e6))
     assert "hot_spots" not in plain
     assert scored["hot_spots"].item() > 0.05
     torch.testing.assert_close(scored["loss"], scored["crps"] + 0.1 * scored["energy"] + scored["hot_spots"] / 2)
