@@ -105,10 +105,10 @@ def trials(parts: Sequence[Sequence[LeftOut]], *, n_trials: int = 2000, seed: in
     n_simulations, _, n_members = errors.shape
     chosen = np.random.default_rng(seed).integers(n_members, size=(n_trials, n_simulations))
     rows = np.arange(n_simulations)
-    squared, spread = (np.stack([values[rows, :, picked].mean(axis=0) for picked in chosen]) for values in (errors, variances))
-    inside = np.stack([_mean_of_defined(coverages[rows, :, :, picked]) for picked in chosen], axis=-1)  # (lead, level, trial)
+    squared, spread = (values[rows, :, chosen].mean(axis=1) for values in (errors, variances))
+    inside = _mean_of_defined(coverages[rows, :, :, chosen], axis=1)  # (trial, lead, level)
     ratio = np.divide(spread, squared, out=np.full_like(spread, np.nan), where=squared > 0)
-    return Chance(np.sqrt(ratio), inside.transpose(1, 2, 0))
+    return Chance(np.sqrt(ratio), inside.transpose(2, 0, 1))
 
 
 def left_out(members: Array, levels: Sequence[float]) -> LeftOut:
@@ -162,8 +162,8 @@ def _by_member(order: NDArray[np.intp], values: Array) -> Floats:
     return np.bincount(order.ravel(), values.ravel(), len(order)) / order.shape[1]
 
 
-def _mean_of_defined(values: Floats) -> Floats:
-    """Mean over the first axis of what is not NaN; NaN where nothing is."""
+def _mean_of_defined(values: Floats, axis: int) -> Floats:
+    """Mean over an axis of what is not NaN; NaN where nothing is."""
     defined = np.isfinite(values)
-    total, count = np.where(defined, values, 0).sum(axis=0), defined.sum(axis=0)
+    total, count = np.where(defined, values, 0).sum(axis=axis), defined.sum(axis=axis)
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
