@@ -106,6 +106,9 @@ def _prepare(folder: RunFolder, stage: Stage, fingerprint: str, state: State) ->
         for file in sorted(broken):
             log.warning("%s: %s has changed since it was made; making it again", stage.title, file)
         outputs.remove(broken)
+    elif state == "outdated" and stage.discard is not None:
+        log.warning("%s: settings have changed; what the new ones would make otherwise is removed", stage.title)
+        stage.discard()
     elif state != "partial":
         if state == "outdated":
             log.warning("%s: settings have changed; what was made with the old ones is removed", stage.title)

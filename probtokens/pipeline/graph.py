@@ -99,6 +99,7 @@ def _simulation_stage(config: Config, folder: RunFolder, campaign: str) -> Stage
         settings={**_settings(config, "simulate.physics", "seed"), f"simulate.{campaign}": settings},
         outputs=(folder.data(campaign),),
         work=partial(work.simulate, campaign=campaign),
+        discard=partial(work.discard_simulations, config, folder, campaign),
     )
 
 

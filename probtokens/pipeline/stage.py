@@ -39,6 +39,8 @@ class Stage:
         Files and folders that belong to this stage alone.
     work
         Makes the outputs, or completes what an interrupted call left of them.
+    discard
+        Removes of the outputs what changed settings cannot use; all of them by default.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Stage:
     settings: Mapping[str, Any]
     outputs: tuple[Path, ...]
     work: Callable[[Job], None]
+    discard: Callable[[], None] | None = None
 
     @property
     def title(self) -> str:

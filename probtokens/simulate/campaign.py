@@ -78,13 +78,13 @@ def draw(shard: Shard, campaign: CampaignConfig) -> tuple[np.ndarray, np.ndarray
     return pressure, np.stack(pores)
 
 
-def batch_size(sizes: list[int], cells: int) -> int:
+def batch_size(sizes: Sequence[int], cells: int, device: str | None = None) -> int:
     """Simulations computed together, one number for the whole campaign.
 
     All batches share it (the last of a shard is filled up), so that kernels compile once. It
-    minimises filled-up work plus launch overhead.
+    minimises filled-up work plus launch overhead of ``device``, ``"cpu"`` or ``"cuda"``; by default the one that is used.
     """
-    overhead = _LAUNCH_CELLS["cuda" if torch.cuda.is_available() else "cpu"]
+    overhead = _LAUNCH_CELLS[device or ("cuda" if torch.cuda.is_available() else "cpu")]
 
     def cost(batch: int) -> float:
         return sum(math.ceil(size / batch) for size in sizes) * (batch * cells + overhead)
@@ -93,10 +93,16 @@ def batch_size(sizes: list[int], cells: int) -> int:
 
 
 def config_digest(name: str, campaign: CampaignConfig, physics: PhysicsConfig, seed: int) -> str:
-    """Fingerprint of everything that determines a campaign's content."""
+    """Fingerprint of everything that determines what is in a campaign's full files.
+
+    How many simulations there are is none of it but for the batch sizes that follow, so that a campaign may grow and keep its files.
+    """
+    settings = campaign_settings(campaign)
+    sizes = [shard.size for shard in plan(campaign, Path(), seed)]
     content = {
         "name": name,
-        "campaign": campaign_settings(campaign),
+        "campaign": {key: value for key, value in settings.items() if key not in {"n_train", "n_valid", "n_test"}},
+        "batch": {device: batch_size(sizes, campaign.ny * campaign.nx, device) for device in _LAUNCH_CELLS},
         "physics": physics.model_dump(mode="json"),
         "seed": seed,
         "model": MODEL_VERSION,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from probtokens.config import CampaignConfig, ClusterConfig, PhysicsConfig
 from probtokens.data.atomic import remove_leftovers
-from probtokens.simulate.campaign import config_digest, plan, require_planned
+from probtokens.simulate.campaign import Shard, config_digest, plan, require_planned
 from probtokens.simulate.cluster import run_on_cluster
 from probtokens.simulate.parallel import run_in_processes
 from probtokens.simulate.shard import ShardTask, finished, run_shard
@@ -76,6 +76,22 @@ def run_campaign(
     finally:
         _clear(missing)
     return [shard.path for shard in shards]
+
+
+def discard_others(name: str, campaign: CampaignConfig, physics: PhysicsConfig, out_dir: Path, seed: int) -> None:
+    """Remove all files below ``out_dir`` but those that :func:`run_campaign` with these arguments would keep."""
+    digest = config_digest(name, campaign, physics, seed)
+    kept = {shard.path for shard in plan(campaign, out_dir, seed) if _keeps(shard, digest)}
+    for path in sorted(out_dir.rglob("*")):
+        if path.is_file() and path not in kept:
+            path.unlink()
+
+
+def _keeps(shard: Shard, digest: str) -> bool:
+    try:
+        return finished(shard, digest)
+    except ValueError:  # a damaged file, or one of another campaign
+        return False
 
 
 def _run_here(tasks: Sequence[ShardTask], tally: Tally) -> None:

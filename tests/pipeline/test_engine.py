@@ -1,11 +1,17 @@
+import io
 import subprocess
 import sys
 import textwrap
 
 import pytest
+import rich.console
 
-from probtokens.config import load_config
-from probtokens.pipeline.engine import at_work, states
+from probtokens.config import CampaignConfig, Config, SimulateConfig, load_config
+from probtokens.pipeline.console import Console
+from probtokens.pipeline.engine import at_work, execute, states
+from probtokens.pipeline.folder import RunFolder
+from probtokens.pipeline.graph import build_stages
+from tests.simulate.campaigns import CAMPAIGN, PHYSICS
 
 ALL = ["data: first half", "data", "model: first half", "model", "scores: first half", "scores"]
 
@@ -29,6 +35,20 @@ def test_a_changed_setting_reruns_what_depends_on_it(fake_run, changed, expected
     assert fake_run.execute() == expected
     assert fake_run.text(changed) == "2"
     assert f"{changed}: settings have changed; what was made with the old ones is removed" in fake_run.stream.getvalue()
+
+
+def test_a_campaign_that_grows_keeps_its_simulations(tmp_path):
+    folder = RunFolder(tmp_path)
+
+    def simulate(campaign: CampaignConfig) -> int:
+        config = Config(simulate=SimulateConfig(micro=campaign, physics=PHYSICS))
+        console = Console(rich.console.Console(file=io.StringIO()))
+        execute(folder, config, build_stages(config, folder), console, only={"simulate_micro"})
+        return (folder.data("micro") / "train" / "shard_0000.hdf5").stat().st_mtime_ns
+
+    written = simulate(CAMPAIGN)
+    assert simulate(CAMPAIGN.model_copy(update={"n_train": 4})) == written
+    assert simulate(CAMPAIGN.model_copy(update={"n_times": 2})) > written
 
 
 def test_settings_changed_and_restored_in_between_need_no_work(fake_run):

@@ -9,7 +9,7 @@ import pytest
 
 from probtokens.config import ImageConfig, MicrostructureConfig
 from probtokens.simulate.campaign import batch_size, config_digest, plan
-from probtokens.simulate.execute import run_campaign
+from probtokens.simulate.execute import discard_others, run_campaign
 from tests.simulate.campaigns import CAMPAIGN, PHYSICS, files, hidden
 
 
@@ -74,6 +74,39 @@ def test_seed_changes_the_simulations():
 def test_files_of_another_campaign_are_refused(finished):
     with pytest.raises(ValueError, match="choose another folder"):
         run_campaign("micro", CAMPAIGN, PHYSICS, finished, seed=8)
+
+
+def test_a_campaign_may_grow_and_keeps_its_full_files(tmp_path):
+    small, large = (CAMPAIGN.model_copy(update={"n_train": n}) for n in (2, 6))
+    (before, *_) = run_campaign("micro", small, PHYSICS, tmp_path / "grown", seed=7)
+    written = before.stat().st_mtime_ns
+    run_campaign("micro", large, PHYSICS, tmp_path / "grown", seed=7)
+    run_campaign("micro", large, PHYSICS, tmp_path / "at_once", seed=7)
+    assert before.stat().st_mtime_ns == written
+    assert files(tmp_path / "grown") == files(tmp_path / "at_once")
+
+
+def test_a_file_that_would_be_longer_is_refused(tmp_path):
+    run_campaign("micro", CAMPAIGN, PHYSICS, tmp_path, seed=7)
+    with pytest.raises(ValueError, match=r"shard_0001\.hdf5: expected a shard of 2 simulations .* got 1"):
+        run_campaign("micro", CAMPAIGN.model_copy(update={"n_train": 4}), PHYSICS, tmp_path, seed=7)
+
+
+def test_only_files_of_the_campaign_stay_when_others_are_discarded(tmp_path):
+    run_campaign("micro", CAMPAIGN, PHYSICS, tmp_path, seed=7)
+    (tmp_path / "valid" / "shard_0000.hdf5").write_bytes(b"damaged")
+    (tmp_path / "train" / "shard_0009.hdf5").write_bytes(b"nobody planned this")
+    grown = CAMPAIGN.model_copy(update={"n_train": 4})
+    discard_others("micro", grown, PHYSICS, tmp_path, seed=7)
+    assert list(files(tmp_path)) == ["test/shard_0000.hdf5", "train/shard_0000.hdf5"]
+    discard_others("micro", grown, PHYSICS, tmp_path, seed=8)
+    assert not files(tmp_path)
+
+
+def test_other_batches_make_another_campaign():
+    ones, twos, more = (CAMPAIGN.model_copy(update={"n_train": n}) for n in (1, 2, 4))
+    one, two, four = (config_digest("micro", campaign, PHYSICS, seed=7) for campaign in (ones, twos, more))
+    assert (one == two, two == four) == (False, True)
 
 
 def test_files_that_nobody_planned_are_refused(finished, tmp_path):

@@ -41,6 +41,14 @@ def simulate(job: Job, *, campaign: str) -> None:
         )
 
 
+def discard_simulations(config: Config, folder: RunFolder, campaign: str) -> None:
+    """Remove the simulations that the recipe would not make; a campaign that has grown keeps its full files."""
+    from probtokens.simulate import discard_others
+
+    settings = config.simulate
+    discard_others(campaign, settings.campaigns[campaign], settings.physics, folder.data(campaign), seed=campaign_seed(config, campaign))
+
+
 def campaign_seed(config: Config, campaign: str) -> int:
     """Seed of a campaign; that of a shifted test set follows from its name, whatever others there are."""
     place = SCALES.index(campaign) if campaign in SCALES else len(SCALES) + zlib.crc32(campaign.encode())
