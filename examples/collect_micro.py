@@ -1,4 +1,4 @@
-"""Collect what micro tokens of the standard set reach: reconstructions at both scales and rollouts of single pores.
+"""Collect trained micro tokens and what they reach: reconstructions at both scales and rollouts of single pores.
 
 python examples/collect_micro.py runs/micro runs/standard/data docs/results/micro
 """
@@ -19,6 +19,7 @@ from probtokens.config import Config, dump_config, load_config
 from probtokens.data import TrajectorySet
 from probtokens.evaluate import load_scores, score_rollout
 from probtokens.evaluate.perfect import chance
+from probtokens.models.card import copy_model
 from probtokens.models.micro import MicroTokens
 from probtokens.pipeline.folder import RunFolder
 from probtokens.predict import open_rollout
@@ -148,7 +149,8 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder that receives the results")
     args = parser.parse_args()
 
-    model = MicroTokens.load(args.run / "checkpoints" / "micro" / "model.pt")
+    path = RunFolder(args.run).model("micro")
+    model = MicroTokens.load(path)
     config = load_config(args.run / "config.yaml")
     scores = load_scores(args.run / "scores.json")
     tokens, persistence = (scores["models"][name] for name in ("micro_tokens", "persistence"))
@@ -165,7 +167,7 @@ def main() -> None:
         "perfect": perfect(args.run, "test"),
         "validation_perfect": perfect(args.run, "valid"),
     }
-    args.out.mkdir(parents=True, exist_ok=True)
+    copy_model(path, args.out / path.name)
     shutil.copy(args.run / "scores.json", args.out / "scores.json")
     (args.out / "config.yaml").write_text(portable(config), encoding="utf-8")
     (args.out / "table.md").write_text(table(numbers), encoding="utf-8")

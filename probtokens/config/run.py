@@ -18,10 +18,12 @@ class DataConfig(Strict):
 
     ``micro`` and ``meso`` name folders with ``train/``, ``valid/`` and ``test/`` sub-folders of HDF5
     files in The Well's layout. Left empty, the run's own ``simulate`` stage makes them.
+    ``micro_tokens`` names a file of trained micro tokens, which are then used as they are; ``micro`` sections have no effect.
     """
 
     micro: Path | None = None
     meso: Path | None = None
+    micro_tokens: Path | None = None
     fields: tuple[str, ...] = ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y")
     context: tuple[str, ...] = ("shock_pressure",)
 
@@ -51,14 +53,16 @@ class Config(Strict):
 
     @property
     def scales(self) -> tuple[Literal["micro", "meso"], ...]:
-        """Scales whose simulations are needed: tokens learn from micro ones, whatever is forecast."""
-        return ("micro",) if self.rollout.scale == "micro" else ("micro", "meso")
+        """Scales whose simulations are needed: tokens learn from micro ones, whatever is forecast, unless they are given."""
+        if self.rollout.scale == "micro":
+            return ("micro",)
+        return ("micro", "meso") if self.data.micro_tokens is None else ("meso",)
 
     @model_validator(mode="after")
     def _token_fields_are_loaded(self) -> Config:
         known = set(self.data.fields)
         used = {name for group in self.micro.tokens.groups for name in group.fields}
-        if used != known:
+        if used != known and self.data.micro_tokens is None:
             raise ValueError(f"micro.tokens.groups: expected exactly the fields of data.fields {sorted(known)}, got {sorted(used)}")
         return self
 

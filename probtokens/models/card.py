@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,15 @@ def write_card(path: Path, model: TokenForecaster, training: Mapping[str, str]) 
     """
     with replacing(path.with_name(CARD_NAME)) as temporary:
         temporary.write_text(_card(path.name, model, training), encoding="utf-8")
+
+
+def copy_model(source: Path, target: Path) -> None:
+    """Copy a model file and, if there is one, its card; each whole or not at all."""
+    pairs = {source.with_name(CARD_NAME): target.with_name(CARD_NAME), source: target}
+    for one, other in pairs.items():
+        if one.is_file():
+            with replacing(other) as temporary:
+                shutil.copyfile(one, temporary)
 
 
 def _card(name: str, model: TokenForecaster, training: Mapping[str, str]) -> str:

@@ -43,3 +43,17 @@ def file_manifest(root: Path, patterns: Iterable[str]) -> list[tuple[str, int, i
     """Name, size [bytes] and modification time [ns] of the files below ``root`` that match, sorted."""
     files = sorted({path for pattern in patterns for path in root.glob(pattern) if path.is_file()})
     return [(path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+
+
+def file_digest(path: Path) -> str:
+    """Hash of the content of a file.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: expected a file, found none")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

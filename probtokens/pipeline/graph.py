@@ -8,7 +8,7 @@ from typing import Any
 
 from probtokens.config import Config
 from probtokens.pipeline import work
-from probtokens.pipeline.fingerprint import file_manifest
+from probtokens.pipeline.fingerprint import file_digest, file_manifest
 from probtokens.pipeline.folder import FORECAST_SPLITS, RunFolder, Scale
 from probtokens.pipeline.stage import Job, Stage
 
@@ -21,7 +21,7 @@ def build_stages(config: Config, folder: RunFolder) -> tuple[Stage, ...]:
     Raises
     ------
     ValueError
-        If the recipe asks for a model that it gives nothing to learn from.
+        If the recipe asks for a model that it gives nothing to learn from, or names a file that is not there.
     """
     data = {scale: _data_stage(config, folder, scale) for scale in config.scales}
     training = _training_stages(config, folder, {scale: stage.name for scale, stage in data.items()})
@@ -105,7 +105,12 @@ def _simulation_stage(config: Config, folder: RunFolder, campaign: str) -> Stage
 
 def _training_stages(config: Config, folder: RunFolder, data: Mapping[Scale, str]) -> list[Stage]:
     common = _settings(config, "data.fields", "data.context", "seed")
-    stages = [_training(folder, "micro", (data["micro"],), common | _settings(config, "micro"), work.train_micro)]
+    if config.data.micro_tokens is None:
+        micro = _training(folder, "micro", (data["micro"],), common | _settings(config, "micro"), work.train_micro)
+    else:
+        given = {"data.micro_tokens": file_digest(config.data.micro_tokens)}
+        micro = _training(folder, "micro", (), _settings(config, "data.fields", "data.context") | given, work.take_micro)
+    stages = [micro]
     if "meso" in data and config.meso.n_simulations != 0:
         stages += [
             _training(folder, "meso", ("train_micro", data["meso"]), common | _settings(config, "meso"), work.train_meso),

@@ -61,6 +61,8 @@ def _highlights(config: Config) -> list[str]:
             else f"{scale} data: simulated, {campaign.n_train} + {campaign.n_valid} + {campaign.n_test} runs of "
             f"{campaign.ny} × {campaign.nx} cells, {campaign.n_times} frames, P_s {pressure.low:g} … {pressure.high:g} GPa"
         )
+    if config.data.micro_tokens is not None:
+        lines.append(f"micro tokens: {config.data.micro_tokens}")
     used = config.meso.n_simulations
     meso = f"meso runs learned from: {'all' if used is None else used}; " if "meso" in config.scales else ""
     lines.append(f"{meso}members: {config.rollout.members}")

@@ -63,5 +63,7 @@ def _n_meso(job: Job) -> dict[str, int | None]:
 
 def provenance(config: Config) -> dict[str, Any]:
     """What the scores come from; the same for the same run, whenever and wherever it was made."""
-    sources = {scale: "given" if getattr(config.data, scale) else "simulated" for scale in config.scales}
+    sources: dict[str, str] = {scale: "given" if getattr(config.data, scale) else "simulated" for scale in config.scales}
+    if config.data.micro_tokens is not None:
+        sources["micro_tokens"] = "given"
     return {"version": __version__, "name": config.name, "seed": config.seed, "data": sources}

@@ -38,6 +38,27 @@ def train_micro(job: Job) -> None:
     )
 
 
+def take_micro(job: Job) -> None:
+    """Use the trained micro tokens that the recipe names.
+
+    Raises
+    ------
+    ValueError
+        If they are of other fields or another context than the recipe's.
+    """
+    from probtokens.models.card import copy_model
+    from probtokens.models.micro import MicroTokens
+
+    source, data = job.config.data.micro_tokens, job.config.data
+    assert source is not None
+    model = MicroTokens.load(source)
+    found = {"fields": [spec.name for spec in model.fields], "context": list(model.normalizer.context_names)}
+    for key, names in found.items():
+        if names != (expected := list(getattr(data, key))):
+            raise ValueError(f"{source}: expected micro tokens of data.{key} {expected}, got {names}")
+    copy_model(source, job.folder.model("micro"))
+
+
 def train_meso(job: Job) -> None:
     """Learn the coupling of trained micro tokens from few meso simulations."""
     import torch
