@@ -137,8 +137,8 @@ def table(numbers: dict) -> str:
 
 def portable(config: Config) -> str:
     """The configuration with data folders relative to the working folder."""
-    given = {scale: path for scale in ("micro", "meso") if (path := getattr(config.data, scale)) is not None}
-    relative = {scale: Path(os.path.relpath(path)) for scale, path in given.items()}
+    given = {key: path for key in ("micro", "meso", "micro_tokens") if (path := getattr(config.data, key)) is not None}
+    relative = {key: Path(os.path.relpath(path)) for key, path in given.items()}
     return dump_config(config.model_copy(update={"data": config.data.model_copy(update=relative)}))
 
 

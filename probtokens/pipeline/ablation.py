@@ -79,7 +79,7 @@ def ablate_micro(
     rows = {"all": list(stages.values())[-1]} | {name: score(name, model, drawn) for name, drawn in sources.items() if name != "all"}
     unit = next(spec.unit for spec in trajectories.fields if spec.name == field)
     return {
-        "provenance": provenance(config) | {"versions": versions(), "hardware": hardware()},
+        "provenance": provenance(config, folder) | {"versions": versions(), "hardware": hardware()},
         "split": "valid",
         "simulations": used,
         "members": members,

@@ -16,6 +16,7 @@ from probtokens.pipeline.folder import SCALES, RunFolder
 from probtokens.pipeline.graph import build_stages, required, run_by
 from probtokens.pipeline.preview import write_preview
 from probtokens.pipeline.table import score_table
+from probtokens.pipeline.work.training import given_micro
 
 Owner = TypeVar("Owner", CampaignConfig, ShiftConfig)
 
@@ -70,6 +71,11 @@ def _resolved(recipe: Path, overrides: Sequence[str]) -> Config:
     for scale, path in given.items():
         if not path.is_dir():
             raise ValueError(f"data.{scale}: {path}: expected a folder of simulations, found none")
+    tokens = config.data.micro_tokens
+    if tokens is not None:
+        tokens = tokens.absolute()
+        if not tokens.is_file():
+            raise ValueError(f"data.micro_tokens: {tokens}: expected a file of trained micro tokens, found none")
     settings = config.simulate
     own: dict[str, CampaignConfig] = {scale: _with_absolute_image(getattr(settings, scale)) for scale in SCALES}
     shifts = {name: _with_absolute_image(shift) for name, shift in settings.shifts.items()}
@@ -79,13 +85,16 @@ def _resolved(recipe: Path, overrides: Sequence[str]) -> Config:
         if key not in given and image is not None and not image.path.is_file():
             raise ValueError(f"simulate.{key}.microstructure.image.path: {image.path}: expected an image (PNG, PGM or npy), found no file")
     simulate = settings.model_copy(update={**own, "shifts": shifts})
-    return config.model_copy(update={"data": config.data.model_copy(update=given), "simulate": simulate})
+    return config.model_copy(update={"data": config.data.model_copy(update={**given, "micro_tokens": tokens}), "simulate": simulate})
 
 
 def _require_tokens_fit(config: Config) -> None:
     """Find before any simulation what would stop the training after it."""
+    if config.data.micro_tokens is not None:
+        given_micro(config)
+        return
     patch, trained_on = config.micro.tokens.patch, None
-    for scale in SCALES:
+    for scale in config.scales:
         if getattr(config.data, scale) is not None:
             continue
         campaign: CampaignConfig = getattr(config.simulate, scale)

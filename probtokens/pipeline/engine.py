@@ -108,6 +108,8 @@ def _prepare(folder: RunFolder, stage: Stage, fingerprint: str, state: State) ->
         outputs.remove(broken)
     elif state == "outdated" and stage.discard is not None:
         log.warning("%s: settings have changed; what the new ones would make otherwise is removed", stage.title)
+        if (record := read_record(path)) is not None:
+            outputs.remove(outputs.damaged(folder.root, record.outputs))
         stage.discard()
     elif state != "partial":
         if state == "outdated":

@@ -45,15 +45,9 @@ def file_manifest(root: Path, patterns: Iterable[str]) -> list[tuple[str, int, i
     return [(path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
-def file_digest(path: Path) -> str:
-    """Hash of the content of a file.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
+def file_digest(path: Path) -> str | None:
+    """Hash of the content of a file; ``None`` if there is none."""
     if not path.is_file():
-        raise ValueError(f"{path}: expected a file, found none")
+        return None
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

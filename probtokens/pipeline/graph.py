@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from probtokens.config import Config
@@ -21,7 +22,7 @@ def build_stages(config: Config, folder: RunFolder) -> tuple[Stage, ...]:
     Raises
     ------
     ValueError
-        If the recipe asks for a model that it gives nothing to learn from, or names a file that is not there.
+        If the recipe asks for a model that it gives nothing to learn from, or names tokens that lie where the run would put them.
     """
     data = {scale: _data_stage(config, folder, scale) for scale in config.scales}
     training = _training_stages(config, folder, {scale: stage.name for scale, stage in data.items()})
@@ -108,8 +109,10 @@ def _training_stages(config: Config, folder: RunFolder, data: Mapping[Scale, str
     if config.data.micro_tokens is None:
         micro = _training(folder, "micro", (data["micro"],), common | _settings(config, "micro"), work.train_micro)
     else:
-        given = {"data.micro_tokens": file_digest(config.data.micro_tokens)}
-        micro = _training(folder, "micro", (), _settings(config, "data.fields", "data.context") | given, work.take_micro)
+        digest = file_digest(config.data.micro_tokens)
+        settings = _settings(config, "data.fields", "data.context") | {"data.micro_tokens": digest}
+        micro = _training(folder, "micro", (), settings, partial(work.take_micro, digest=digest))
+        _require_outside(config.data.micro_tokens, folder.training("micro"))
     stages = [micro]
     if "meso" in data and config.meso.n_simulations != 0:
         stages += [
@@ -121,6 +124,11 @@ def _training_stages(config: Config, folder: RunFolder, data: Mapping[Scale, str
 
 def _training(folder: RunFolder, model: str, needs: tuple[str, ...], settings: dict[str, Any], do: Callable[[Job], None]) -> Stage:
     return Stage(f"train_{model}", f"train {model}", needs, settings, (folder.training(model),), do)
+
+
+def _require_outside(given: Path, own: Path) -> None:
+    if given.resolve().is_relative_to(own.resolve()):
+        raise ValueError(f"data.micro_tokens: {given}: expected a file outside {own}, which the run replaces; copy it elsewhere first")
 
 
 def _rollout_stages(config: Config, folder: RunFolder, data: str, trained: Collection[str]) -> list[Stage]:

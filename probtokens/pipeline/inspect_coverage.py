@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from probtokens import __version__
-from probtokens.config import Config, load_config
+from probtokens.config import Config, TokenConfig, load_config
 from probtokens.data.atomic import replacing
 from probtokens.evaluate.scores_file import without_nan
 from probtokens.pipeline.console import Console
@@ -69,7 +69,7 @@ def describe_coverage(path: Path, screen: rich.console.Console | None = None) ->
             sets["micro", "train"],
             sets["micro", "valid"],
             {split: sets["meso", split] for split in _SPLITS},
-            config.micro.tokens,
+            _tokens(config, folder),
             threshold=config.evaluate.hotspot_threshold,
             seed=config.seed,
             progress=progress,
@@ -83,11 +83,24 @@ def describe_coverage(path: Path, screen: rich.console.Console | None = None) ->
     _print(coverage, folder, screen)
 
 
+def _tokens(config: Config, folder: RunFolder) -> TokenConfig:
+    """The lattice of the run's micro tokens, whether it trains them or is given some."""
+    if config.data.micro_tokens is None:
+        return config.micro.tokens
+    from probtokens.models.micro import MicroTokens
+
+    return MicroTokens.load(folder.model("micro")).tokens
+
+
 def _require_data(config: Config, folder: RunFolder) -> None:
     stages = {stage.name: stage for stage in build_stages(config, folder)}
     known = fingerprints(tuple(stages.values()))
     for scale in SCALES:
         given: Path | None = getattr(config.data, scale)
+        if given is None and f"simulate_{scale}" not in stages:
+            raise ValueError(
+                f"{folder.root}: expected a run with simulations of both scales for its coverage, got one without {scale} ones"
+            )
         if given is None:
             require_done(folder, "inspect --coverage", stages[f"simulate_{scale}"], known[f"simulate_{scale}"])
         elif not given.is_dir():

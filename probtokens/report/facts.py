@@ -90,7 +90,12 @@ def _test_data(run: Run) -> str:
 
 def _training_data(run: Run) -> str:
     n_meso = run.scores["models"][run.primary]["n_meso"]
-    parts = [f"{run.config.simulate.micro.n_train} micro simulations"] if run.config.data.micro is None else ["supplied micro simulations"]
+    if run.config.data.micro_tokens is not None:
+        parts = ["supplied micro tokens"]
+    elif run.config.data.micro is not None:
+        parts = ["supplied micro simulations"]
+    else:
+        parts = [f"{run.config.simulate.micro.n_train} micro simulations"]
     return " and ".join(parts + ([f"{n_meso} meso simulations"] if n_meso else []))
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from probtokens import __version__
 from probtokens.config import Config
+from probtokens.pipeline.fingerprint import file_digest
+from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.stage import Job
 from probtokens.pipeline.work.simulations import open_split
 
@@ -32,7 +34,7 @@ def evaluate(job: Job) -> None:
             )
             entries[model]["n_meso"] = n_meso[model]
             n_test = rollout.sizes["simulation"]
-    write_scores(job.folder.scores, entries, settings.hotspot, job.config.rollout.members, n_test, provenance(job.config))
+    write_scores(job.folder.scores, entries, settings.hotspot, job.config.rollout.members, n_test, provenance(job.config, job.folder))
 
 
 def report(job: Job) -> None:
@@ -61,9 +63,9 @@ def _n_meso(job: Job) -> dict[str, int | None]:
     return {"tokens": used, "tokens_zero_coupling": 0, "parc": used, "persistence": None}
 
 
-def provenance(config: Config) -> dict[str, Any]:
+def provenance(config: Config, folder: RunFolder) -> dict[str, Any]:
     """What the scores come from; the same for the same run, whenever and wherever it was made."""
     sources: dict[str, str] = {scale: "given" if getattr(config.data, scale) else "simulated" for scale in config.scales}
     if config.data.micro_tokens is not None:
-        sources["micro_tokens"] = "given"
+        sources["micro_tokens"] = f"given, sha256 {file_digest(folder.model('micro'))}"
     return {"version": __version__, "name": config.name, "seed": config.seed, "data": sources}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from probtokens.config import Config
-from probtokens.pipeline.folder import SCALES, SPLITS, RunFolder, Scale, Split
+from probtokens.pipeline.folder import FORECAST_SPLITS, SCALES, SPLITS, RunFolder, Scale, Split
 from probtokens.pipeline.stage import Job
 
 if TYPE_CHECKING:
@@ -56,12 +56,17 @@ def campaign_seed(config: Config, campaign: str) -> int:
 
 
 def check_data(job: Job, *, scale: Scale) -> None:
-    """Read every given file once, so that a bad one is found before hours of training."""
-    for done, split in enumerate(SPLITS, start=1):
+    """Read every given file once, so that a bad one is found before hours of training.
+
+    Of micro simulations that given tokens only forecast, none are needed for training.
+    """
+    learned = scale == "meso" or job.config.data.micro_tokens is None
+    splits = SPLITS if learned else FORECAST_SPLITS
+    for done, split in enumerate(splits, start=1):
         trajectories = open_split(job.config, job.folder, scale, split)
         for number in range(len(trajectories)):
             trajectories.frames(number)
-        job.progress(done, len(SPLITS), split)
+        job.progress(done, len(splits), split)
 
 
 def open_split(config: Config, folder: RunFolder, scale: Scale, split: Split) -> TrajectorySet:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from probtokens.config import MesoConfig, MicroConfig, ParcConfig
+from probtokens.config import Config, MesoConfig, MicroConfig, ParcConfig
+from probtokens.pipeline.fingerprint import file_digest
 from probtokens.pipeline.stage import Job
 from probtokens.pipeline.work.simulations import open_split
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from probtokens.data import Normalizer, TrajectorySet
+    from probtokens.models.micro import MicroTokens
 
 
 def train_micro(job: Job) -> None:
@@ -38,25 +40,57 @@ def train_micro(job: Job) -> None:
     )
 
 
-def take_micro(job: Job) -> None:
-    """Use the trained micro tokens that the recipe names.
+def take_micro(job: Job, *, digest: str | None) -> None:
+    """Use the trained micro tokens that the recipe names; ``digest`` is of the file as it was when the run began.
 
     Raises
     ------
     ValueError
-        If they are of other fields or another context than the recipe's.
+        If they are not there, do not fit the recipe or have changed since.
     """
     from probtokens.models.card import copy_model
+
+    given_micro(job.config)
+    source, copy = job.config.data.micro_tokens, job.folder.model("micro")
+    assert source is not None
+    copy_model(source, copy)
+    if file_digest(copy) != digest:
+        copy.unlink()
+        raise ValueError(f"{source}: expected the file to stay as it was when the run began, found it changed; run again")
+
+
+def given_micro(config: Config) -> MicroTokens:
+    """Trained micro tokens that the recipe names.
+
+    Raises
+    ------
+    ValueError
+        If they are not there or do not fit the recipe's fields, context or simulations.
+    """
     from probtokens.models.micro import MicroTokens
 
-    source, data = job.config.data.micro_tokens, job.config.data
+    source, data = config.data.micro_tokens, config.data
     assert source is not None
     model = MicroTokens.load(source)
     found = {"fields": [spec.name for spec in model.fields], "context": list(model.normalizer.context_names)}
     for key, names in found.items():
         if names != (expected := list(getattr(data, key))):
             raise ValueError(f"{source}: expected micro tokens of data.{key} {expected}, got {names}")
-    copy_model(source, job.folder.model("micro"))
+    for scale in config.scales:
+        campaign, patch, grid = getattr(config.simulate, scale), model.tokens.patch, model.grid
+        if getattr(data, scale) is not None:
+            continue
+        if campaign.ny % patch or campaign.nx % patch:
+            raise ValueError(
+                f"simulate.{scale}: expected ny and nx as multiples of the patches of {source}, {patch}, "
+                f"got {campaign.ny} and {campaign.nx}"
+            )
+        if (campaign.spacing, campaign.time_step) != (grid.spacing, grid.time_step):
+            raise ValueError(
+                f"simulate.{scale}: expected the spacing and time_step of {source}, {grid.spacing} µm and {grid.time_step} ns, "
+                f"got {campaign.spacing} µm and {campaign.time_step} ns"
+            )
+    return model
 
 
 def train_meso(job: Job) -> None:
