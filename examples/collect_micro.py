@@ -1,6 +1,7 @@
-"""Collect trained micro tokens and what they reach: reconstructions at both scales and rollouts of single pores.
+"""Collect what micro tokens reach with single pores; of a run that trained them also the tokens, and reconstructions at both scales.
 
-python examples/collect_micro.py runs/micro runs/standard/data docs/results/micro
+python examples/collect_micro.py runs/micro docs/results/micro --data runs/standard/data
+python examples/collect_micro.py runs/trained docs/results/trained
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from probtokens.evaluate import load_scores, score_rollout
 from probtokens.evaluate.perfect import chance
 from probtokens.models.card import copy_model
 from probtokens.models.micro import MicroTokens
-from probtokens.pipeline.folder import RunFolder
+from probtokens.pipeline.folder import RunFolder, Split
 from probtokens.predict import open_rollout
 
 LEADS = (1, 5, 10, 20, 40)
@@ -44,6 +45,24 @@ def reconstruction(model: MicroTokens, folder: Path) -> tuple[dict[str, float], 
     return error, noise
 
 
+def reconstructions(model: MicroTokens, data: Path) -> dict[str, object]:
+    """Reconstruction of the test frames of both scales, and how many numbers become one."""
+    found = {scale: reconstruction(model, data / scale / "test") for scale in ("micro", "meso")}
+    channels = sum(group.channels for group in model.tokens.groups)
+    return {
+        "compression": len(model.fields) * model.tokens.patch**2 / channels,
+        "reconstruction_rmse": {scale: error for scale, (error, _) in found.items()},
+        "decoder_noise": {scale: noise for scale, (_, noise) in found.items()},
+    }
+
+
+def without_curves(scores: Any) -> Any:
+    """Scores without the curves of every simulation, which are most of their size."""
+    if not isinstance(scores, dict):
+        return scores
+    return {key: without_curves(value) for key, value in scores.items() if key != "curves"}
+
+
 def rollouts(tokens: dict, persistence: dict) -> dict[str, object]:
     """Temperature scores of the tokens, before recalibration, against persistence."""
     field = tokens["fields"]["temperature"]
@@ -62,18 +81,24 @@ def rollouts(tokens: dict, persistence: dict) -> dict[str, object]:
     }
 
 
-def validation_scores(run: Path, config: Config) -> list[dict]:
+def validation_scores(run: RunFolder, config: Config) -> list[dict]:
     """Scores of the tokens and of persistence on validation simulations, before recalibration."""
     found = []
     for model in ("micro_tokens", "persistence"):
-        with open_rollout(RunFolder(run).rollout(model, "valid")) as rollout:
+        with open_rollout(run.rollout(model, "valid")) as rollout:
             found.append(score_rollout(rollout, hotspot=config.evaluate.hotspot, coverage_levels=config.evaluate.coverage))
     return found
 
 
-def perfect(run: Path, split: str) -> dict[str, dict]:
+def n_simulations(run: RunFolder, split: Split) -> int:
+    """Simulations of a split that were forecast."""
+    with open_rollout(run.rollout("micro_tokens", split)) as rollout:
+        return int(rollout["prediction"].sizes["simulation"])
+
+
+def perfect(run: RunFolder, split: Split) -> dict[str, dict]:
     """What chance makes of the temperature scores of a forecaster that is right, with simulations of a split and spread as forecast."""
-    with open_rollout(RunFolder(run).rollout("micro_tokens", split)) as rollout:
+    with open_rollout(run.rollout("micro_tokens", split)) as rollout:
         temperature = rollout["prediction"].sel(field="temperature").isel(time=slice(1, None))
         found = chance((temperature.isel(simulation=number).to_numpy() for number in range(temperature.sizes["simulation"])), 0.9)
     return {
@@ -85,20 +110,9 @@ def perfect(run: Path, split: str) -> dict[str, dict]:
     }
 
 
-def table(numbers: dict) -> str:
-    """What was reached beside what was wanted, as a Markdown table."""
+def _reconstruction_rows(numbers: dict) -> list[tuple[str, ...]]:
     errors, noise = numbers["reconstruction_rmse"], numbers["decoder_noise"]
-    splits = (numbers["rollout"], numbers["validation_rollout"])
-
-    def both(text: Callable[[dict], str]) -> tuple[str, str]:
-        return text(splits[0]), text(splits[1])
-
-    def by_chance(name: str) -> tuple[str, str]:
-        found = (numbers[key][name] for key in ("perfect", "validation_perfect"))
-        test, validation = (f"{split['least_5_50_95'][0]:.2f} to {split['most_5_50_95'][2]:.2f}" for split in found)
-        return test, validation
-
-    rows = [
+    return [
         (
             f"temperature of reconstructed micro frames, RMSE, {numbers['compression']:.1f} numbers for one",
             f"{errors['micro']['temperature']:.0f} K",
@@ -112,6 +126,24 @@ def table(numbers: dict) -> str:
             "",
             "1",
         ),
+    ]
+
+
+def table(numbers: dict) -> str:
+    """What was reached beside what was wanted, as a Markdown table."""
+    splits = (numbers["rollout"], numbers["validation_rollout"])
+
+    def both(text: Callable[[dict], str]) -> tuple[str, str]:
+        return text(splits[0]), text(splits[1])
+
+    def by_chance(name: str) -> tuple[str, str]:
+        found = (numbers[key][name] for key in ("perfect", "validation_perfect"))
+        test, validation = (f"{split['least_5_50_95'][0]:.2f} to {split['most_5_50_95'][2]:.2f}" for split in found)
+        return test, validation
+
+    rows = [
+        *(_reconstruction_rows(numbers) if "reconstruction_rmse" in numbers else ()),
+        ("simulations", *(f"{numbers['simulations'][split]}" for split in ("test", "validation")), ""),
         (f"temperature over {STEPS} steps, RMSE as a share of persistence", *both(lambda split: f"{split['ratio']:.3f}"), "0.10"),
         (
             "spread/skill of temperature by lead, least and most",
@@ -144,31 +176,32 @@ def portable(config: Config) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", type=Path, help="folder of a finished run of examples/micro.yaml")
-    parser.add_argument("data", type=Path, help="folder with micro/ and meso/ simulations of the standard set")
+    parser.add_argument("run", type=Path, help="folder of a finished run of examples/micro.yaml or examples/trained.yaml")
     parser.add_argument("out", type=Path, help="folder that receives the results")
+    parser.add_argument(
+        "--data", type=Path, help="folder with micro/ and meso/ simulations of the standard set, whose test frames are reconstructed"
+    )
     args = parser.parse_args()
 
-    path = RunFolder(args.run).model("micro")
-    model = MicroTokens.load(path)
-    config = load_config(args.run / "config.yaml")
-    scores = load_scores(args.run / "scores.json")
+    run = RunFolder(args.run)
+    config, scores = load_config(run.config), load_scores(run.scores)
     tokens, persistence = (scores["models"][name] for name in ("micro_tokens", "persistence"))
-    channels = sum(group.channels for group in model.tokens.groups)
-    found = {scale: reconstruction(model, args.data / scale / "test") for scale in ("micro", "meso")}
-    record = json.loads(RunFolder(args.run).record("train_micro").read_text(encoding="utf-8"))
+    made = "train_micro" if config.data.micro_tokens is None else "rollout_micro_tokens"
+    record = json.loads(run.record(made).read_text(encoding="utf-8"))
     numbers = {
         "provenance": scores["provenance"] | {"versions": record["versions"], "hardware": record["hardware"]},
-        "compression": len(model.fields) * model.tokens.patch**2 / channels,
-        "reconstruction_rmse": {scale: error for scale, (error, _) in found.items()},
-        "decoder_noise": {scale: noise for scale, (_, noise) in found.items()},
+        "members": scores["members"],
+        "simulations": {"test": scores["n_test"], "validation": n_simulations(run, "valid")},
+        **(reconstructions(MicroTokens.load(run.model("micro")), args.data) if args.data is not None else {}),
         "rollout": rollouts(tokens.get("uncalibrated", tokens), persistence),
-        "validation_rollout": rollouts(*validation_scores(args.run, config)),
-        "perfect": perfect(args.run, "test"),
-        "validation_perfect": perfect(args.run, "valid"),
+        "validation_rollout": rollouts(*validation_scores(run, config)),
+        "perfect": perfect(run, "test"),
+        "validation_perfect": perfect(run, "valid"),
     }
-    copy_model(path, args.out / path.name)
-    shutil.copy(args.run / "scores.json", args.out / "scores.json")
+    args.out.mkdir(parents=True, exist_ok=True)
+    if config.data.micro_tokens is None:
+        copy_model(run.model("micro"), args.out / "model.pt")
+    (args.out / "scores.json").write_text(json.dumps(without_curves(scores), indent=1) + "\n", encoding="utf-8")
     (args.out / "config.yaml").write_text(portable(config), encoding="utf-8")
     (args.out / "table.md").write_text(table(numbers), encoding="utf-8")
     (args.out / "numbers.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
