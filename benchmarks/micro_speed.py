@@ -1,8 +1,7 @@
 """Training steps and rollout frames of micro tokens beside a network of the predecessor's shapes, in one run.
 
 Steps of the recipe's latent and score stages are timed in the precision that it gives them, and so are frames; the step that decodes one
-rollout without noise and learns everything, and all of the predecessor's, in single precision. A score step has three members of one run
-each. Frames are of one run, too, and of a draw, which is the mean of as many as the recipe says.
+rollout without noise and learns everything, and all of the predecessor's, in single precision. A score step has three members.
 
 python -m benchmarks.micro_speed
 """
@@ -42,7 +41,7 @@ def build() -> Work:
     config = recipe.tokens
     config = config.model_copy(update={"groups": tuple(group for group in config.groups if set(group.fields) <= set(FIELDS))})
     normalizer = Normalizer(tuple(map(field_spec, FIELDS)), ("shock_pressure",))
-    draws, tokens, compiled = (MicroTokens(c, normalizer, GRID) for c in (config, *2 * [config.model_copy(update={"runs_per_draw": 1})]))
+    tokens, compiled = (MicroTokens(config, normalizer, GRID) for _ in range(2))
     compiled.compile_networks()
     predecessor = Predecessor(len(FIELDS))
     frames = torch.randn(1, 2, len(FIELDS), *GRID.shape)
@@ -52,7 +51,6 @@ def build() -> Work:
         "tokens_score_step": partial(_tokens_step, tokens, frames, _last_stage(recipe, "score", "dynamics")),
         "tokens_frames": partial(_tokens_frames, tokens, frames[:, 0]),
         "tokens_compiled_frames": partial(_tokens_frames, compiled, frames[:, 0]),
-        "tokens_draw_frames": partial(_tokens_frames, draws, frames[:, 0]),
         "predecessor_step": partial(_step, predecessor, lambda: predecessor.loss(frames)),
         "predecessor_frames": partial(_predecessor_frames, predecessor, frames[:, 0]),
     }
@@ -84,7 +82,6 @@ def main() -> None:
     result["latent_step_ratio"] = round(seconds["predecessor_step"] / seconds["tokens_latent_step"], 1)
     result["score_step_ratio"] = round(seconds["predecessor_step"] / seconds["tokens_score_step"], 1)
     result["frame_ratio"] = round(seconds["predecessor_frames"] / seconds["tokens_frames"], 1)
-    result["draw_frame_ratio"] = round(seconds["predecessor_frames"] / seconds["tokens_draw_frames"], 1)
     result["compiled_frame_ratio"] = round(seconds["predecessor_frames"] / seconds["tokens_compiled_frames"], 1)
     write_result(args.out, result)
 

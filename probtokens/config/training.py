@@ -27,8 +27,7 @@ class StageConfig(Strict):
     held out for them, or with ``all_simulations`` the others too: a few tell where means fail, but not how wide to be on average.
 
     In score stages decoder noise stays as it is, or learns too with ``decoder_noise``; ``hot_spots`` names fields and thresholds, in
-    their units: how much of the domain exceeds one, and by how much, is scored too, ``hot_spot_weight`` times. Draws are what
-    forecasts have, or with ``single_runs`` one run each even where forecasts' are means of several, at a fraction of the cost.
+    their units: how much of the domain exceeds one, and by how much, is scored too, ``hot_spot_weight`` times.
 
     Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
     other cells. ``field_weights`` are those of squared errors, 1 for fields that are not named. ``precision`` is that of the
@@ -44,7 +43,6 @@ class StageConfig(Strict):
     members: Count = 3
     energy_weight: NonNegative = 0.1
     decoder_noise: bool = False
-    single_runs: bool = False
     hot_spots: dict[str, Finite] = Field(default_factory=dict)
     hot_spot_weight: Positive = 1.0
     learn: Literal["everything", "dynamics", "uncertainty", "posterior"] = "everything"
@@ -61,7 +59,7 @@ class StageConfig(Strict):
             raise ValueError(f"{self.name}: expected shifts and field_weights with objective latent only, got {self.objective}")
         if self.precision != "float32" and self.objective not in ("latent", "score"):
             raise ValueError(f"{self.name}: expected precision {self.precision} with objective latent or score, got {self.objective}")
-        for key in ("members", "energy_weight", "decoder_noise", "single_runs", "hot_spots", "hot_spot_weight"):
+        for key in ("members", "energy_weight", "decoder_noise", "hot_spots", "hot_spot_weight"):
             default = type(self).model_fields[key].get_default(call_default_factory=True)
             if self.objective != "score" and getattr(self, key) != default:
                 raise ValueError(f"{self.name}: expected {key} with objective score only, got {self.objective}")
@@ -127,8 +125,7 @@ class TokenConfig(Strict):
     one dimensionless number. With ``transport`` coupled tokens move with the material where the data have its velocity.
     Every draw of a forecast, and of the scores that train it, has one of the ``views`` of the domain, by chance: ``one`` is the
     domain as it is, ``mirrored`` half of the time its mirror image along y, ``shifted`` either with patches that begin at any cell,
-    which suits tokens whose latent stages had ``shifts``. With several ``runs_per_draw`` each draw is the mean of so many runs
-    in views and with noise of their own and one trajectory effect, for views differ by more than their mean errs.
+    which suits tokens whose latent stages had ``shifts``.
     Forecasts compute convolutions in ``precision``; tokens and frames are float32 all the same.
     """
 
@@ -156,7 +153,6 @@ class TokenConfig(Strict):
     noise_patch: Count = 4
     effective_pixels: Positive = 4.0
     views: Literal["one", "mirrored", "shifted"] = "one"
-    runs_per_draw: Count = 1
     precision: Literal["float32", "bfloat16"] = "float32"
     reference_speed: Positive = 2.901
 
@@ -165,12 +161,6 @@ class TokenConfig(Strict):
         names = [name for group in self.groups for name in group.fields]
         if len(set(names)) != len(names):
             raise ValueError(f"groups: expected every field once, got {names}")
-        return self
-
-    @model_validator(mode="after")
-    def _runs_differ_by_their_views(self) -> TokenConfig:
-        if self.views == "one" and self.runs_per_draw > 1:
-            raise ValueError(f"runs_per_draw: expected 1 where views is one, got {self.runs_per_draw}")
         return self
 
 

@@ -61,13 +61,15 @@ def free_running(
     first: Tensor,
     context: Tensor,
     weights: Weights,
-    effects: Tensor,
     *,
+    n_draws: int,
+    effect_shape: Callable[[int, int], tuple[int, int, int]],
     generator: torch.Generator | None = None,
     sources: Sources = ALL_SOURCES,
+    effects: Tensor | None = None,
     precision: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Iterator[Tensor]:
-    """Tokens at lead 1, 2, … without end; every draw keeps its effect and its weights.
+    """Tokens at lead 1, 2, … without end; every draw keeps its u and its weights.
 
     Parameters
     ----------
@@ -77,10 +79,12 @@ def free_running(
         Context vector (simulation, feature).
     weights
         Weight draws with leading dimensions that broadcast against (draw, simulation).
-    effects
-        Trajectory effects u (draw, simulation, D, effect_y, effect_x).
+    effect_shape
+        Shape of the trajectory effects of a lattice.
     sources
-        Of initial state and process noise, those to draw; a process without noise still tells how sure it is.
+        Of initial state, process noise and trajectory effect, those to draw; a process without noise still tells how sure it is.
+    effects
+        Trajectory effects u in place of drawn ones; their leading dimensions broadcast against (draw, simulation).
     precision
         Context in which the transition is computed.
 
@@ -90,11 +94,14 @@ def free_running(
         Shape (draw, simulation, channel, token_y, token_x).
     """
     start = initial_posterior(autoencoder, first)
-    shape = torch.Size((len(effects), *start.mean.shape[-4:]))
+    shape = torch.Size((n_draws, *start.mean.shape[-4:]))
     belief = Belief.of(draw_if(Source.INITIAL, sources, start, generator, shape), start)
+    size = (*shape[:2], *effect_shape(*start.mean.shape[-2:]))
+    drawn = torch.randn(size, generator=generator, device=first.device) * (Source.EFFECT in sources)
+    u = drawn if effects is None else effects.expand(size)
     while True:
         with precision():
-            transition = dynamics(belief, effects, context, weights)
+            transition = dynamics(belief, u, context, weights)
         belief = Belief.of(_next(transition, sources, generator), transition.marginal)
         yield belief.z
 

@@ -12,7 +12,6 @@ from probtokens.config import TokenConfig
 from probtokens.data.normalize import Normalizer
 from probtokens.fields import FieldSpec, Grid
 from probtokens.models.forecast import Source, Sources
-from probtokens.models.runs import Runs
 from probtokens.models.state_space import GuideNotes, Scales, TokenGuide, TokenModel, Weights, local_parameters
 from probtokens.models.views import Views
 from probtokens.nn.autoencoder import TokenAutoencoder
@@ -82,27 +81,16 @@ class TokenPair(nn.Module):
         """Weights at the centre of their posterior, leading dimensions (1, 1); none at the micro scale."""
         return {}
 
-    def drawn_runs(
-        self, n_draws: int, first: Tensor, sources: Sources, generator: torch.Generator | None = None, *, single: bool = False
-    ) -> Runs:
-        """Views and trajectory effects of the runs that ``n_draws`` draws from first frames (simulation, field, y, x) are means of.
+    def drawn_views(self, n_draws: int, n_simulations: int, sources: Sources, generator: torch.Generator | None = None) -> Views | None:
+        """How draws see their domain; ``None`` where all see it as it is.
 
-        As with :func:`~probtokens.models.forecast.draw_if` they are drawn whether or not they are among ``sources``. Draws that
-        are ``single`` are one run each, and so are those without any source, whose runs would all be the same.
+        As with :func:`~probtokens.models.forecast.draw_if` they are drawn whether or not they are among ``sources``.
         """
-        per_draw = self.tokens.runs_per_draw if sources and not single else 1
-        views = self._drawn_views(n_draws * per_draw, len(first), generator) if sources else None
-        seen = views if Source.VIEW in sources else None
-        lattice = (size // self.tokens.patch for size in (first.shape[-2:] if seen is None else seen.extent(first)))
-        size = (n_draws, len(first), *self.effect_shape(*lattice))
-        effects = torch.randn(size, generator=generator, device=first.device) * (Source.EFFECT in sources)
-        return Runs.of_draws(per_draw, seen, effects)
-
-    def _drawn_views(self, n_runs: int, n_simulations: int, generator: torch.Generator | None) -> Views | None:
-        if self.tokens.views == "one":
+        if self.tokens.views == "one" or not sources:
             return None
         longer = self.tokens.patch if self.tokens.views == "shifted" else 0
-        return Views.drawn(n_runs, n_simulations, longer, generator, self.normalizer.field_mean.device)
+        views = Views.drawn(n_draws, n_simulations, longer, generator, self.normalizer.field_mean.device)
+        return views if Source.VIEW in sources else None
 
     def _pair(self, prior: Callable[[], Weights] | None = None, posterior: Callable[[], Weights] | None = None) -> None:
         notes = GuideNotes()

@@ -18,7 +18,7 @@ from probtokens.fields import Grid
 from probtokens.models.forecast import ALL_SOURCES, Source, Sources, free_running, to_physical
 from probtokens.models.pair import TokenPair
 from probtokens.models.requests import check_effects, check_request
-from probtokens.models.state_space import Weights, initial_posterior
+from probtokens.models.state_space import initial_posterior
 from probtokens.models.training import learns, stage_loss
 
 
@@ -130,14 +130,11 @@ class TokenForecaster(TokenPair):
         """
         grid = replace(self.grid, ny=x0.shape[-2], nx=x0.shape[-1])
         self._check(x0, context, grid, n_steps, n_draws)
-        lattice = (size // self.tokens.patch for size in grid.shape)
-        size = (n_draws, len(x0), *self.effect_shape(*lattice))
         if effects is not None:
-            check_effects(effects, size)
+            lattice = (size // self.tokens.patch for size in grid.shape)
+            check_effects(effects, (n_draws, len(x0), *self.effect_shape(*lattice)))
         generator = torch.Generator(device=x0.device).manual_seed(seed)
-        own = torch.randn(size, generator=generator, device=x0.device) * (Source.EFFECT in sources)
-        weights = self._drawn_weights(n_draws, seed, sources)
-        drawn = self._tokens(x0, context, weights, own if effects is None else effects.expand(size), generator, sources)
+        drawn = self._drawn(self.normalizer.normalize(x0), context, n_draws, seed, generator, sources, effects)
         return torch.stack([z for _, z in zip(range(n_steps), drawn, strict=False)], dim=2)
 
     def forecast(
@@ -195,9 +192,10 @@ class TokenForecaster(TokenPair):
         self, initial: Tensor, context: Tensor, leads: frozenset[int], n_draws: int, seed: int, sources: Sources
     ) -> Iterator[Tensor]:
         generator = torch.Generator(device=initial.device).manual_seed(seed)
-        runs, mirror = self.drawn_runs(n_draws, initial, sources, generator), partial(mirror_image, fields=self.fields)
-        weights = runs.weights(self._drawn_weights(n_draws, seed, sources))
-        drawn = self._tokens(runs.seen(initial, mirror), context, weights, runs.effects, generator, sources)
+        views = self.drawn_views(n_draws, len(initial), sources, generator)
+        mirror = partial(mirror_image, fields=self.fields)
+        first = self.normalizer.normalize(initial if views is None else views.seen(initial, mirror))
+        drawn = self._drawn(first, context, n_draws, seed, generator, sources)
         n_cells = len(self.fields) * self.tokens.patch**2
         for lead, z in zip(range(1, max(leads, default=0) + 1), drawn, strict=False):
             # Channels last, as the decoder's convolutions leave what is multiplied with it.
@@ -206,7 +204,7 @@ class TokenForecaster(TokenPair):
             if lead in leads:
                 with self._forecast_precision():
                     frames = self._observed(z, noise if Source.DECODER in sources else None)
-                yield runs.means(frames, mirror)
+                yield frames if views is None else views.back(frames, mirror)
 
     def _observed(self, z: Tensor, noise: Tensor | None) -> Tensor:
         """Frames of tokens in physical units: the decoder's mean plus so many of its standard deviations, patch by patch."""
@@ -214,24 +212,32 @@ class TokenForecaster(TokenPair):
         drawn = patches.mean if noise is None else patches.mean + patches.stddev * noise
         return to_physical(self.autoencoder.joined(drawn), self.normalizer, self.fields)
 
-    def _drawn_weights(self, n_draws: int, seed: int, sources: Sources) -> Weights:
+    def _drawn(
+        self,
+        first: Tensor,
+        context: Tensor,
+        n_draws: int,
+        seed: int,
+        generator: torch.Generator,
+        sources: Sources = ALL_SOURCES,
+        effects: Tensor | None = None,
+    ) -> Iterator[Tensor]:
+        """Tokens at lead 1, 2, … of draws that each keep their weights and effects, from normalised first frames."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.sample_weights(n_draws) if Source.WEIGHTS in sources else self.central_weights()
-
-    def _tokens(
-        self, first: Tensor, context: Tensor, weights: Weights, effects: Tensor, generator: torch.Generator, sources: Sources
-    ) -> Iterator[Tensor]:
-        """Tokens at lead 1, 2, … of runs that each keep their weights and effects, from first frames in physical units."""
+            weights = self.sample_weights(n_draws) if Source.WEIGHTS in sources else self.central_weights()
+        vector = self.context_vector(self.normalizer.normalize_context(context))
         return free_running(
             self.autoencoder,
             self.dynamics,
-            self.normalizer.normalize(first),
-            self.context_vector(self.normalizer.normalize_context(context)),
+            first,
+            vector,
             weights,
-            effects,
+            n_draws=n_draws,
+            effect_shape=self.effect_shape,
             generator=generator,
             sources=sources,
+            effects=effects,
             precision=self._forecast_precision,
         )
 

@@ -75,7 +75,7 @@ def _score(pair: TokenPair, frames: Tensor, context: Tensor, stage: StageConfig)
     widen that white noise than the spread of the tokens, and no forecast drifts like that. Hot spots never teach it: white noise
     makes areas differ where it lifts single cells over the threshold.
     """
-    leads = decoded_leads(pair, frames, context, stage.members, single_runs=stage.single_runs)
+    leads = decoded_leads(pair, frames, context, stage.members)
     if not stage.decoder_noise:
         leads = ((Normal(pixels.mean, pixels.stddev.detach()), x) for pixels, x in leads)
     scores = []
@@ -162,20 +162,30 @@ def _weighted_nats(predicted: Normal, truth: Tensor) -> Tensor:
 
 
 def decoded_leads(
-    pair: TokenPair, frames: Tensor, context: Tensor, members: int, sources: Sources = ALL_SOURCES, *, single_runs: bool = False
+    pair: TokenPair, frames: Tensor, context: Tensor, members: int, sources: Sources = ALL_SOURCES
 ) -> Iterator[tuple[Normal, Tensor]]:
     """Decoded rollout and truth at a random half of the leads: decoding is what a free-running step costs most."""
     horizon = frames.shape[1] - 1
     chosen = set((1 + torch.randperm(horizon)[: (horizon + 1) // 2]).tolist())
     weights = pair.sample_weights(members) if Source.WEIGHTS in sources else pair.central_weights()
-    mirror, runs = pair.normalizer.mirror, pair.drawn_runs(members, frames[:, 0], sources, single=single_runs)
-    first = runs.seen(frames[:, 0], mirror)
-    rollout = free_running(pair.autoencoder, pair.dynamics, first, context, runs.weights(weights), runs.effects, sources=sources)
+    views = pair.drawn_views(members, len(frames), sources)
+    rollout = free_running(
+        pair.autoencoder,
+        pair.dynamics,
+        frames[:, 0] if views is None else views.seen(frames[:, 0], pair.normalizer.mirror),
+        context,
+        weights,
+        n_draws=members,
+        effect_shape=pair.effect_shape,
+        sources=sources,
+    )
     for lead, z in zip(range(1, max(chosen) + 1), rollout, strict=False):
         if lead in chosen:
             pixels = pair.autoencoder.decode(z)
-            variance = runs.means(pixels.variance, partial(torch.flip, dims=(-2,))) / runs.per_draw
-            yield Normal(runs.means(pixels.mean, mirror), variance.sqrt(), validate_args=False), frames[:, lead]
+            if views is not None:
+                mean, scale = views.back(pixels.mean, pair.normalizer.mirror), views.back(pixels.stddev, partial(torch.flip, dims=(-2,)))
+                pixels = Normal(mean, scale, validate_args=False)
+            yield pixels, frames[:, lead]
 
 
 def _mean_over_leads(leads: list[dict[str, Tensor]]) -> dict[str, Tensor]:

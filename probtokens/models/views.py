@@ -42,10 +42,6 @@ class Views:
         mirrored = torch.rand(size, generator=generator, device=device) < 0.5
         return cls(mirrored, torch.randint(max(longer, 1), (*size, 2), generator=generator, device=device), longer)
 
-    def extent(self, frames: Tensor) -> tuple[int, int]:
-        """Cells along y and x of what is seen of frames (..., y, x)."""
-        return frames.shape[-2] + self.longer, frames.shape[-1] + self.longer
-
     def seen(self, frames: Tensor, mirror: Mirror) -> Tensor:
         """Frames (simulation, field, y, x) of every draw in its view: (draw, simulation, field, y + longer, x + longer).
 
@@ -67,13 +63,6 @@ class Views:
             return mirror(found) if mirrored else found
 
         return self._each(domain)
-
-    def effects(self, effects: Tensor) -> Tensor:
-        """Trajectory effects (draw, simulation, D, effect_y, effect_x) of the domain as the views have them.
-
-        Mirror images have theirs turned over; shifts are less than a patch, and effects reach over several.
-        """
-        return torch.where(self.mirrored[..., None, None, None], effects.flip(-2), effects)
 
     def _each(self, function: Callable[[int, int, bool, int, int], Tensor]) -> Tensor:
         """Stack (draw, simulation, ...) of what comes of draw, simulation, whether it is mirrored, and cells before it along y and x."""

@@ -45,8 +45,8 @@ def by_hand(model: TokenForecaster, sources: Sources) -> list[torch.Tensor]:
     vector = model.context_vector(model.normalizer.normalize_context(context))
     source = initial_posterior(model.autoencoder, model.normalizer.normalize(initial))
     lattice = (DRAWS, *source.mean.shape)
-    u = noise(Source.EFFECT, DRAWS, len(initial), *model.effect_shape(*lattice[-2:]))
     z = source.mean + source.stddev * noise(Source.INITIAL, *lattice)
+    u = noise(Source.EFFECT, DRAWS, len(initial), *model.effect_shape(*lattice[-2:]))
     frames = []
     for _ in range(STEPS):
         step = model.dynamics(Belief.of(z, source), u, vector, weights)
