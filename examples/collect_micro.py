@@ -77,8 +77,16 @@ def rollouts(tokens: dict, persistence: dict) -> dict[str, object]:
         "by_lead": {str(lead): {name: float(by_lead[name][lead - 1]) for name in wanted} for lead in LEADS if lead <= len(still)},
         "spread_skill_range": [float(by_lead["spread_skill"].min()), float(by_lead["spread_skill"].max())],
         "coverage_90_range": [float(by_lead["coverage_90"].min()), float(by_lead["coverage_90"].max())],
+        "leads": len(still),
+        "spread_skill_leads_as_wanted": _within(by_lead["spread_skill"], "spread_skill"),
+        "coverage_90_leads_as_wanted": _within(by_lead["coverage_90"], "coverage"),
         "hotspot_coverage_90": {name: tokens["hotspot"][name]["coverage_90"] for name in ("area", "temperature")},
     }
+
+
+def _within(by_lead: np.ndarray, name: str) -> int:
+    low, high = WANTED[name]
+    return int(np.count_nonzero((by_lead >= low) & (by_lead <= high)))
 
 
 def validation_scores(run: RunFolder, config: Config) -> list[dict]:
@@ -150,12 +158,14 @@ def table(numbers: dict) -> str:
             *both(lambda split: "{:.2f} to {:.2f}".format(*split["spread_skill_range"])),
             "0.85 to 1.15",
         ),
+        ("leads with such a ratio", *both(lambda split: f"{split['spread_skill_leads_as_wanted']} of {split['leads']}"), "all"),
         ("the same of a forecaster that is right, nine trials of ten", *by_chance("spread_skill"), ""),
         (
             "90 % intervals of temperature cover, by lead, least and most",
             *both(lambda split: "{:.2f} to {:.2f}".format(*split["coverage_90_range"])),
             "0.87 to 0.93",
         ),
+        ("leads with such intervals", *both(lambda split: f"{split['coverage_90_leads_as_wanted']} of {split['leads']}"), "all"),
         ("the same of a forecaster that is right, nine trials of ten", *by_chance("coverage"), ""),
         (
             "90 % intervals of hot-spot area and temperature cover",
