@@ -89,7 +89,7 @@ def _card(name: str, model: TokenForecaster, training: Mapping[str, str]) -> str
 
 
 #: What draws of tokens lack that forecasts have.
-_ONE_VIEW = "; all in one view, which is less sure to be right than a forecast and does not know it"
+_ONE_VIEW = "; all in one view, with larger errors than a forecast and less spread"
 
 
 def _grid(model: TokenForecaster) -> dict[str, str]:
