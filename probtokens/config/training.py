@@ -27,7 +27,8 @@ class StageConfig(Strict):
     held out for them, or with ``all_simulations`` the others too: a few tell where means fail, but not how wide to be on average.
 
     In score stages decoder noise stays as it is, or learns too with ``decoder_noise``; ``hot_spots`` names fields and thresholds, in
-    their units: how much of the domain exceeds one, and by how much, is scored too, ``hot_spot_weight`` times.
+    their units: how much of the domain exceeds one, and by how much, is scored too, ``hot_spot_weight`` times. With ``shrinkage`` that
+    of the tokens learns: members then are shrunk as draws of forecasts are, each towards a draw of its own, at twice the cost.
 
     Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
     other cells. ``field_weights`` are those of squared errors, 1 for fields that are not named. ``precision`` is that of the
@@ -45,6 +46,7 @@ class StageConfig(Strict):
     decoder_noise: bool = False
     hot_spots: dict[str, Finite] = Field(default_factory=dict)
     hot_spot_weight: Positive = 1.0
+    shrinkage: bool = False
     learn: Literal["everything", "dynamics", "uncertainty", "posterior"] = "everything"
     latest_start: Whole | None = None
     all_simulations: bool = False
@@ -59,7 +61,7 @@ class StageConfig(Strict):
             raise ValueError(f"{self.name}: expected shifts and field_weights with objective latent only, got {self.objective}")
         if self.precision != "float32" and self.objective not in ("latent", "score"):
             raise ValueError(f"{self.name}: expected precision {self.precision} with objective latent or score, got {self.objective}")
-        for key in ("members", "energy_weight", "decoder_noise", "hot_spots", "hot_spot_weight"):
+        for key in ("members", "energy_weight", "decoder_noise", "hot_spots", "hot_spot_weight", "shrinkage"):
             default = type(self).model_fields[key].get_default(call_default_factory=True)
             if self.objective != "score" and getattr(self, key) != default:
                 raise ValueError(f"{self.name}: expected {key} with objective score only, got {self.objective}")
@@ -125,7 +127,8 @@ class TokenConfig(Strict):
     one dimensionless number. With ``transport`` coupled tokens move with the material where the data have its velocity.
     Every draw of a forecast, and of the scores that train it, has one of the ``views`` of the domain, by chance: ``one`` is the
     domain as it is, ``mirrored`` half of the time its mirror image along y, ``shifted`` either with patches that begin at any cell,
-    which suits tokens whose latent stages had ``shifts``.
+    which suits tokens whose latent stages had ``shifts``. With ``shrinkage`` every draw is moved towards the next where the two nearly
+    agree, for views of quiet material differ by more than their mean errs.
     Forecasts compute convolutions in ``precision``; tokens and frames are float32 all the same.
     """
 
@@ -153,6 +156,7 @@ class TokenConfig(Strict):
     noise_patch: Count = 4
     effective_pixels: Positive = 4.0
     views: Literal["one", "mirrored", "shifted"] = "one"
+    shrinkage: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     reference_speed: Positive = 2.901
 
@@ -161,6 +165,12 @@ class TokenConfig(Strict):
         names = [name for group in self.groups for name in group.fields]
         if len(set(names)) != len(names):
             raise ValueError(f"groups: expected every field once, got {names}")
+        return self
+
+    @model_validator(mode="after")
+    def _shrinkage_of_views(self) -> TokenConfig:
+        if self.shrinkage and self.views == "one":
+            raise ValueError("shrinkage: expected views mirrored or shifted with it, got one")
         return self
 
 

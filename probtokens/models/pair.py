@@ -15,6 +15,7 @@ from probtokens.models.forecast import Source, Sources
 from probtokens.models.state_space import GuideNotes, Scales, TokenGuide, TokenModel, Weights, local_parameters
 from probtokens.models.views import Views
 from probtokens.nn.autoencoder import TokenAutoencoder
+from probtokens.nn.shrinkage import PairShrinkage
 from probtokens.nn.smoothing import BackwardMessages
 from probtokens.nn.transition import TokenTransition, TrajectoryEncoder
 
@@ -36,6 +37,7 @@ class TokenPair(nn.Module):
         self.normalizer = normalizer
         self.fields: tuple[FieldSpec, ...] = normalizer.fields
         self.grid = grid
+        self.shrinkage = PairShrinkage(len(self.fields)) if tokens.shrinkage else None
         self.scales = Scales(pixels=tokens.effective_pixels / tokens.patch**2)
 
     @property

@@ -35,10 +35,12 @@ class TokenForecaster(TokenPair):
         Raises
         ------
         ValueError
-            If the stage names a field that the model does not have.
+            If the stage names a field that the model does not have, or is to learn a shrinkage that it has not.
         """
         names = [field.name for field in self.fields]
         stage.check_fields(names)
+        if stage.shrinkage and self.shrinkage is None:
+            raise ValueError(f"{stage.name}: expected shrinkage with tokens that have it only, got it with tokens that have none")
         self.scales = replace(self.scales, evenly=stage.horizon == 0)
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(self.may_learn(name) and learns(name, stage))
@@ -151,9 +153,10 @@ class TokenForecaster(TokenPair):
     ) -> Iterator[Tensor]:
         """Posterior predictive frames lead by lead; see :class:`probtokens.models.base.Forecaster`.
 
-        Every draw keeps its view, its trajectory effect and its weights over the whole trajectory. Frames depend on the seed and on
-        ``sources``, not on ``leads``; two forecasts with other sources share the noise of those that both draw from, if
-        shifted views are drawn in both or in neither.
+        Every draw keeps its view, its trajectory effect and its weights over the whole trajectory. With shrinkage draws of
+        different views are moved towards each other, every one towards the next and the last towards the first, so that a few
+        differ a little less than many do, and one alone stays as it is. Frames depend on the seed and on ``sources``, not on ``leads``;
+        two forecasts with other sources share the noise of those that both draw from, if shifted views are drawn in both or in neither.
 
         Parameters
         ----------
@@ -204,7 +207,11 @@ class TokenForecaster(TokenPair):
             if lead in leads:
                 with self._forecast_precision():
                     frames = self._observed(z, noise if Source.DECODER in sources else None)
-                yield frames if views is None else views.back(frames, mirror)
+                yield frames if views is None else self._shrunk(views.back(frames, mirror))
+
+    def _shrunk(self, frames: Tensor) -> Tensor:
+        """Draws (draw, ...) of frames in physical units, each moved towards the next where the two nearly agree; one alone stays."""
+        return frames if self.shrinkage is None else self.shrinkage(frames, frames.roll(-1, 0), self.normalizer.field_scale)
 
     def _observed(self, z: Tensor, noise: Tensor | None) -> Tensor:
         """Frames of tokens in physical units: the decoder's mean plus so many of its standard deviations, patch by patch."""

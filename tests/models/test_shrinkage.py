@@ -1,0 +1,141 @@
+"""Shrinkage of draws towards each other, against means and differences that are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from probtokens.config import StageConfig, TokenConfig
+from probtokens.data.dataset import Batch
+from probtokens.models.forecast import ALL_SOURCES, Source
+from probtokens.models.micro import MicroTokens
+from probtokens.models.objectives import fair_crps
+from probtokens.models.tokens import TokenForecaster
+from probtokens.nn.shrinkage import PairShrinkage
+from probtokens.verify.token_pairs import GRID, micro_tokens, normalizer, window
+
+STAGE = StageConfig(name="score", objective="score", steps=1, horizon=3, members=2, learn="uncertainty", shrinkage=True)
+
+
+def shrinking(weight: float = 0.4, scale: float = 0.5) -> MicroTokens:
+    """Tokens of the plain test pair that see shifted views and shrink their draws."""
+    plain = micro_tokens()
+    model = MicroTokens(plain.tokens.model_copy(update={"views": "shifted", "shrinkage": True}), normalizer(), GRID)
+    model.load_state_dict(plain.state_dict(), strict=False)
+    set_shrinkage(model, weight, scale)
+    return model
+
+
+def set_shrinkage(model: TokenForecaster, weight: float, scale: float) -> None:
+    assert model.shrinkage is not None
+    with torch.no_grad():
+        model.shrinkage.raw_weight.fill_(torch.logit(torch.tensor(2 * weight)))
+        model.shrinkage.log_scale.fill_(torch.log(torch.tensor(scale)))
+
+
+def initial() -> tuple[torch.Tensor, torch.Tensor]:
+    frames, context = window()
+    made = normalizer()
+    return made.denormalize(frames[:, 0]), context * made.context_scale + made.context_mean
+
+
+def forecast(model: TokenForecaster, n_draws: int, **options: object) -> list[torch.Tensor]:
+    return list(model.forecast(*initial(), grid=GRID, n_steps=2, n_draws=n_draws, seed=5, **options))  # type: ignore[arg-type]
+
+
+def test_near_draws_become_weighted_means_and_far_ones_stay() -> None:
+    module = PairShrinkage(2)
+    draws, others = torch.zeros(1, 2, 1, 3), torch.tensor([1e-4, 0.2, 50.0]).expand(1, 2, 1, 3)
+    found = module(draws, others)[0, 0, 0].detach()
+    weight = float(module.weight[0].detach())
+    assert 0 < weight < 0.5
+    torch.testing.assert_close(found[0], weight * others[0, 0, 0, 0])  # a mean
+    torch.testing.assert_close(found[1], weight * others[0, 0, 0, 1] / 2)  # half of the share at the scale, which is 0.2 untrained
+    assert float(found[2]) < 1e-3  # of a difference of 50
+
+
+def test_near_draws_have_the_variance_of_their_weighted_mean() -> None:
+    torch.manual_seed(0)
+    runs, module = 0.01 * torch.randn(2, 20_000, 1, 1, 1), PairShrinkage(1)
+    found = module(*runs)
+    weight = float(module.weight[0].detach())
+    assert float(found.var() / runs.var()) == pytest.approx((1 - weight) ** 2 + weight**2, rel=0.03)
+
+
+def test_units_of_fields_change_nothing() -> None:
+    module, unit = PairShrinkage(2), torch.tensor([300.0, 5.0])
+    draws, others = torch.randn(2, 4, 2, 3, 3, generator=torch.Generator().manual_seed(1))
+    each = unit[:, None, None]
+    torch.testing.assert_close(module(draws * each, others * each, unit), module(draws, others) * each)
+
+
+def test_every_draw_of_a_forecast_moves_towards_the_next() -> None:
+    # The oracle: draws of the same tokens without shrinkage, moved by hand.
+    free, model = shrinking(weight=1e-6), shrinking()
+    unit = normalizer().field_scale[:, None, None]
+    for before, after in zip(forecast(free, 3), forecast(model, 3), strict=True):
+        apart = (before[[1, 2, 0]] - before) / unit
+        expected = before + 0.4 * unit * apart / (1 + (apart / 0.5) ** 2)
+        torch.testing.assert_close(after, expected, rtol=1e-4, atol=2e-3)
+        assert float((after - before).abs().max()) > 1.0
+        assert float(after.var(0).mean()) < float(before.var(0).mean())
+
+
+def test_one_draw_and_draws_of_one_view_stay_as_they_are() -> None:
+    free, model = shrinking(weight=1e-6), shrinking()
+    for options in ({"n_draws": 1}, {"n_draws": 3, "sources": ALL_SOURCES - {Source.VIEW}}):
+        for one, other in zip(forecast(free, **options), forecast(model, **options), strict=True):
+            torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("shrinkage", [False, True])
+def test_shrinkage_learns_in_the_stages_that_ask_for_it(shrinkage: bool) -> None:
+    frames, context = window()
+    stage = STAGE.model_copy(update={"shrinkage": shrinkage})
+    losses = []
+    for weight in (0.1, 0.45):
+        model = shrinking(weight)
+        model.begin_stage(stage)
+        torch.manual_seed(0)
+        loss = model.loss(Batch(frames, context, torch.arange(2)), stage)["loss"]
+        loss.backward()
+        losses.append(float(loss))
+        assert model.shrinkage is not None
+        for parameter in model.shrinkage.parameters():
+            assert (parameter.grad is not None and bool(parameter.grad.any())) is shrinkage
+    assert (losses[0] != losses[1]) is shrinkage
+
+
+def test_scores_find_the_weight_at_which_means_err_least() -> None:
+    # Runs that err independently by 1 about a truth that their mean would meet: the more of a mean, the better the score.
+    torch.manual_seed(0)
+    module = PairShrinkage(1)
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.05)
+    for _ in range(200):
+        runs, truth = 0.1 * torch.randn(4, 1000, 1, 1, 1), torch.zeros(1000, 1, 1, 1)
+        loss = fair_crps(module(*runs.chunk(2)), truth).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert float(module.weight[0].detach()) > 0.45
+    assert float(module.scale[0].detach()) > 0.3
+
+
+def test_shrinkage_travels_with_the_model(tmp_path: Path) -> None:
+    model = shrinking()
+    model.save(tmp_path / "model.pt")
+    loaded = MicroTokens.load(tmp_path / "model.pt")
+    for one, other in zip(forecast(model, 3), forecast(loaded, 3), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_shrinkage_of_one_view_or_of_tokens_without_it_is_refused() -> None:
+    with pytest.raises(ValidationError, match="shrinkage: expected views mirrored or shifted with it, got one"):
+        TokenConfig(shrinkage=True)
+    with pytest.raises(ValueError, match="score: expected shrinkage with tokens that have it only"):
+        micro_tokens().begin_stage(STAGE)
+    with pytest.raises(ValidationError, match="expected shrinkage with objective score only, got elbo"):
+        StageConfig(name="x", objective="elbo", steps=1, horizon=1, shrinkage=True)
