@@ -21,14 +21,15 @@ class StageConfig(Strict):
     draws), ``mse`` (of rollouts without noise), ``latent`` (the same in tokens that are encoded once: the autoencoder
     stays as it is, and a step costs a fraction) or ``noise`` (likelihood of what the means of the decoder and of single steps
     miss). ``learn`` names which parameters take gradients: all that the objective depends on, all but the autoencoder's means
-    (``dynamics``), those that tell spread alone (``uncertainty``), so that noiseless rollouts stay as they are, or of these only the
-    guide's (``posterior``, with ``elbo``), so that all noises stay too (token models only). Windows begin no later than with frame
-    ``latest_start``; forecasts begin with the first, where most happens. Stages that learn uncertainty see the simulations that are
-    held out for them, or with ``all_simulations`` the others too: a few tell where means fail, but not how wide to be on average.
+    (``dynamics``), those that tell spread alone (``uncertainty``), so that noiseless rollouts stay as they are, of these only the
+    guide's (``posterior``, with ``elbo``), so that all noises stay too, or how draws are shrunk and nothing else (``shrinkage``,
+    with ``score``, whose members are then each shrunk towards a run of its own, at twice the cost; token models only). Windows
+    begin no later than with frame ``latest_start``; forecasts begin with the first, where most happens. Stages that learn uncertainty
+    see the simulations that are held out for them, or with ``all_simulations`` the others too: a few tell where means fail, but not how
+    wide to be on average.
 
     In score stages decoder noise stays as it is, or learns too with ``decoder_noise``; ``hot_spots`` names fields and thresholds, in
-    their units: how much of the domain exceeds one, and by how much, is scored too, ``hot_spot_weight`` times. With ``shrinkage`` that
-    of the tokens learns: members then are shrunk as draws of forecasts are, each towards a draw of its own, at twice the cost.
+    their units: how much of the domain exceeds one, and by how much, is scored too, ``hot_spot_weight`` times.
 
     Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
     other cells. ``field_weights`` are those of squared errors, 1 for fields that are not named. ``precision`` is that of the
@@ -46,8 +47,7 @@ class StageConfig(Strict):
     decoder_noise: bool = False
     hot_spots: dict[str, Finite] = Field(default_factory=dict)
     hot_spot_weight: Positive = 1.0
-    shrinkage: bool = False
-    learn: Literal["everything", "dynamics", "uncertainty", "posterior"] = "everything"
+    learn: Literal["everything", "dynamics", "uncertainty", "posterior", "shrinkage"] = "everything"
     latest_start: Whole | None = None
     all_simulations: bool = False
     shifts: Whole = 0
@@ -61,7 +61,7 @@ class StageConfig(Strict):
             raise ValueError(f"{self.name}: expected shifts and field_weights with objective latent only, got {self.objective}")
         if self.precision != "float32" and self.objective not in ("latent", "score"):
             raise ValueError(f"{self.name}: expected precision {self.precision} with objective latent or score, got {self.objective}")
-        for key in ("members", "energy_weight", "decoder_noise", "hot_spots", "hot_spot_weight", "shrinkage"):
+        for key in ("members", "energy_weight", "decoder_noise", "hot_spots", "hot_spot_weight"):
             default = type(self).model_fields[key].get_default(call_default_factory=True)
             if self.objective != "score" and getattr(self, key) != default:
                 raise ValueError(f"{self.name}: expected {key} with objective score only, got {self.objective}")
@@ -70,16 +70,18 @@ class StageConfig(Strict):
         learned = {"mse": "everything", "latent": "everything", "noise": "uncertainty"}.get(self.objective, self.learn)
         if self.learn == "posterior" and self.objective != "elbo":
             raise ValueError(f"{self.name}: expected learn posterior with objective elbo only, got {self.objective}")
+        if self.learn == "shrinkage" and self.objective != "score":
+            raise ValueError(f"{self.name}: expected learn shrinkage with objective score only, got {self.objective}")
         if self.learn != learned:
             raise ValueError(f"{self.name}: expected learn {learned} with objective {self.objective}, got {self.learn}")
         if self.all_simulations and not self.learns_uncertainty_alone:
-            raise ValueError(f"{self.name}: expected all_simulations with learn uncertainty or posterior only, got {self.learn}")
+            raise ValueError(f"{self.name}: expected all_simulations with learn uncertainty, posterior or shrinkage only, got {self.learn}")
         return self
 
     @property
     def learns_uncertainty_alone(self) -> bool:
         """Whether means stay as they are."""
-        return self.learn in ("uncertainty", "posterior")
+        return self.learn in ("uncertainty", "posterior", "shrinkage")
 
     def check_fields(self, known: Sequence[str]) -> None:
         """See that all fields that the stage names are known.

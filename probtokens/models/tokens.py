@@ -39,8 +39,8 @@ class TokenForecaster(TokenPair):
         """
         names = [field.name for field in self.fields]
         stage.check_fields(names)
-        if stage.shrinkage and self.shrinkage is None:
-            raise ValueError(f"{stage.name}: expected shrinkage with tokens that have it only, got it with tokens that have none")
+        if stage.learn == "shrinkage" and self.shrinkage is None:
+            raise ValueError(f"{stage.name}: expected learn shrinkage with tokens that have it only, got tokens that have none")
         self.scales = replace(self.scales, evenly=stage.horizon == 0)
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(self.may_learn(name) and learns(name, stage))

@@ -21,9 +21,7 @@ from probtokens.models.state_space import Belief, initial_posterior
 
 #: Modules and parameters that tell spread. Without noise a step does not depend on them, save through the certainty
 #: that messages of the meso coupling carry and a small pull of the first tokens towards their prior.
-UNCERTAINTY = frozenset(
-    {"spread", "effect", "pixel_raw_scale", "noise_log_factor", "trajectory_encoder", "smoother", "posterior", "shrinkage"}
-)
+UNCERTAINTY = frozenset({"spread", "effect", "pixel_raw_scale", "noise_log_factor", "trajectory_encoder", "smoother", "posterior"})
 
 #: Of these what only the guide has: what it makes of a window. The encoder's heads are part of it too.
 POSTERIOR = frozenset({"trajectory_encoder", "smoother", "posterior", "encoders"})
@@ -41,8 +39,8 @@ def learns(name: str, stage: StageConfig) -> bool:
     Latent stages leave the autoencoder as it is, and errors without noise what tells spread: the encoder's would do nothing but vanish.
     """
     parts = name.split(".")
-    if "shrinkage" in parts:
-        return stage.shrinkage
+    if stage.learn == "shrinkage" or "shrinkage" in parts:
+        return stage.learn == "shrinkage" and "shrinkage" in parts
     if not UNCERTAINTY.isdisjoint(parts):
         return stage.objective not in ("mse", "latent") and (stage.learn != "posterior" or not POSTERIOR.isdisjoint(parts))
     if name.startswith("autoencoder."):
@@ -79,20 +77,21 @@ def _score(pair: TokenPair, frames: Tensor, context: Tensor, stage: StageConfig)
     widen that white noise than the spread of the tokens, and no forecast drifts like that. Hot spots never teach it: white noise
     makes areas differ where it lifts single cells over the threshold.
     """
+    shrunk = stage.learn == "shrinkage"
 
     def members(pixels: Normal) -> Tensor:
         drawn = draw(pixels, None)
-        return pair.shrinkage(*drawn.chunk(2)) if stage.shrinkage and pair.shrinkage is not None else drawn
+        return pair.shrinkage(*drawn.chunk(2)) if shrunk and pair.shrinkage is not None else drawn
 
-    leads = decoded_leads(pair, frames, context, stage.members * (2 if stage.shrinkage else 1))
+    leads = decoded_leads(pair, frames, context, stage.members * (2 if shrunk else 1))
     if not stage.decoder_noise:
         leads = ((Normal(pixels.mean, pixels.stddev.detach()), x) for pixels, x in leads)
     scores = []
     for pixels, truth in leads:
         score = rollout_score(members(pixels), truth, stage.energy_weight)
         if stage.hot_spots:
-            cold = members(Normal(pixels.mean, pixels.stddev.detach()))
-            hot = hot_spot_score(_above(cold, pair.normalizer, stage.hot_spots), _above(truth, pair.normalizer, stage.hot_spots))
+            undisturbed = members(Normal(pixels.mean, pixels.stddev.detach()))
+            hot = hot_spot_score(_above(undisturbed, pair.normalizer, stage.hot_spots), _above(truth, pair.normalizer, stage.hot_spots))
             score |= {"loss": score["loss"] + stage.hot_spot_weight * hot, "hot_spots": hot}
         scores.append(score)
     return _mean_over_leads(scores)
