@@ -77,6 +77,7 @@ class MesoTokens(TokenForecaster):
         self.autoencoder, transition = copy.deepcopy((micro.autoencoder, micro.transition))
         self.dynamics = CoupledDynamics(transition, channels, config)
         self.trajectory_encoder, self.smoother = copy.deepcopy((micro.trajectory_encoder, micro.smoother))
+        self.shrinkage = copy.deepcopy(micro.shrinkage)
         n_strengths = self.dynamics.adapters.n_strengths
         with local_parameters():
             self.prior = CouplingPrior(n_strengths, len(channels), len(NEIGHBOURS), config.global_scale, config.slab_scale)

@@ -8,9 +8,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from probtokens.config import StageConfig, TokenConfig
+from probtokens.config import MesoConfig, StageConfig, TokenConfig
 from probtokens.data.dataset import Batch
 from probtokens.models.forecast import ALL_SOURCES, Source
+from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
 from probtokens.models.objectives import fair_crps
 from probtokens.models.tokens import TokenForecaster
@@ -102,7 +103,7 @@ def test_shrinkage_learns_alone_and_only_where_asked(learn: str) -> None:
         torch.manual_seed(0)
         loss = model.loss(Batch(frames, context, torch.arange(2)), stage)["loss"]
         loss.backward()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         learned = {name for name, parameter in model.named_parameters() if parameter.grad is not None and bool(parameter.grad.any())}
         own = {"shrinkage.raw_weight", "shrinkage.log_scale"}
         assert learned == own if shrinkage else learned and not learned & own
@@ -130,6 +131,16 @@ def test_shrinkage_travels_with_the_model(tmp_path: Path) -> None:
     loaded = MicroTokens.load(tmp_path / "model.pt")
     for one, other in zip(forecast(model, 3), forecast(loaded, 3), strict=True):
         assert torch.equal(one, other)
+
+
+def test_meso_tokens_shrink_draws_as_their_micro_tokens_do() -> None:
+    micro = shrinking(weight=0.45, scale=0.9)
+    meso = MesoTokens(micro, MesoConfig(stages=()), n_simulations=2, n_times=4)
+    assert micro.shrinkage is not None and meso.shrinkage is not None and meso.shrinkage is not micro.shrinkage
+    torch.testing.assert_close(meso.shrinkage.weight, torch.full((len(meso.fields),), 0.45))
+    torch.testing.assert_close(meso.shrinkage.scale, torch.full((len(meso.fields),), 0.9))
+    meso.begin_stage(STAGE)
+    assert {name for name, parameter in meso.named_parameters() if parameter.requires_grad} == {"shrinkage.raw_weight", "shrinkage.log_scale"}
 
 
 def test_shrinkage_of_one_view_or_of_tokens_without_it_is_refused() -> None:
