@@ -136,11 +136,13 @@ def test_shrinkage_travels_with_the_model(tmp_path: Path) -> None:
 def test_meso_tokens_shrink_draws_as_their_micro_tokens_do() -> None:
     micro = shrinking(weight=0.45, scale=0.9)
     meso = MesoTokens(micro, MesoConfig(stages=()), n_simulations=2, n_times=4)
-    assert micro.shrinkage is not None and meso.shrinkage is not None and meso.shrinkage is not micro.shrinkage
+    assert meso.shrinkage is not None
+    assert meso.shrinkage is not micro.shrinkage
     torch.testing.assert_close(meso.shrinkage.weight, torch.full((len(meso.fields),), 0.45))
     torch.testing.assert_close(meso.shrinkage.scale, torch.full((len(meso.fields),), 0.9))
     meso.begin_stage(STAGE)
-    assert {name for name, parameter in meso.named_parameters() if parameter.requires_grad} == {"shrinkage.raw_weight", "shrinkage.log_scale"}
+    learning = {name for name, parameter in meso.named_parameters() if parameter.requires_grad}
+    assert learning == {"shrinkage.raw_weight", "shrinkage.log_scale"}
 
 
 def test_shrinkage_of_one_view_or_of_tokens_without_it_is_refused() -> None:
