@@ -176,7 +176,7 @@ def test_a_weight_of_hot_spots_needs_hot_spots():
 
 
 def test_means_never_see_all_simulations():
-    with pytest.raises(ValueError, match="a: expected all_simulations with learn uncertainty or posterior only, got dynamics"):
+    with pytest.raises(ValueError, match="a: expected all_simulations with learn uncertainty, posterior or shrinkage only, got dynamics"):
         load_config(None, ["micro.stages=[{name: a, objective: score, steps: 1, horizon: 1, learn: dynamics, all_simulations: true}]"])
 
 

@@ -22,11 +22,11 @@ class StageConfig(Strict):
     stays as it is, and a step costs a fraction) or ``noise`` (likelihood of what the means of the decoder and of single steps
     miss). ``learn`` names which parameters take gradients: all that the objective depends on, all but the autoencoder's means
     (``dynamics``), those that tell spread alone (``uncertainty``), so that noiseless rollouts stay as they are, of these only the
-    guide's (``posterior``, with ``elbo``), so that all noises stay too, or how draws are shrunk and nothing else (``shrinkage``,
-    with ``score``, whose members are then each shrunk towards a run of its own, at twice the cost; token models only). Windows
-    begin no later than with frame ``latest_start``; forecasts begin with the first, where most happens. Stages that learn uncertainty
-    see the simulations that are held out for them, or with ``all_simulations`` the others too: a few tell where means fail, but not how
-    wide to be on average.
+    guide's (``posterior``, with ``elbo``), so that all noises stay too, or nothing but how draws are shrunk (``shrinkage``, with
+    ``score``, whose members are then each shrunk towards a run of its own, at twice the cost) or the drift at rest (``rest``, with
+    ``latent``; token models only). Windows begin no later than with frame ``latest_start``; forecasts begin with the first, where most
+    happens. Stages that learn uncertainty see the simulations that are held out for them, or with ``all_simulations`` the others too: a
+    few tell where means fail, but not how wide to be on average.
 
     In score stages decoder noise stays as it is, or learns too with ``decoder_noise``; ``hot_spots`` names fields and thresholds, in
     their units: how much of the domain exceeds one, and by how much, is scored too, ``hot_spot_weight`` times.
@@ -47,7 +47,7 @@ class StageConfig(Strict):
     decoder_noise: bool = False
     hot_spots: dict[str, Finite] = Field(default_factory=dict)
     hot_spot_weight: Positive = 1.0
-    learn: Literal["everything", "dynamics", "uncertainty", "posterior", "shrinkage"] = "everything"
+    learn: Literal["everything", "dynamics", "uncertainty", "posterior", "shrinkage", "rest"] = "everything"
     latest_start: Whole | None = None
     all_simulations: bool = False
     shifts: Whole = 0
@@ -72,7 +72,9 @@ class StageConfig(Strict):
             raise ValueError(f"{self.name}: expected learn posterior with objective elbo only, got {self.objective}")
         if self.learn == "shrinkage" and self.objective != "score":
             raise ValueError(f"{self.name}: expected learn shrinkage with objective score only, got {self.objective}")
-        if self.learn != learned:
+        if self.learn == "rest" and self.objective != "latent":
+            raise ValueError(f"{self.name}: expected learn rest with objective latent only, got {self.objective}")
+        if self.learn not in (learned, "rest"):
             raise ValueError(f"{self.name}: expected learn {learned} with objective {self.objective}, got {self.learn}")
         if self.all_simulations and not self.learns_uncertainty_alone:
             raise ValueError(f"{self.name}: expected all_simulations with learn uncertainty, posterior or shrinkage only, got {self.learn}")
@@ -131,6 +133,8 @@ class TokenConfig(Strict):
     domain as it is, ``mirrored`` half of the time its mirror image along y, ``shifted`` either with patches that begin at any cell,
     which suits tokens whose latent stages had ``shifts``. With ``shrinkage`` every draw is moved towards the next where the two nearly
     agree, for views of quiet material differ by more than their mean errs.
+    ``rest`` names fields and their values, in their units, by which material is told that nothing has reached yet; what the transition
+    would add to it is learned in a stage of its own and taken off.
     Forecasts compute convolutions in ``precision``; tokens and frames are float32 all the same.
     """
 
@@ -159,6 +163,7 @@ class TokenConfig(Strict):
     effective_pixels: Positive = 4.0
     views: Literal["one", "mirrored", "shifted"] = "one"
     shrinkage: bool = False
+    rest: dict[str, Finite] = Field(default_factory=dict)
     precision: Literal["float32", "bfloat16"] = "float32"
     reference_speed: Positive = 2.901
 
@@ -173,6 +178,13 @@ class TokenConfig(Strict):
     def _shrinkage_of_views(self) -> TokenConfig:
         if self.shrinkage and self.views == "one":
             raise ValueError("shrinkage: expected views mirrored or shifted with it, got one")
+        return self
+
+    @model_validator(mode="after")
+    def _rest_of_whole_groups(self) -> TokenConfig:
+        told = [name for group in self.groups if set(group.fields) <= set(self.rest) for name in group.fields]
+        if sorted(told) != sorted(self.rest):
+            raise ValueError(f"rest: expected all fields of some groups, got {sorted(self.rest)}")
         return self
 
 
@@ -220,6 +232,16 @@ class MicroConfig(TokenTraining):
     def _held_out_for_something(self) -> MicroConfig:
         if self.held_out and not any(stage.learns_uncertainty_alone for stage in self.stages):
             raise ValueError(f"held_out: expected a stage with learn uncertainty that sees them, or 0, got {self.held_out}")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_learned_last(self) -> MicroConfig:
+        learned = [stage.learn for stage in self.stages]
+        for key, there in (("shrinkage", self.tokens.shrinkage), ("rest", bool(self.tokens.rest))):
+            if there != (key in learned):
+                raise ValueError(f"stages: expected one with learn {key} if and only if tokens have {key}, got learn {learned}")
+        if self.tokens.shrinkage and learned[-1] != "shrinkage":
+            raise ValueError(f"stages: expected the one with learn shrinkage last, for other scores do not see it, got learn {learned}")
         return self
 
     @model_validator(mode="after")

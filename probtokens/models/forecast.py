@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from probtokens.data.normalize import Normalizer
 from probtokens.fields import FieldSpec
 from probtokens.models.state_space import Belief, Weights, initial_posterior
 from probtokens.nn.autoencoder import TokenAutoencoder
@@ -116,10 +115,9 @@ def _next(transition: Transition, sources: Sources, generator: torch.Generator |
     return sample if Source.PROCESS in sources else transition.mean
 
 
-def to_physical(frames: Tensor, normalizer: Normalizer, fields: tuple[FieldSpec, ...]) -> Tensor:
-    """Physical units (..., field, y, x), each field kept within its physical bounds."""
-    physical = normalizer.denormalize(frames)
+def within_bounds(frames: Tensor, fields: tuple[FieldSpec, ...]) -> Tensor:
+    """The same frames (..., field, y, x), in physical units, with each field brought within its physical bounds."""
     for number, spec in enumerate(fields):
         if spec.lower is not None or spec.upper is not None:
-            physical[..., number, :, :].clamp_(spec.lower, spec.upper)
-    return physical
+            frames[..., number, :, :].clamp_(spec.lower, spec.upper)
+    return frames

@@ -100,6 +100,7 @@ class MicroTokens(TokenForecaster):
             config.noise_patch,
             config.activation,
             config.trajectory_effect,
+            bool(config.rest),
         )
         self.dynamics = MicroDynamics(transition)
         self.trajectory_encoder = TrajectoryEncoder(

@@ -14,8 +14,8 @@ from torch.distributions import Normal
 from probtokens.config import StageConfig
 from probtokens.data.dataset import Batch
 from probtokens.data.normalize import mirror_image
-from probtokens.fields import Grid
-from probtokens.models.forecast import ALL_SOURCES, Source, Sources, free_running, to_physical
+from probtokens.fields import Grid, field_index
+from probtokens.models.forecast import ALL_SOURCES, Source, Sources, free_running, within_bounds
 from probtokens.models.pair import TokenPair
 from probtokens.models.requests import check_effects, check_request
 from probtokens.models.state_space import initial_posterior
@@ -35,15 +35,31 @@ class TokenForecaster(TokenPair):
         Raises
         ------
         ValueError
-            If the stage names a field that the model does not have, or is to learn a shrinkage that it has not.
+            If the stage names a field that the model does not have, or is to learn a shrinkage or a rest that it has not.
         """
         names = [field.name for field in self.fields]
         stage.check_fields(names)
         if stage.learn == "shrinkage" and self.shrinkage is None:
             raise ValueError(f"{stage.name}: expected learn shrinkage with tokens that have it only, got tokens that have none")
+        if stage.learn == "rest":
+            self._find_rest(stage)
         self.scales = replace(self.scales, evenly=stage.horizon == 0)
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(self.may_learn(name) and learns(name, stage))
+
+    @torch.no_grad()
+    def _find_rest(self, stage: StageConfig) -> None:
+        """Tell the transition which tokens are those of rest: what the encoder makes of fields that are at rest everywhere."""
+        rest = self.transition.rest
+        if rest is None:
+            raise ValueError(f"{stage.name}: expected learn rest with tokens that have rest only, got tokens that have none")
+        frames = self.normalizer.denormalize(torch.zeros(len(self.fields), *self.grid.shape, device=rest.tokens.device))
+        for name, value in self.tokens.rest.items():
+            frames[field_index(self.fields, name)] = value
+        z = self.token_means(self.normalizer.normalize(frames))
+        rest.tokens.copy_(z[:, z.shape[-2] // 2, z.shape[-1] // 2])
+        tells = [set(group.fields) <= set(self.tokens.rest) for group in self.tokens.groups for _ in range(group.channels)]
+        rest.tells.copy_(torch.tensor(tells))
 
     def may_learn(self, name: str) -> bool:
         """Whether the parameter called ``name`` takes gradients in any stage."""
@@ -153,8 +169,8 @@ class TokenForecaster(TokenPair):
     ) -> Iterator[Tensor]:
         """Posterior predictive frames lead by lead; see :class:`probtokens.models.base.Forecaster`.
 
-        Every draw keeps its view, its trajectory effect and its weights over the whole trajectory. With shrinkage draws of
-        different views are moved towards each other, every one towards the next and the last towards the first, so that a few
+        Every draw keeps its view, its trajectory effect and its weights over the whole trajectory. With shrinkage draws
+        are moved towards each other, every one towards the next and the last towards the first, so that a few
         differ a little less than many do, and one alone stays as it is. Frames depend on the seed and on ``sources``, not on ``leads``;
         two forecasts with other sources share the noise of those that both draw from, if shifted views are drawn in both or in neither.
 
@@ -207,17 +223,18 @@ class TokenForecaster(TokenPair):
             if lead in leads:
                 with self._forecast_precision():
                     frames = self._observed(z, noise if Source.DECODER in sources else None)
-                yield frames if views is None else self._shrunk(views.back(frames, mirror))
+                # Within bounds last: what many draws have at a bound shall stay there.
+                yield within_bounds(self._shrunk(frames if views is None else views.back(frames, mirror)), self.fields)
 
     def _shrunk(self, frames: Tensor) -> Tensor:
         """Draws (draw, ...) of frames in physical units, each moved towards the next where the two nearly agree; one alone stays."""
         return frames if self.shrinkage is None else self.shrinkage(frames, frames.roll(-1, 0), self.normalizer.field_scale)
 
     def _observed(self, z: Tensor, noise: Tensor | None) -> Tensor:
-        """Frames of tokens in physical units: the decoder's mean plus so many of its standard deviations, patch by patch."""
+        """Frames of tokens in physical units, bounds aside: the decoder's mean plus so many of its standard deviations, patch by patch."""
         patches = self.autoencoder.decode_patches(z)
         drawn = patches.mean if noise is None else patches.mean + patches.stddev * noise
-        return to_physical(self.autoencoder.joined(drawn), self.normalizer, self.fields)
+        return self.normalizer.denormalize(self.autoencoder.joined(drawn))
 
     def _drawn(
         self,

@@ -39,8 +39,9 @@ def learns(name: str, stage: StageConfig) -> bool:
     Latent stages leave the autoencoder as it is, and errors without noise what tells spread: the encoder's would do nothing but vanish.
     """
     parts = name.split(".")
-    if stage.learn == "shrinkage" or "shrinkage" in parts:
-        return stage.learn == "shrinkage" and "shrinkage" in parts
+    for alone in ("shrinkage", "rest"):
+        if stage.learn == alone or alone in parts:
+            return stage.learn == alone and alone in parts
     if not UNCERTAINTY.isdisjoint(parts):
         return stage.objective not in ("mse", "latent") and (stage.learn != "posterior" or not POSTERIOR.isdisjoint(parts))
     if name.startswith("autoencoder."):
@@ -51,6 +52,8 @@ def learns(name: str, stage: StageConfig) -> bool:
 def stage_loss(pair: TokenPair, batch: Batch, stage: StageConfig) -> Mapping[str, Tensor]:
     """Named parts of the stage's objective; see :meth:`probtokens.models.tokens.TokenForecaster.loss`."""
     context = pair.context_vector(batch.context)
+    if stage.learn == "rest":
+        return _rest_error(pair, batch.frames, context)
     if stage.objective == "latent":
         return _latent_error(pair, batch.frames, context, stage.field_weights)
     if stage.objective == "noise":
@@ -136,6 +139,16 @@ def _latent_error(pair: TokenPair, tokens: Tensor, context: Tensor, field_weight
             errors.append((shares * missed).mean())
     loss = torch.stack(errors).mean()
     return {"loss": loss, "last": errors[-1]}
+
+
+def _rest_error(pair: TokenPair, tokens: Tensor, context: Tensor) -> dict[str, Tensor]:
+    """Absolute error of one step without noise where tokens are at rest: of the few that a wave reaches in it a median sees nothing."""
+    assert pair.transition.rest is not None
+    z = tokens[None, :, 0]
+    u = tokens.new_zeros(1, len(tokens), *pair.effect_shape(*tokens.shape[-2:]))
+    mean = pair.dynamics(Belief(z, z, torch.full_like(z, _CERTAIN)), u, context, pair.central_weights()).mean[0]
+    loss = (pair.transition.rest.nearness(z[0]) * (mean - tokens[:, 1]).abs()).mean()
+    return {"loss": loss}
 
 
 def _noise_likelihood(pair: TokenPair, frames: Tensor, context: Tensor) -> dict[str, Tensor]:

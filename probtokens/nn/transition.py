@@ -13,6 +13,7 @@ from torch.distributions import Normal
 from probtokens.nn.blocks import Activation, ConvNextBlock, ResidualBlock, ScaleRange, SpreadHead, silent
 from probtokens.nn.lattice import merge_leading
 from probtokens.nn.process import Transition
+from probtokens.nn.rest import RestBalance
 from probtokens.nn.transport import TokenTransport
 
 #: Range of the process noise's standard deviation, in latent units.
@@ -120,7 +121,8 @@ class TokenTransition(nn.Module):
     ``noise_rank`` shared noises have a node every ``noise_patch`` tokens; see :class:`~probtokens.nn.process.Transition`.
     With ``coupled`` one network sees all channels; without, every field group has its own and
     evolves alone (the "decoupled" variant of arXiv 2506.12996). With ``transport`` f is the change by
-    transport plus what the network makes of the transported tokens.
+    transport plus what the network makes of the transported tokens. With ``rest`` it has no drift at rest; see
+    :class:`~probtokens.nn.rest.RestBalance`.
     """
 
     def __init__(
@@ -139,9 +141,11 @@ class TokenTransition(nn.Module):
         noise_patch: int = 4,
         activation: Activation = "gelu",
         effect: Effect = "affine",
+        rest: bool = False,
     ) -> None:
         super().__init__()
         self.transport = transport
+        self.rest = RestBalance(sum(channels)) if rest else None
         self.noise_rank = noise_rank
         self.noise_patch = noise_patch
         self.effect_dim = effect_dim
@@ -181,7 +185,8 @@ class TokenTransition(nn.Module):
             adapted += len(self.block_widths)
             before += part.shape[1]
         loading = torch.cat(loadings, dim=1) if self.noise_rank else None
-        return change + torch.cat(drifts, dim=1), PROCESS_SCALE(torch.cat(raws, dim=1)), loading
+        change = change + torch.cat(drifts, dim=1)
+        return change if self.rest is None else change - self.rest(z), PROCESS_SCALE(torch.cat(raws, dim=1)), loading
 
     def forward(self, z: Tensor, u: Tensor, context: Tensor) -> Transition:
         """Distribution of the next tokens (..., channel, y, x) given effects (..., D, effect_y, effect_x) and context (..., c)."""

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from probtokens.config import MesoConfig, StageConfig, TokenConfig
 from probtokens.data.dataset import Batch
+from probtokens.models import tokens
 from probtokens.models.forecast import ALL_SOURCES, Source
 from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
@@ -73,11 +74,13 @@ def test_units_of_fields_change_nothing() -> None:
     torch.testing.assert_close(module(draws * each, others * each, unit), module(draws, others) * each)
 
 
-def test_every_draw_of_a_forecast_moves_towards_the_next() -> None:
+@pytest.mark.parametrize("sources", [ALL_SOURCES, ALL_SOURCES - {Source.VIEW}])
+def test_every_draw_of_a_forecast_moves_towards_the_next(monkeypatch: pytest.MonkeyPatch, sources: frozenset[Source]) -> None:
     # The oracle: draws of the same tokens without shrinkage, moved by hand.
+    monkeypatch.setattr(tokens, "within_bounds", lambda frames, fields: frames)
     free, model = shrinking(weight=1e-6), shrinking()
     unit = normalizer().field_scale[:, None, None]
-    for before, after in zip(forecast(free, 3), forecast(model, 3), strict=True):
+    for before, after in zip(forecast(free, 3, sources=sources), forecast(model, 3, sources=sources), strict=True):
         apart = (before[[1, 2, 0]] - before) / unit
         expected = before + 0.4 * unit * apart / (1 + (apart / 0.5) ** 2)
         torch.testing.assert_close(after, expected, rtol=1e-4, atol=2e-3)
@@ -85,11 +88,21 @@ def test_every_draw_of_a_forecast_moves_towards_the_next() -> None:
         assert float(after.var(0).mean()) < float(before.var(0).mean())
 
 
-def test_one_draw_and_draws_of_one_view_stay_as_they_are() -> None:
-    free, model = shrinking(weight=1e-6), shrinking()
-    for options in ({"n_draws": 1}, {"n_draws": 3, "sources": ALL_SOURCES - {Source.VIEW}}):
-        for one, other in zip(forecast(free, **options), forecast(model, **options), strict=True):
-            torch.testing.assert_close(one, other)
+def test_draws_are_brought_within_bounds_after_they_were_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = shrinking()
+    bounded = forecast(model, 3)
+    monkeypatch.setattr(tokens, "within_bounds", lambda frames, fields: frames)
+    for within, anywhere in zip(bounded, forecast(model, 3), strict=True):
+        for number, spec in enumerate(model.fields):
+            torch.testing.assert_close(
+                within[:, :, number], anywhere[:, :, number].clamp(spec.lower if spec.lower is not None else -torch.inf, spec.upper)
+            )
+        assert not torch.equal(within, anywhere)
+
+
+def test_one_draw_stays_as_it_is() -> None:
+    for one, other in zip(forecast(shrinking(weight=1e-6), 1), forecast(shrinking(), 1), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 @pytest.mark.parametrize("learn", ["everything", "uncertainty", "shrinkage"])
