@@ -150,7 +150,7 @@ def test_simulation_settings_that_make_no_sense_are_errors(override, message):
 
 def test_simulations_are_held_out_for_stages_that_learn_uncertainty():
     means = "{name: a, objective: mse, steps: 1, horizon: 1}"
-    with pytest.raises(ValueError, match="held_out: expected a stage with learn uncertainty"):
+    with pytest.raises(ValueError, match="held_out: expected a stage with learn uncertainty, posterior or shrinkage"):
         load_config(None, ["micro.held_out=2", f"micro.stages=[{means}]"])
     assert (
         load_config(

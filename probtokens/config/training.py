@@ -231,7 +231,9 @@ class MicroConfig(TokenTraining):
     @model_validator(mode="after")
     def _held_out_for_something(self) -> MicroConfig:
         if self.held_out and not any(stage.learns_uncertainty_alone for stage in self.stages):
-            raise ValueError(f"held_out: expected a stage with learn uncertainty that sees them, or 0, got {self.held_out}")
+            raise ValueError(
+                f"held_out: expected a stage with learn uncertainty, posterior or shrinkage that sees them, or 0, got {self.held_out}"
+            )
         return self
 
     @model_validator(mode="after")

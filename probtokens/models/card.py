@@ -67,7 +67,7 @@ def _card(name: str, model: TokenForecaster, training: Mapping[str, str]) -> str
         "```",
         "",
         *_table("What goes in", {"context": ", ".join(normalizer.context_names) or "nothing"} | _grid(model)),
-        *_table("Tokens", dict(_groups(model))),
+        *_table("Tokens", dict(_groups(model)) | {"views": tokens.views, "shrinkage of draws": "yes" if tokens.shrinkage else "no"}),
         f"{channels} numbers for {tokens.patch} × {tokens.patch} cells of {len(model.fields)} fields: {compression:.1f} times fewer. "
         f"{n_parameters:,} parameters.",
         "",
@@ -89,7 +89,7 @@ def _card(name: str, model: TokenForecaster, training: Mapping[str, str]) -> str
 
 
 #: What draws of tokens lack that forecasts have.
-_ONE_VIEW = "; all in one view, with larger errors than a forecast and less spread"
+_ONE_VIEW = "; all in one view, with larger errors than a forecast and less spread, and not shrunk"
 
 
 def _grid(model: TokenForecaster) -> dict[str, str]:
