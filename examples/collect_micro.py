@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -173,8 +173,23 @@ def table(numbers: dict) -> str:
             "0.83 to 0.97",
         ),
     ]
-    head = ["| what | test | validation | wanted |", "| --- | --- | --- | --- |"]
-    return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+    return _markdown(("what", "test", "validation", "wanted"), rows)
+
+
+def fields_table(tokens: dict) -> str:
+    """Spread of every field over all leads, and at how many of them its intervals are as wide as wanted, as a Markdown table."""
+    low, high = WANTED["coverage"]
+    rows = []
+    for name, field in tokens["fields"].items():
+        by_lead = np.array(field["by_lead"]["coverage_90"])
+        leads = f"{_within(by_lead, 'coverage')} of {len(by_lead)}"
+        rows.append((name, f"{field['spread_skill']:.2f}", f"{field['coverage_90']:.2f}", leads))
+    return _markdown(("field", "spread/skill", "90 % intervals cover", f"leads with {low} to {high}"), rows)
+
+
+def _markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = (head, ("---",) * len(head), *rows)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def portable(config: Config) -> str:
@@ -196,6 +211,7 @@ def main() -> None:
     run = RunFolder(args.run)
     config, scores = load_config(run.config), load_scores(run.scores)
     tokens, persistence = (scores["models"][name] for name in ("micro_tokens", "persistence"))
+    tokens = tokens.get("uncalibrated", tokens)
     made = "train_micro" if config.data.micro_tokens is None else "rollout_micro_tokens"
     record = json.loads(run.record(made).read_text(encoding="utf-8"))
     numbers = {
@@ -203,7 +219,7 @@ def main() -> None:
         "members": scores["members"],
         "simulations": {"test": scores["n_test"], "validation": n_simulations(run, "valid")},
         **(reconstructions(MicroTokens.load(run.model("micro")), args.data) if args.data is not None else {}),
-        "rollout": rollouts(tokens.get("uncalibrated", tokens), persistence),
+        "rollout": rollouts(tokens, persistence),
         "validation_rollout": rollouts(*validation_scores(run, config)),
         "perfect": perfect(run, "test"),
         "validation_perfect": perfect(run, "valid"),
@@ -214,6 +230,7 @@ def main() -> None:
     (args.out / "scores.json").write_text(json.dumps(without_curves(scores), indent=1) + "\n", encoding="utf-8")
     (args.out / "config.yaml").write_text(portable(config), encoding="utf-8")
     (args.out / "table.md").write_text(table(numbers), encoding="utf-8")
+    (args.out / "fields.md").write_text(fields_table(tokens), encoding="utf-8")
     (args.out / "numbers.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(numbers, indent=2))
 

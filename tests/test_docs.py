@@ -40,8 +40,9 @@ def test_make_targets_exist(page):
 
 
 @pytest.mark.parametrize("run", ["micro", "trained"])
-def test_tables_of_micro_tokens_are_those_that_were_collected(run):
-    assert Path(f"docs/results/{run}/table.md").read_text(encoding="utf-8") in Path("docs/micro_tokens.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("table", ["table", "fields"])
+def test_tables_of_micro_tokens_are_those_that_were_collected(run, table):
+    assert Path(f"docs/results/{run}/{table}.md").read_text(encoding="utf-8") in Path("docs/micro_tokens.md").read_text(encoding="utf-8")
 
 
 def test_the_trained_tokens_that_a_recipe_names_are_there():
