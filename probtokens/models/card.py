@@ -67,7 +67,7 @@ def _card(name: str, model: TokenForecaster, training: Mapping[str, str]) -> str
         "```",
         "",
         *_table("What goes in", {"context": ", ".join(normalizer.context_names) or "nothing"} | _grid(model)),
-        *_table("Tokens", dict(_groups(model)) | {"views": tokens.views, "shrinkage of draws": "yes" if tokens.shrinkage else "no"}),
+        *_table("Tokens", dict(_groups(model)) | _forecasts(model)),
         f"{channels} numbers for {tokens.patch} × {tokens.patch} cells of {len(model.fields)} fields: {compression:.1f} times fewer. "
         f"{n_parameters:,} parameters.",
         "",
@@ -103,6 +103,13 @@ def _grid(model: TokenForecaster) -> dict[str, str]:
 
 def _groups(model: TokenForecaster) -> list[tuple[str, str]]:
     return [(", ".join(group.fields), f"{group.channels} channels") for group in model.tokens.groups]
+
+
+def _forecasts(model: TokenForecaster) -> dict[str, str]:
+    """What makes a forecast more than draws of tokens."""
+    tokens = model.tokens
+    rest = ", ".join(f"{name} {value:g} {spec.unit}" for name, value in tokens.rest.items() for spec in model.fields if spec.name == name)
+    return {"views": tokens.views, "shrinkage of draws": "yes" if tokens.shrinkage else "no", "left as it is": rest or "nothing"}
 
 
 def _table(title: str, rows: Mapping[str, str]) -> list[str]:

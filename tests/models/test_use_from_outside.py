@@ -60,6 +60,7 @@ def test_the_card_names_fields_units_and_training(model, tmp_path):
         "45.7 times fewer",
         f"{type(model).__name__}.load",
         "Forecasts temperature, pressure",
+        "| left as it is | nothing |",
     ):
         assert part in card
     code = card.split("```python")[1].split("```")[0].replace('"model.pt"', f'"{path}"')
