@@ -20,7 +20,11 @@ View = Callable[[Tensor], Tensor]
 
 @torch.inference_mode()
 def encode_views(
-    trajectories: TrajectorySet, normalizer: Normalizer, encode: Callable[[Tensor], Tensor], views: Callable[[int], Sequence[View]]
+    trajectories: TrajectorySet,
+    normalizer: Normalizer,
+    encode: Callable[[Tensor], Tensor],
+    views: Callable[[int], Sequence[View]],
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[np.ndarray]:
     """Tokens (time, channel, token_y, token_x) of all views of the first trajectory, of the second, ….
 
@@ -33,13 +37,17 @@ def encode_views(
     views
         For every trajectory, given by its number, what is made of its normalised frames (time, field, y, x) before they are encoded; all
         of one extent, and as many for every trajectory.
+    progress
+        Told trajectories done and in all, before the first one and after each.
     """
     mean, scale = (part.cpu()[:, None, None] for part in (normalizer.field_mean, normalizer.field_scale))
     found = []
+    progress(0, len(trajectories))
     for number in range(len(trajectories)):
         frames = (torch.tensor(trajectories.frames(number)) - mean) / scale
         for view in views(number):
             found.append(torch.cat([encode(part) for part in view(frames).split(_CHUNK)]).cpu().numpy())
+        progress(number + 1, len(trajectories))
     return found
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from probtokens.train.windows import StageData
 #: Steps between two checkpoints, and of one Lightning epoch.
 CHUNK = 25
 
+#: Called with (stage name, simulations done, simulations in all).
+Encoding = Callable[[str, int, int], None]
+
 
 def fit(
     model: nn.Module,
@@ -39,6 +43,7 @@ def fit(
     reflect: bool = True,
     devices: int = 1,
     progress: Progress | None = None,
+    encoding: Encoding = lambda stage, done, total: None,
 ) -> None:
     """Train ``model`` in place through all stages.
 
@@ -72,6 +77,8 @@ def fit(
         small networks gain little from more threads.
     progress
         Told about every chunk of steps.
+    encoding
+        Told about every simulation whose tokens are encoded for a stage.
 
     Raises
     ------
@@ -90,7 +97,7 @@ def fit(
             continue
         module = StageModule(
             model,
-            data.windows(stage),
+            data.windows(stage, partial(encoding, stage.name)),
             stage,
             weight_decay=weight_decay,
             seed=seed * 1000 + number,

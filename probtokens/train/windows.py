@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -53,8 +53,15 @@ class StageData:
         self.reflect = reflect
         self._tokens: dict[int, list[np.ndarray]] = {}
 
-    def windows(self, stage: StageConfig) -> WindowDataset:
+    def windows(self, stage: StageConfig, encoding: Callable[[int, int], None] = lambda done, total: None) -> WindowDataset:
         """Windows of a stage.
+
+        Parameters
+        ----------
+        stage
+            What it asks for.
+        encoding
+            Told simulations done and in all while their tokens are encoded.
 
         Raises
         ------
@@ -67,7 +74,7 @@ class StageData:
         if not hasattr(self.model, "token_means"):
             raise ValueError(f"stage {stage.name!r}: expected a model with tokens for objective latent, got {type(self.model).__name__}")
         if stage.shifts not in self._tokens:
-            self._tokens = {stage.shifts: self._encoded(stage.shifts)}
+            self._tokens = {stage.shifts: self._encoded(stage.shifts, encoding)}
         return TokenWindows(self._seen, self.normalizer, stage.horizon, self._tokens[stage.shifts], stage.latest_start)
 
     def _trajectories(self, stage: StageConfig) -> TrajectorySet:
@@ -81,11 +88,11 @@ class StageData:
         patches = stage.horizon == 0 and hasattr(self.model, "tokens")
         return [*found, RandomCrop(self.model.tokens.patch)] if patches else found
 
-    def _encoded(self, shifts: int) -> list[np.ndarray]:
+    def _encoded(self, shifts: int, progress: Callable[[int, int], None]) -> list[np.ndarray]:
         images: list[View] = [_as_it_is, *([self.normalizer.mirror] if self.reflect else [])]
         extension = Extension(self.normalizer, self._seen.boundary, self.model.tokens.patch)
         views = partial(_shifted, images=images, extension=extension, n=shifts, seed=self.seed) if shifts else lambda number: images
-        return encode_views(self._seen, self.normalizer, self.model.token_means, views)
+        return encode_views(self._seen, self.normalizer, self.model.token_means, views, progress)
 
 
 def _shifted(number: int, *, images: Sequence[View], extension: Extension, n: int, seed: int) -> list[View]:

@@ -280,8 +280,12 @@ def test_tokens_are_encoded_once_for_consecutive_latent_stages(data, tmp_path: P
     latent = [StageConfig(name=f"latent_{h}", objective="latent", steps=1, horizon=h, batch_size=2) for h in (1, 2)]
     between = StageConfig(name="between", objective="mse", steps=1, horizon=0, batch_size=2)
     again = StageConfig(name="again", objective="latent", steps=1, horizon=1, batch_size=2)
-    fit(micro(data), *data, (*latent, between, again), weight_decay=0.0, seed=0, out_dir=tmp_path)
+    reports = []
+    stages = (*latent, between, again)
+    fit(micro(data), *data, stages, weight_decay=0.0, seed=0, out_dir=tmp_path, encoding=lambda *report: reports.append(report))
     assert len(encoded) == 2
+    n = len(data[0])
+    assert reports == [(name, done, n) for name in ("latent_1", "again") for done in range(n + 1)]
 
 
 def test_a_model_without_tokens_has_no_latent_stages(data, tmp_path: Path) -> None:
@@ -303,8 +307,8 @@ def test_held_out_simulations_are_for_stages_that_learn_uncertainty_and_no_means
     seen = {}
 
     class Recorded(windows.StageData):
-        def windows(self, stage: StageConfig):
-            found = super().windows(stage)
+        def windows(self, stage: StageConfig, *encoding):
+            found = super().windows(stage, *encoding)
             seen[stage.name] = {tuple(context) for context in found._context.tolist()}
             return found
 

@@ -176,6 +176,7 @@ def _fit(
         held_out=held_out,
         devices=devices,
         progress=_over_all_stages(job, settings),
+        encoding=lambda stage, done, total: job.progress(done, total, f"simulations encoded for {stage}"),
     )
 
 
