@@ -21,11 +21,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.predecessor import Predecessor
 from benchmarks.timing import RESULTS, best_of, write_result
-from probtokens.config import MicroConfig, StageConfig, load_config
-from probtokens.data import Batch, Normalizer
+from probtokens.config import MicroConfig, RolloutErrorStage, Stage, load_config
+from probtokens.data import Normalizer
 from probtokens.fields import Grid, field_spec
 from probtokens.memory import keep_freed_memory
+from probtokens.models.base import learn
 from probtokens.models.micro import MicroTokens
+from probtokens.precision import instructions, resolve
+from probtokens.train.objectives import objective_of
 
 FIELDS = ("temperature", "pressure", "solid_fraction")
 GRID = Grid(160, 256, 0.04, 0.125, n_times=2)
@@ -46,9 +49,9 @@ def build() -> Work:
     predecessor = Predecessor(len(FIELDS))
     frames = torch.randn(1, 2, len(FIELDS), *GRID.shape)
     return {
-        "tokens_step": partial(_tokens_step, tokens, frames, StageConfig(name="mse", objective="mse", steps=1, horizon=1)),
-        "tokens_latent_step": partial(_tokens_step, tokens, frames, _last_stage(recipe, "latent")),
-        "tokens_score_step": partial(_tokens_step, tokens, frames, _last_stage(recipe, "score", "dynamics")),
+        "tokens_step": partial(_tokens_step, tokens, frames, RolloutErrorStage(name="error", steps=1, horizon=1)),
+        "tokens_latent_step": partial(_tokens_step, tokens, frames, _last_stage(recipe, "latent_error")),
+        "tokens_score_step": partial(_tokens_step, tokens, frames, _last_stage(recipe, "rollout_score", "dynamics")),
         "tokens_frames": partial(_tokens_frames, tokens, frames[:, 0]),
         "tokens_compiled_frames": partial(_tokens_frames, compiled, frames[:, 0]),
         "predecessor_step": partial(_step, predecessor, lambda: predecessor.loss(frames)),
@@ -69,7 +72,9 @@ def main() -> None:
     ceiling = _ceiling_work()
     seconds = best_of(args.repeats, {**work, "ceiling": ceiling})
     most = _flops(ceiling) / seconds["ceiling"]
-    result: dict[str, object] = {"grid": list(GRID.shape), "repeats": args.repeats, "convolution_ceiling_gflop_per_s": round(most / 1e9, 1)}
+    precision = resolve(load_config(Path("examples/micro.yaml")).micro.tokens.precision)
+    result: dict[str, object] = {"instructions": list(instructions()), "precision": precision}
+    result |= {"grid": list(GRID.shape), "repeats": args.repeats, "convolution_ceiling_gflop_per_s": round(most / 1e9, 1)}
     for name, call_flops in flops.items():
         per = N_FRAMES if name.endswith("frames") else 1
         result[name.removesuffix("s") if per > 1 else name] = {
@@ -92,20 +97,21 @@ def _step(model: nn.Module, loss: Callable[[], torch.Tensor]) -> None:
     loss().backward()
 
 
-def _last_stage(recipe: MicroConfig, objective: str, learn: str = "everything") -> StageConfig:
+def _last_stage(recipe: MicroConfig, objective: str, group: str = "dynamics") -> Stage:
     """The recipe's last stage of a kind, for one step of one window without weights of fields that are not there."""
-    stage = [stage for stage in recipe.stages if (stage.objective, stage.learn) == (objective, learn)][-1]
-    return stage.model_copy(update={"horizon": 1, "batch_size": 1, "field_weights": {}})
+    stage = [stage for stage in recipe.stages if stage.objective == objective and group in stage.learn][-1]
+    absent = {"field_weights": {}} if hasattr(stage, "field_weights") else {}
+    return stage.model_copy(update={"horizon": 1, "batch_size": 1, **absent})
 
 
-def _tokens_step(model: MicroTokens, frames: torch.Tensor, stage: StageConfig) -> None:
-    model.begin_stage(stage)
-    seen = model.token_means(frames) if stage.objective == "latent" else frames
-    batch = Batch(seen, torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64))
+def _tokens_step(model: MicroTokens, frames: torch.Tensor, stage: Stage) -> None:
+    learn(model, stage.learn)
+    objective = objective_of(stage)
+    seen = model.encode(frames).mean if stage.on_tokens else frames
 
     def loss() -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=stage.precision == "bfloat16"):
-            return model.loss(batch, stage)["loss"]
+        with torch.autocast("cpu", torch.bfloat16, enabled=resolve(stage.precision) == "bfloat16"):
+            return objective.parts(model, seen, torch.zeros(1, 1))["loss"]
 
     _step(model, loss)
 

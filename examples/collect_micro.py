@@ -20,7 +20,7 @@ from probtokens.config import Config, dump_config, load_config
 from probtokens.data import TrajectorySet
 from probtokens.evaluate import load_scores, score_rollout
 from probtokens.evaluate.perfect import chance
-from probtokens.models.card import copy_model
+from probtokens.models.files import copy_model
 from probtokens.models.micro import MicroTokens
 from probtokens.pipeline.folder import RunFolder, Split
 from probtokens.predict import open_rollout

@@ -18,7 +18,6 @@ from probtokens.config import DataConfig
 from probtokens.data import TrajectorySet, split_folder
 from probtokens.fields import field_index
 from probtokens.models.meso import MesoTokens
-from probtokens.models.state_space import local_parameters
 
 
 def main() -> None:
@@ -39,17 +38,15 @@ def main() -> None:
 
     torch.manual_seed(args.seed)
     predictive = Predictive(tokens.model, guide=tokens.guide, num_samples=args.draws)
-    with local_parameters(), torch.no_grad():
-        normalised = tokens.normalizer.normalize(first)[None]
-        vector = tokens.context_vector(tokens.normalizer.normalize_context(context))
-        draws = tokens.normalizer.denormalize(predictive(normalised, vector, args.steps)["x"])
+    with torch.no_grad():
+        draws = predictive(first[None], context, args.steps)["x"]  # (draw, simulation, lead, field, y, x), physical units
 
     temperature = draws[:, 0, :, field_index(tokens.fields, "temperature")]
     hot = (temperature > 875.0).float().mean((-2, -1)) * trajectories.grid.ny * trajectories.grid.nx * trajectories.grid.cell_area
     print("time [ns]  hot-spot area [µm²]: 5 %, median, 95 % of the draws")
-    for step in range(args.steps + 1):
-        low, middle, high = hot[:, step].quantile(torch.tensor([0.05, 0.5, 0.95])).tolist()
-        print(f"{step * trajectories.grid.time_step:9.3f}  {low:8.3f} {middle:8.3f} {high:8.3f}")
+    for lead in range(1, args.steps + 1):
+        low, middle, high = hot[:, lead - 1].quantile(torch.tensor([0.05, 0.5, 0.95])).tolist()
+        print(f"{lead * trajectories.grid.time_step:9.3f}  {low:8.3f} {middle:8.3f} {high:8.3f}")
 
 
 if __name__ == "__main__":

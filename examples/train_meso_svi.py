@@ -1,9 +1,9 @@
-"""Learn the meso coupling of trained micro tokens with nothing but Pyro and a torch optimizer.
+"""Learn the meso coupling of trained micro tokens from few simulations with Pyro's own SVI.
 
     python examples/train_meso_svi.py micro.pt runs/quick/data/meso --simulations 4 --out meso.pt
 
-The micro tokens themselves are copied, not changed. The ELBO of a window is scaled up to the
-training set (``Scales``), so that the hierarchical priors of the coupling count once.
+The micro tokens themselves are copied, not changed. A batch of windows stands for the whole training
+set, so that the hierarchical prior of the weights counts once.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import argparse
 from pathlib import Path
 
 import torch
-from pyro.infer import TraceMeanField_ELBO
+from pyro.infer import SVI
+from pyro.optim import ClippedAdam
 from torch.utils.data import DataLoader
 
-from probtokens.config import DataConfig, MesoConfig, StageConfig
+from probtokens.config import DataConfig, MesoConfig
 from probtokens.data import StepSampler, TrajectorySet, WindowDataset, split_folder, subset_order
 from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
-from probtokens.models.state_space import local_parameters
+from probtokens.train.objectives import Elbo
 
 
 def main() -> None:
@@ -39,26 +40,17 @@ def main() -> None:
     few = every.subset(subset_order(len(every), args.seed)[: args.simulations])
 
     torch.manual_seed(args.seed)
-    micro = MicroTokens.load(args.micro)
-    tokens = MesoTokens(micro, MesoConfig(), len(few), few.grid.n_times)
-    tokens.begin_stage(StageConfig(name="coupling", objective="elbo", steps=args.steps, horizon=args.horizon, batch_size=args.batch_size))
-    with local_parameters():
-        elbo = TraceMeanField_ELBO()(tokens.model, tokens.guide)
-    learned = [parameter for parameter in tokens.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(learned, lr=1e-3)
+    tokens = MesoTokens(MicroTokens.load(args.micro), MesoConfig(), len(few), few.grid.n_times)
+    svi = SVI(tokens.model, tokens.guide, ClippedAdam({"lr": 1e-3}), Elbo())
 
-    windows = WindowDataset(few, micro.normalizer, args.horizon)
+    windows = WindowDataset(few, args.horizon)
     batches = StepSampler(len(windows), args.batch_size, args.steps, args.seed)
     for step, batch in enumerate(DataLoader(windows, batch_sampler=batches, collate_fn=windows.collate)):
-        optimizer.zero_grad()
-        with local_parameters():
-            loss = elbo(batch.frames, tokens.context_vector(batch.context), None, tokens.scales)
-        loss.backward()
-        optimizer.step()
+        loss = svi.step(batch.frames, batch.context)  # physical units
         if step % 20 == 0 or step == args.steps - 1:
-            print(f"step {step:5d}  -ELBO of the training set {loss.item():.0f} nats")
+            print(f"step {step:5d}  -ELBO {loss:.2f} nats per token and frame")
 
-    strengths = tokens.sample_weights(200)["strengths"].detach()
+    strengths = tokens.weights(tokens.weight_posterior().sample((200,)))["strengths"]
     print(f"adapter strengths: median |s| {strengths.abs().median():.4f}, largest {strengths.abs().amax():.3f}")
     tokens.save(args.out)
     print(f"wrote {args.out}")

@@ -1,9 +1,9 @@
-"""Train micro tokens with nothing but Pyro and a torch optimizer.
+"""Train micro tokens with Pyro's own SVI.
 
     python examples/train_micro_svi.py runs/quick/data/micro --steps 400 --out micro.pt
 
 The package's own loop (``probtokens train micro``) adds stages, checkpoints and resuming; the model, the guide
-and the ELBO are the same.
+and the objective are the same. Any ELBO of Pyro can take the objective's place.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import argparse
 from pathlib import Path
 
 import torch
-from pyro.infer import TraceMeanField_ELBO
+from pyro.infer import SVI
+from pyro.optim import ClippedAdam
 from torch.utils.data import DataLoader
 
 from probtokens.config import DataConfig, TokenConfig
 from probtokens.data import Normalizer, StepSampler, TrajectorySet, WindowDataset, split_folder
 from probtokens.models.micro import MicroTokens
-from probtokens.models.state_space import local_parameters
+from probtokens.train.objectives import Elbo
 
 
 def main() -> None:
@@ -33,26 +34,18 @@ def main() -> None:
 
     data = DataConfig()
     trajectories = TrajectorySet.open(split_folder(args.campaign, "train"), data.fields, data.context)
-    normalizer = Normalizer.fit(trajectories)
-    windows = WindowDataset(trajectories, normalizer, args.horizon)
+    windows = WindowDataset(trajectories, args.horizon)
     batches = StepSampler(len(windows), args.batch_size, args.steps, args.seed)
 
     torch.manual_seed(args.seed)
-    tokens = MicroTokens(TokenConfig(), normalizer, trajectories.grid)
-    tokens.initialise(trajectories)  # principal components of patches
-    with local_parameters():  # parameters live in the modules, not in Pyro's global store
-        elbo = TraceMeanField_ELBO()(tokens.model, tokens.guide)
-    optimizer = torch.optim.AdamW(tokens.parameters(), lr=1e-3)
+    tokens = MicroTokens(TokenConfig(), Normalizer.fit(trajectories), trajectories.grid)
+    tokens.initialise(torch.tensor(trajectories.frames(number)) for number in range(len(trajectories)))  # principal components
+    svi = SVI(tokens.model, tokens.guide, ClippedAdam({"lr": 1e-3}), Elbo())
 
     for step, batch in enumerate(DataLoader(windows, batch_sampler=batches, collate_fn=windows.collate)):
-        optimizer.zero_grad()
-        with local_parameters():
-            loss = elbo(batch.frames, tokens.context_vector(batch.context), None, tokens.scales)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(tokens.parameters(), 100.0 * len(batch))
-        optimizer.step()
+        loss = svi.step(batch.frames, batch.context)  # physical units
         if step % 20 == 0 or step == args.steps - 1:
-            print(f"step {step:5d}  -ELBO per window {loss.item() / len(batch):.1f} nats")
+            print(f"step {step:5d}  -ELBO {loss:.2f} nats per token and frame")
 
     tokens.save(args.out)
     print(f"wrote {args.out}")

@@ -5,7 +5,23 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probtokens.config import Config, dump_config, load_config
+from probtokens.config import (
+    Config,
+    ElboStage,
+    FieldGroupConfig,
+    LatentErrorStage,
+    MesoConfig,
+    MicroConfig,
+    NoiseLikelihoodStage,
+    ParcConfig,
+    ReconstructionStage,
+    RestStage,
+    RolloutErrorStage,
+    RolloutScoreStage,
+    TokenConfig,
+    dump_config,
+    load_config,
+)
 
 RECIPES = sorted(Path("examples").glob("*.yaml"))
 PORES = "simulate: {micro: {microstructure: {%s}}}"
@@ -148,54 +164,167 @@ def test_simulation_settings_that_make_no_sense_are_errors(override, message):
         load_config(None, (override,))
 
 
-def test_simulations_are_held_out_for_stages_that_learn_uncertainty():
-    means = "{name: a, objective: mse, steps: 1, horizon: 1}"
-    with pytest.raises(ValueError, match="held_out: expected a stage with learn uncertainty, posterior or shrinkage"):
-        load_config(None, ["micro.held_out=2", f"micro.stages=[{means}]"])
-    assert (
-        load_config(
-            None, ["micro.held_out=2", f"micro.stages=[{means}, {{name: b, objective: elbo, steps: 1, horizon: 1, learn: uncertainty}}]"]
-        ).micro.held_out
-        == 2
-    )
+def stages(*settings):
+    """Override with one micro stage of so many steps for each of the settings."""
+    return f"micro.stages=[{', '.join(f'{{name: {name}, steps: 1, {each}}}' for name, each in zip('abc', settings, strict=False))}]"
+
+
+#: Objective to the class of its stages, what these learn, and whether that moves means.
+KINDS = {
+    "reconstruction": (ReconstructionStage, ["codec"], True),
+    "latent_error": (LatentErrorStage, ["dynamics"], True),
+    "rollout_error": (RolloutErrorStage, ["codec", "dynamics"], True),
+    "rollout_score": (RolloutScoreStage, ["dynamics", "noise"], True),
+    "elbo": (ElboStage, ["codec", "dynamics", "noise", "guide", "weights"], True),
+    "noise_likelihood": (NoiseLikelihoodStage, ["noise"], False),
+    "rest": (RestStage, ["rest"], False),
+}
+
+
+@pytest.mark.parametrize("objective", KINDS)
+def test_the_objective_tells_the_kind_of_a_stage(objective):
+    rest = ["micro.tokens.rest={temperature: 300}"] if objective == "rest" else []
+    (stage,) = load_config(None, [stages(f"objective: {objective}"), *rest]).micro.stages
+    kind, groups, means = KINDS[objective]
+    assert type(stage) is kind
+    assert stage == kind(name="a", steps=1)
+    assert (list(stage.learn), stage.learns_means) == (groups, means)
+    assert stage.on_tokens is (objective in ("latent_error", "rest"))
+
+
+def test_every_kind_of_stage_is_saved_and_read_back(tmp_path):
+    every = [f"{{name: {name}, objective: {name}, steps: 2}}" for name in KINDS]
+    config = load_config(None, [f"micro.stages=[{', '.join(every)}]", "micro.tokens.rest={temperature: 300}"])
+    assert [type(stage) for stage in config.micro.stages] == [kind for kind, *_ in KINDS.values()]
+    path = tmp_path / "config.yaml"
+    path.write_text(dump_config(config))
+    assert load_config(path) == config
+
+
+@pytest.mark.parametrize("given", ["objective: mse", "horizon: 1"])
+def test_stages_without_a_known_objective_are_refused(given):
+    with pytest.raises(ValueError, match=r"micro\.stages\.0: .*'?objective'?"):
+        load_config(None, [stages(given)])
+
+
+def test_simulations_are_held_out_for_stages_that_learn_no_means():
+    means, spread = "objective: rollout_error", "objective: elbo, learn: [noise, guide]"
+    for only in ([means], [means, "objective: elbo"], [means, "objective: rollout_score, learn: [noise, dynamics]"]):
+        with pytest.raises(ValueError, match="held_out: expected a stage that learns no means and sees them, or 0, got 2"):
+            load_config(None, ["micro.held_out=2", stages(*only)])
+    assert load_config(None, ["micro.held_out=2", stages(means, spread)]).micro.held_out == 2
+
+
+@pytest.mark.parametrize("objective", [name for name in KINDS if name != "rollout_score"])
+@pytest.mark.parametrize(
+    "key", ["members: 5", "energy_weight: 1", "decoder_noise: true", "hot_spots: {temperature: 875}", "hot_spot_weight: 2", "kl_weight: 2"]
+)
+def test_what_members_are_scored_by_is_of_scores_only(objective, key):
+    with pytest.raises(ValueError, match=rf"micro\.stages\.0\.{key.split(':')[0]}: no such key"):
+        load_config(None, [stages(f"objective: {objective}, {key}")])
 
 
 @pytest.mark.parametrize(
-    "key", ["members: 5", "energy_weight: 1", "decoder_noise: true", "hot_spots: {temperature: 875}", "hot_spot_weight: 2"]
+    ("objective", "key"),
+    [
+        ("rollout_error", "shifts: 2"),
+        ("rollout_score", "field_weights: {temperature: 2}"),
+        ("latent_error", "decoded: half"),
+        ("latent_error", "all_simulations: true"),
+        ("rest", "all_simulations: true"),
+        ("rollout_score", "effective_pixels: 2"),
+    ],
 )
-def test_what_members_are_scored_by_is_of_scores_only(key):
-    with pytest.raises(ValueError, match=f"a: expected {key.split(':')[0]} with objective score only, got elbo"):
-        load_config(None, [f"micro.stages=[{{name: a, objective: elbo, steps: 1, horizon: 1, {key}}}]"])
+def test_settings_of_other_objectives_are_no_keys(objective, key):
+    with pytest.raises(ValueError, match=rf"micro\.stages\.0\.{key.split(':')[0]}: no such key"):
+        load_config(None, [stages(f"objective: {objective}, {key}")])
+
+
+def test_keys_of_a_stage_are_compared_with_those_of_its_kind_alone():
+    with pytest.raises(ValueError, match=r"micro\.stages\.1\.member: no such key \(got 5\); did you mean 'members'\?$"):
+        load_config(None, [stages("objective: elbo", "objective: rollout_score, member: 5")])
+    with pytest.raises(ValueError, match=r"micro\.stages\.0\.member: no such key \(got 5\), expected one of \[") as error:
+        load_config(None, [stages("objective: elbo, member: 5")])
+    assert "'effective_pixels'" in str(error.value)
+    assert "'members'" not in str(error.value)
+    with pytest.raises(ValueError, match=r"parc\.stages\.0\.shifts: no such key \(got 2\), expected one of \[.*'decoded'"):
+        load_config(None, ["parc.stages=[{name: a, steps: 1, shifts: 2}]"])
+    with pytest.raises(ValueError, match=r"meso\.stages\.0\.learn\.1: Input should be .*\(got 'means'\)$"):
+        load_config(None, ["meso.stages=[{name: a, objective: elbo, steps: 1, learn: [guide, means]}]"])
 
 
 def test_a_weight_of_hot_spots_needs_hot_spots():
-    with pytest.raises(ValueError, match="a: expected hot_spot_weight with hot_spots only, got 2"):
-        load_config(None, ["micro.stages=[{name: a, objective: score, steps: 1, horizon: 1, hot_spot_weight: 2}]"])
+    with pytest.raises(ValueError, match="micro.stages.0: .*expected hot_spot_weight with hot_spots only, got 2"):
+        load_config(None, [stages("objective: rollout_score, hot_spot_weight: 2")])
+    (stage,) = load_config(None, [stages("objective: rollout_score, hot_spots: {temperature: 875}, hot_spot_weight: 2")]).micro.stages
+    assert stage.hot_spot_weight == 2.0
+
+
+def test_coverage_needs_a_level():
     with pytest.raises(ValueError, match="evaluate.coverage"):
         load_config(None, ["evaluate.coverage=[]"])
 
 
-def test_means_never_see_all_simulations():
-    with pytest.raises(ValueError, match="a: expected all_simulations with learn uncertainty, posterior or shrinkage only, got dynamics"):
-        load_config(None, ["micro.stages=[{name: a, objective: score, steps: 1, horizon: 1, learn: dynamics, all_simulations: true}]"])
+@pytest.mark.parametrize(
+    ("given", "key"),
+    [("latent_error, field_weights: {density: 2}", "field_weights"), ("rollout_score, hot_spots: {density: 2}", "hot_spots")],
+)
+def test_fields_that_tokens_do_not_have_are_refused(given, key):
+    with pytest.raises(ValueError, match=rf"b: {key}: expected some of \['pressure', .*\], got \['density'\]"):
+        load_config(None, [stages("objective: elbo", f"objective: {given}")])
 
 
-def test_likelihoods_are_computed_in_single_precision():
-    stages = "micro.stages=[{{name: a, objective: {}, steps: 1, horizon: 1, precision: bfloat16}}]"
-    with pytest.raises(ValueError, match="a: expected precision bfloat16 with objective latent or score, got elbo"):
-        load_config(None, [stages.format("elbo")])
-    assert load_config(None, [stages.format("score")]).micro.stages[0].precision == "bfloat16"
+@pytest.mark.parametrize("given", ["rollout_score, learn: [dynamics]", "rollout_score", "elbo, learn: [codec, guide]", "elbo"])
+def test_means_never_see_all_simulations(given):
+    with pytest.raises(ValueError, match="a: expected all_simulations with a stage that learns no means, got learn"):
+        load_config(None, [stages(f"objective: {given}, all_simulations: true")])
+    spread = stages(f"objective: {given.split(',')[0]}, learn: [noise], all_simulations: true")
+    assert load_config(None, [spread]).micro.stages[0].all_simulations
 
 
-def test_only_an_elbo_teaches_the_posterior():
-    with pytest.raises(ValueError, match="a: expected learn posterior with objective elbo only, got score"):
-        load_config(None, ["micro.stages=[{name: a, objective: score, steps: 1, horizon: 1, learn: posterior}]"])
+@pytest.mark.parametrize("objective", KINDS)
+def test_likelihoods_and_frames_without_noise_are_computed_in_single_precision(objective):
+    rest = ["micro.tokens.rest={temperature: 300}"] if objective == "rest" else []
+    for precision in ("bfloat16", "auto"):
+        override = stages(f"objective: {objective}, precision: {precision}")
+        if objective in ("latent_error", "rollout_score", "rest"):
+            assert load_config(None, [override, *rest]).micro.stages[0].precision == precision
+            continue
+        with pytest.raises(ValueError, match=rf"micro\.stages\.0\.precision: Input should be 'float32' \(got '{precision}'\)"):
+            load_config(None, [override])
+    assert load_config(None, [stages(f"objective: {objective}"), *rest]).micro.stages[0].precision == "float32"
+
+
+def test_only_an_elbo_teaches_the_guide():
+    with pytest.raises(ValueError, match=r"micro\.stages\.0\.learn\.1: Input should be .* \(got 'guide'\)$"):
+        load_config(None, [stages("objective: rollout_score, learn: [noise, guide]")])
+    assert load_config(None, [stages("objective: elbo, learn: [guide]")]).micro.stages[0].learn == ("guide",)
 
 
 @pytest.mark.parametrize(
     ("objective", "learn", "expected"),
-    [("latent", "uncertainty", "everything"), ("mse", "uncertainty", "everything"), ("noise", "everything", "uncertainty")],
+    [
+        ("reconstruction", "noise", "codec"),
+        ("latent_error", "noise", "dynamics"),
+        ("rollout_error", "noise", "codec"),
+        ("noise_likelihood", "dynamics", "noise"),
+        ("rest", "dynamics", "rest"),
+    ],
 )
 def test_errors_without_noise_tell_no_spread_and_noise_nothing_else(objective, learn, expected):
-    with pytest.raises(ValueError, match=f"a: expected learn {expected} with objective {objective}, got {learn}"):
-        load_config(None, [f"micro.stages=[{{name: a, objective: {objective}, steps: 1, horizon: 1, learn: {learn}}}]"])
+    with pytest.raises(ValueError, match=rf"micro\.stages\.0\.learn\.0: Input should be '{expected}' \(got '{learn}'\)"):
+        load_config(None, [stages(f"objective: {objective}, learn: [{learn}]")])
+
+
+@pytest.mark.parametrize(("objective", "horizon"), [("reconstruction", 0), ("noise_likelihood", 1), ("rest", 1)])
+def test_windows_of_objectives_that_look_at_single_frames_or_steps_have_one_length(objective, horizon):
+    with pytest.raises(ValueError, match=rf"micro\.stages\.0\.horizon: Input should be {horizon} \(got 2\)"):
+        load_config(None, [stages(f"objective: {objective}, horizon: 2")])
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        load_config(None, [stages("objective: rollout_error, horizon: 0")])
+
+
+def test_every_setting_of_training_says_what_it_is():
+    for section in (TokenConfig, FieldGroupConfig, MicroConfig, MesoConfig, ParcConfig, *(kind for kind, *_ in KINDS.values())):
+        own = {name: field for name, field in section.model_fields.items() if name not in ("objective", "precision", "horizon", "learn")}
+        assert [name for name, field in own.items() if not field.description] == [], section.__name__

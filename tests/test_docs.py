@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from probtokens.cli import app
 from probtokens.config import load_config
-from probtokens.models.card import CARD_NAME
+from probtokens.models.files import CARD_NAME
 from probtokens.pipeline.work.training import given_micro
 
 #: All but model cards, whose code is about the reader's own frames.

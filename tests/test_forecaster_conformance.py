@@ -12,16 +12,10 @@ from torch import Tensor
 
 from probtokens.baselines import Parc, Persistence
 from probtokens.config import ParcConfig
-from probtokens.data.normalize import Normalizer
-from probtokens.fields import FieldSpec, Grid, field_spec
+from probtokens.fields import FieldSpec, Grid
 from probtokens.models.base import Forecaster
-from probtokens.verify.token_pairs import meso_tokens, micro_tokens
+from probtokens.verify.token_pairs import FIELDS, GRID, MEAN, SCALE, meso_tokens, micro_tokens, normalizer
 
-FIELDS = tuple(map(field_spec, ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y")))
-CONTEXT = ("shock_pressure",)
-MEAN = torch.tensor([700.0, 6.0, 0.9, 0.6, 0.0])
-SCALE = torch.tensor([400.0, 5.0, 0.2, 0.7, 0.2])
-GRID = Grid(ny=16, nx=24, spacing=0.04, time_step=0.125, n_times=5)
 N_SIMULATIONS = 2
 
 
@@ -33,25 +27,21 @@ class Case:
     deterministic: bool
 
 
-def fitted_normalizer() -> Normalizer:
-    """Normaliser with the statistics above."""
-    normalizer = Normalizer(FIELDS, CONTEXT)
-    normalizer.field_mean.copy_(MEAN.reshape(normalizer.field_mean.shape))
-    normalizer.field_scale.copy_(SCALE.reshape(normalizer.field_scale.shape))
-    return normalizer
-
-
 def build_persistence() -> Case:
     return Case(Persistence(FIELDS, GRID), deterministic=True)
 
 
 def build_parc() -> Case:
     torch.manual_seed(0)
-    return Case(Parc(ParcConfig(width=8, levels=2), fitted_normalizer(), GRID), deterministic=True)
+    return Case(Parc(ParcConfig(width=8, levels=2), normalizer(), GRID), deterministic=True)
 
 
 def build_micro_tokens() -> Case:
     return Case(micro_tokens(), deterministic=False)
+
+
+def build_micro_tokens_of_all_views() -> Case:
+    return Case(micro_tokens(views="shifted"), deterministic=False)
 
 
 def build_meso_tokens() -> Case:
@@ -62,6 +52,7 @@ BUILDERS: dict[str, Callable[[], Case]] = {
     "persistence": build_persistence,
     "parc": build_parc,
     "micro_tokens": build_micro_tokens,
+    "micro_tokens, shifted views": build_micro_tokens_of_all_views,
     "meso_tokens": build_meso_tokens,
 }
 
@@ -126,6 +117,7 @@ def test_frames_are_in_physical_units_and_within_bounds(case: Case) -> None:
     initial, _ = first_frames()
     for frame in forecast(case.forecaster):
         assert torch.isfinite(frame).all()
+        assert frame.dtype == initial.dtype
         assert not frame.requires_grad
         for channel, spec in enumerate(FIELDS):
             values = frame[:, :, channel]

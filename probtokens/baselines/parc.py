@@ -21,7 +21,8 @@ Sources: Nguyen et al., PARC, Science Advances 9 (2023), eadd6868; Nguyen et al.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -29,11 +30,10 @@ from torch import Tensor, nn
 from probtokens.baselines.integrators import INTEGRATORS
 from probtokens.baselines.parc_network import FeatureExtractor, Reconstruction, fold, unfold
 from probtokens.baselines.parc_operators import advection, diffusion
-from probtokens.config import ParcConfig, StageConfig
-from probtokens.data.dataset import Batch
+from probtokens.config import ParcConfig
 from probtokens.data.normalize import Normalizer
 from probtokens.fields import VELOCITY, Grid
-from probtokens.models.requests import check_request
+from probtokens.models.base import check_request
 
 #: Edge of the blocks of cells that the networks see as one [cells].
 BLOCK = 4
@@ -62,8 +62,6 @@ class Parc(nn.Module):
     name = "parc"
     lower: Tensor
     upper: Tensor
-    lowest: Tensor
-    highest: Tensor
 
     def __init__(self, config: ParcConfig, normalizer: Normalizer, grid: Grid) -> None:
         super().__init__()
@@ -85,53 +83,22 @@ class Parc(nn.Module):
         upper = [torch.inf if spec.upper is None else spec.upper for spec in self.fields]
         self.register_buffer("lower", torch.tensor(lower)[:, None, None], persistent=False)
         self.register_buffer("upper", torch.tensor(upper)[:, None, None], persistent=False)
-        self.register_buffer("lowest", torch.full((n_fields, 1, 1), torch.inf))
-        self.register_buffer("highest", torch.full((n_fields, 1, 1), -torch.inf))
 
-    def begin_stage(self, stage: StageConfig) -> None:
-        """All parameters take gradients in every stage.
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """All parameters, as ``dynamics``."""
+        return {"dynamics": list(self.parameters())}
 
-        Raises
-        ------
-        ValueError
-            If the stage has another objective than ``mse`` or no horizon.
-        """
-        if stage.objective != "mse":
-            raise ValueError(f"stage {stage.name!r}: expected objective 'mse', got {stage.objective!r}")
-        if stage.horizon < 1:
-            raise ValueError(f"stage {stage.name!r}: expected horizon >= 1, got {stage.horizon}")
-        self.requires_grad_(True)
+    def hidden_kernels(self) -> list[nn.Parameter]:
+        """Kernels of the levels and of the read-out between its first and last layers."""
+        features = self.features
+        inner = [*features.down, *features.reduce, *features.up, self.reconstruction.residual]
+        return [kernel for part in inner for kernel in part.parameters() if kernel.ndim == 4 and kernel.shape[1] > 1]
 
-    def loss(self, batch: Batch, stage: StageConfig) -> dict[str, Tensor]:
-        """Mean squared error of the rollout over ``stage.horizon`` frames, in normalised units.
-
-        Parameters
-        ----------
-        batch
-            Normalised frames, shape (batch, time, field, y, x), and standardised context, shape
-            (batch, context). The rollout starts from the first frame.
-        stage
-            Gives the horizon.
-
-        Returns
-        -------
-        dict
-            ``loss`` and ``mse``: one and the same scalar here.
-
-        Raises
-        ------
-        ValueError
-            If the batch has fewer than ``horizon`` + 1 frames.
-        """
-        n_times = batch.frames.shape[1]
-        if n_times <= stage.horizon:
-            raise ValueError(f"batch: expected at least {stage.horizon + 1} frames, got {n_times}")
-        self._widen_range(batch.frames)
-        targets = batch.frames[:, 1 : stage.horizon + 1].unbind(dim=1)
-        frames = self._roll(batch.frames[:, 0], batch.context, stage.horizon)
-        errors = [torch.mean((frame - target) ** 2) for frame, target in zip(frames, targets, strict=True)]
-        mse = torch.stack(errors).mean()
-        return {"loss": mse, "mse": mse.detach()}
+    def mean_frames(self, x0: Tensor, context: Tensor, leads: Collection[int]) -> Iterator[Tensor]:
+        """Frames of the rollout at some leads, standard units; see :class:`~probtokens.models.base.Trainable`."""
+        state = self.normalizer.normalize(x0)
+        frames = self._roll(state, self.normalizer.normalize_context(context), max(leads))
+        yield from (frame for lead, frame in enumerate(chain((state,), frames)) if lead in leads)
 
     def forecast(self, initial: Tensor, context: Tensor, *, grid: Grid, n_steps: int, n_draws: int, seed: int) -> Iterator[Tensor]:
         """Yield the frames at lead 1, 2, … ``n_steps``.
@@ -191,18 +158,11 @@ class Parc(nn.Module):
             return cells_per_frame * (self.grid.spacing / self.grid.time_step)
         return self.normalizer.denormalize(state)[:, self._velocity_channels]
 
-    def _widen_range(self, frames: Tensor) -> None:
-        """Let the range of training values cover ``frames``, shape (batch, time, field, y, x)."""
-        if self.training:
-            least, most = torch.aminmax(frames.detach().transpose(0, 2).flatten(1), dim=1)
-            self.lowest.copy_(torch.minimum(self.lowest, least[:, None, None]))
-            self.highest.copy_(torch.maximum(self.highest, most[:, None, None]))
-
     def _roll(self, state: Tensor, context: Tensor, n_steps: int) -> Iterator[Tensor]:
-        """Yield normalised frames; every step starts within the range of the training data."""
-        unseen = self.lowest > self.highest
-        lower = torch.where(unseen, self.normalizer.normalize(self.lower), self.lowest)
-        upper = torch.where(unseen, self.normalizer.normalize(self.upper), self.highest)
+        """Yield normalised frames; every step starts within the range of the training data, where it is known, or the fields' bounds."""
+        least, most = self.normalizer.field_range[..., None, None]
+        lower = self.normalizer.normalize(torch.where(least.isnan(), self.lower, least))
+        upper = self.normalizer.normalize(torch.where(most.isnan(), self.upper, most))
         for _ in range(n_steps):
             state = self._integrate(lambda x: self.tendency(x, context), state.clamp(lower, upper), self.grid.time_step)
             yield state

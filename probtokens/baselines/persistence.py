@@ -8,7 +8,7 @@ from itertools import repeat
 from torch import Tensor
 
 from probtokens.fields import FieldSpec, Grid
-from probtokens.models.requests import check_request
+from probtokens.models.base import check_request
 
 
 class Persistence:

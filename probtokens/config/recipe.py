@@ -43,23 +43,37 @@ def dump_config(config: Config) -> str:
 def _describe(error: ErrorDetails) -> str:
     """One validation error: the key, what was expected and what came; for an unknown key the known ones nearby."""
     loc = [str(part) for part in error["loc"]]
-    key = ".".join(loc) or "config"
+    sections: list[type[BaseModel]] = [Config]
+    keys = []
+    for part in loc:
+        tagged = [section for section in sections if _tag(section) == part]
+        if tagged and len(sections) > 1:  # names one of several kinds of section, and is no key
+            sections = tagged
+            continue
+        keys.append(part)
+        if not part.isdigit():
+            annotations = [section.model_fields[part].annotation for section in sections if part in section.model_fields]
+            last, sections = sections, [kind for annotation in annotations for kind in _sections(annotation)]
+    key = ".".join(keys) or "config"
     if error["type"] != "extra_forbidden":
         return f"{key}: {error['msg']} (got {error['input']!r})"
-    section: Any = Config
-    for part in loc[:-1]:
-        field = section.model_fields.get(part) if isinstance(section, type) and issubclass(section, BaseModel) else None
-        section = _without_none(field.annotation) if field is not None else None
-    known = sorted(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
+    known = sorted({name for section in last for name in section.model_fields})
     close = difflib.get_close_matches(loc[-1], known, n=1, cutoff=0.75)
     hint = f"; did you mean {close[0]!r}?" if close else f", expected one of {known}" if known else ""
     return f"{key}: no such key (got {error['input']!r}){hint}"
 
 
-def _without_none(annotation: Any) -> Any:
-    """Type of an optional section."""
-    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
-    return kinds[0] if len(kinds) == 1 else annotation
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """Sections that a type is made of, at any depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [section for part in get_args(annotation) for section in _sections(part)]
+
+
+def _tag(section: type[BaseModel]) -> str | None:
+    """Objective that tells one kind of stage from the others."""
+    field = section.model_fields.get("objective")
+    return None if field is None else field.default
 
 
 class _OnceLoader(yaml.SafeLoader):

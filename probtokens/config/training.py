@@ -3,87 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from probtokens.config.base import Count, Finite, NonNegative, Positive, Strict, Whole
+from probtokens.config.objectives import (
+    MEANS,
+    Asked,
+    ElboSettings,
+    LatentErrorSettings,
+    NoiseLikelihoodSettings,
+    ReconstructionSettings,
+    RestSettings,
+    RolloutErrorSettings,
+    RolloutScoreSettings,
+)
 
 #: See :func:`probtokens.train.optimizers.make_optimizer`.
 OptimizerName = Literal["adamw", "muon"]
 
 
-class StageConfig(Strict):
-    """One stage of a training schedule.
+class Stage(Strict):
+    """What all stages of a training schedule have; each kind adds the settings of its objective."""
 
-    ``objective`` names what is minimised: ``elbo`` (negative ELBO of a window of ``horizon`` + 1
-    frames), ``score`` (fair CRPS, and ``energy_weight`` times the energy score, of free-running decoded rollouts with ``members``
-    draws), ``mse`` (of rollouts without noise), ``latent`` (the same in tokens that are encoded once: the autoencoder
-    stays as it is, and a step costs a fraction) or ``noise`` (likelihood of what the means of the decoder and of single steps
-    miss). ``learn`` names which parameters take gradients: all that the objective depends on, all but the autoencoder's means
-    (``dynamics``), those that tell spread alone (``uncertainty``), so that noiseless rollouts stay as they are, of these only the
-    guide's (``posterior``, with ``elbo``), so that all noises stay too, or nothing but how draws are shrunk (``shrinkage``, with
-    ``score``, whose members are then each shrunk towards a run of its own, at twice the cost) or the drift at rest (``rest``, with
-    ``latent``; token models only). Windows begin no later than with frame ``latest_start``; forecasts begin with the first, where most
-    happens. Stages that learn uncertainty see the simulations that are held out for them, or with ``all_simulations`` the others too: a
-    few tell where means fail, but not how wide to be on average.
+    #: Whether the objective takes tokens that were encoded once.
+    on_tokens: ClassVar[bool] = False
+    objective: str
+    horizon: int = 0
+    learn: tuple[str, ...] = ()
+    precision: Asked = "float32"
 
-    In score stages decoder noise stays as it is, or learns too with ``decoder_noise``; ``hot_spots`` names fields and thresholds, in
-    their units: how much of the domain exceeds one, and by how much, is scored too, ``hot_spot_weight`` times.
-
-    Latent stages encode every trajectory and its mirror image, or with ``shifts`` so many versions of it whose patches begin at
-    other cells. ``field_weights`` are those of squared errors, 1 for fields that are not named. ``precision`` is that of the
-    convolutions in latent and score stages. ``optimizer`` is ``adamw`` or ``muon``, which takes far fewer steps from a fresh start.
-    """
-
-    name: str
-    objective: Literal["elbo", "score", "mse", "latent", "noise"]
-    steps: Count
-    horizon: Whole
-    batch_size: Count = 16
-    learning_rate: Positive = 1e-3
-    members: Count = 3
-    energy_weight: NonNegative = 0.1
-    decoder_noise: bool = False
-    hot_spots: dict[str, Finite] = Field(default_factory=dict)
-    hot_spot_weight: Positive = 1.0
-    learn: Literal["everything", "dynamics", "uncertainty", "posterior", "shrinkage", "rest"] = "everything"
-    latest_start: Whole | None = None
-    all_simulations: bool = False
-    shifts: Whole = 0
-    field_weights: dict[str, Positive] = Field(default_factory=dict)
-    precision: Literal["float32", "bfloat16"] = "float32"
-    optimizer: OptimizerName = "adamw"
-
-    @model_validator(mode="after")
-    def _latent_keys(self) -> StageConfig:
-        if self.objective != "latent" and (self.shifts or self.field_weights):
-            raise ValueError(f"{self.name}: expected shifts and field_weights with objective latent only, got {self.objective}")
-        if self.precision != "float32" and self.objective not in ("latent", "score"):
-            raise ValueError(f"{self.name}: expected precision {self.precision} with objective latent or score, got {self.objective}")
-        for key in ("members", "energy_weight", "decoder_noise", "hot_spots", "hot_spot_weight"):
-            default = type(self).model_fields[key].get_default(call_default_factory=True)
-            if self.objective != "score" and getattr(self, key) != default:
-                raise ValueError(f"{self.name}: expected {key} with objective score only, got {self.objective}")
-        if self.hot_spot_weight != 1 and not self.hot_spots:
-            raise ValueError(f"{self.name}: expected hot_spot_weight with hot_spots only, got {self.hot_spot_weight:g}")
-        learned = {"mse": "everything", "latent": "everything", "noise": "uncertainty"}.get(self.objective, self.learn)
-        if self.learn == "posterior" and self.objective != "elbo":
-            raise ValueError(f"{self.name}: expected learn posterior with objective elbo only, got {self.objective}")
-        if self.learn == "shrinkage" and self.objective != "score":
-            raise ValueError(f"{self.name}: expected learn shrinkage with objective score only, got {self.objective}")
-        if self.learn == "rest" and self.objective != "latent":
-            raise ValueError(f"{self.name}: expected learn rest with objective latent only, got {self.objective}")
-        if self.learn not in (learned, "rest"):
-            raise ValueError(f"{self.name}: expected learn {learned} with objective {self.objective}, got {self.learn}")
-        if self.all_simulations and not self.learns_uncertainty_alone:
-            raise ValueError(f"{self.name}: expected all_simulations with learn uncertainty, posterior or shrinkage only, got {self.learn}")
-        return self
+    name: str = Field(description="Names the stage's files and what progress tells.")
+    steps: Count = Field(description="Optimizer steps.")
+    batch_size: Count = Field(default=16, description="Windows of a step.")
+    learning_rate: Positive = Field(default=1e-3, description="Highest rate; it warms up, then falls like a cosine.")
+    latest_start: Whole | None = Field(default=None, description="Last frame that windows may begin with; forecasts begin with the first.")
+    optimizer: OptimizerName = Field(default="adamw", description="muon takes far fewer steps from a fresh start.")
 
     @property
-    def learns_uncertainty_alone(self) -> bool:
-        """Whether means stay as they are."""
-        return self.learn in ("uncertainty", "posterior", "shrinkage")
+    def learns_means(self) -> bool:
+        """Whether the stage moves means; one that does not sees held-out simulations."""
+        return not MEANS.isdisjoint(self.learn)
+
+    @property
+    def named_fields(self) -> dict[str, Sequence[str]]:
+        """Fields that settings of the stage name, by setting."""
+        found = {key: list(getattr(self, key)) for key in ("field_weights", "hot_spots") if hasattr(self, key)}
+        return {key: fields for key, fields in found.items() if fields}
 
     def check_fields(self, known: Sequence[str]) -> None:
         """See that all fields that the stage names are known.
@@ -93,11 +60,11 @@ class StageConfig(Strict):
         ValueError
             If one is not.
         """
-        for key, named in (("field_weights", self.field_weights), ("hot_spots", self.hot_spots)):
-            if not named.keys() <= set(known):
-                raise ValueError(f"{self.name}: {key}: expected some of {list(known)}, got {sorted(named)}")
+        for key, fields in self.named_fields.items():
+            if not set(fields) <= set(known):
+                raise ValueError(f"{self.name}: {key}: expected some of {list(known)}, got {sorted(fields)}")
 
-    def shared(self, devices: int) -> StageConfig:
+    def shared(self, devices: int) -> Self:
         """The stage of one of so many devices, which has its share of every batch.
 
         Raises
@@ -110,74 +77,127 @@ class StageConfig(Strict):
         return self.model_copy(update={"batch_size": self.batch_size // devices})
 
 
-class FieldGroupConfig(Strict):
-    """Fields that share ``channels`` numbers of each token; ``width`` of their networks, by default the lattice's ``group_width``."""
+class ReconstructionStage(ReconstructionSettings, Stage):
+    """Stage with objective ``reconstruction``; the codec learns, with patches that begin at any cell."""
 
-    fields: tuple[str, ...]
-    channels: Count
-    width: Count | None = None
+    objective: Literal["reconstruction"] = "reconstruction"
+    precision: Literal["float32"] = "float32"
+    horizon: Literal[0] = 0
+    learn: tuple[Literal["codec"]] = ("codec",)
+
+
+class LatentErrorStage(LatentErrorSettings, Stage):
+    """Stage with objective ``latent_error``; the dynamics learn."""
+
+    on_tokens: ClassVar[bool] = True
+    objective: Literal["latent_error"] = "latent_error"
+    learn: tuple[Literal["dynamics"]] = ("dynamics",)
+
+
+class RolloutErrorStage(RolloutErrorSettings, Stage):
+    """Stage with objective ``rollout_error``; codec and dynamics learn."""
+
+    objective: Literal["rollout_error"] = "rollout_error"
+    precision: Literal["float32"] = "float32"
+    learn: tuple[Literal["codec"], Literal["dynamics"]] = ("codec", "dynamics")
+
+
+class _MayUseAll(Stage):
+    all_simulations: bool = Field(
+        default=False, description="Shows a stage that learns no means the simulations that means were learned from too."
+    )
+
+    @model_validator(mode="after")
+    def _means_never_see_all(self) -> Self:
+        if self.all_simulations and self.learns_means:
+            raise ValueError(f"{self.name}: expected all_simulations with a stage that learns no means, got learn {list(self.learn)}")
+        return self
+
+
+class RolloutScoreStage(RolloutScoreSettings, _MayUseAll):
+    """Stage with objective ``rollout_score``."""
+
+    objective: Literal["rollout_score"] = "rollout_score"
+
+
+class ElboStage(ElboSettings, _MayUseAll):
+    """Stage with objective ``elbo``."""
+
+    objective: Literal["elbo"] = "elbo"
+    precision: Literal["float32"] = "float32"
+
+
+class NoiseLikelihoodStage(NoiseLikelihoodSettings, _MayUseAll):
+    """Stage with objective ``noise_likelihood``; windows have two frames."""
+
+    objective: Literal["noise_likelihood"] = "noise_likelihood"
+    precision: Literal["float32"] = "float32"
+    horizon: Literal[1] = 1
+    learn: tuple[Literal["noise"]] = ("noise",)
+
+
+class RestStage(RestSettings, Stage):
+    """Stage with objective ``rest``; windows have two frames."""
+
+    on_tokens: ClassVar[bool] = True
+    objective: Literal["rest"] = "rest"
+    horizon: Literal[1] = 1
+    learn: tuple[Literal["rest"]] = ("rest",)
+
+
+StageConfig = Annotated[
+    ReconstructionStage | LatentErrorStage | RolloutErrorStage | RolloutScoreStage | ElboStage | NoiseLikelihoodStage | RestStage,
+    Field(discriminator="objective"),
+]
+
+
+class FieldGroupConfig(Strict):
+    """Fields that share ``channels`` numbers of each token."""
+
+    fields: tuple[str, ...] = Field(description="Names of the fields.")
+    channels: Count = Field(description="Numbers of a token.")
+    width: Count | None = Field(default=None, description="Width of encoder and decoder; group_width by default.")
 
 
 class TokenConfig(Strict):
-    """Token lattice and the networks on it.
+    """Token lattice and the networks on it."""
 
-    ``effective_pixels`` is how many independent pixels a patch counts for in the likelihood. ``backbone`` is the
-    transition's: ``resnet`` and ``convnext`` have ``transition_blocks`` of them one after the other, ``unet`` at the
-    coarsest of ``transition_levels`` halvings of the lattice. ``activation`` is that of ConvNeXt blocks, which
-    encoder and decoder are made of. Every ``trajectory_patch`` tokens along an axis have
-    a trajectory effect of ``trajectory_dim`` numbers, which scales features of the tokens around and adds to them (``affine``) or
-    scales them alone (``scale``), so that quiet cells change less; every ``noise_patch`` tokens ``noise_rank`` numbers of
-    process noise are drawn that the tokens around share. ``reference_speed`` [km/s] turns frame step and patch size into
-    one dimensionless number. With ``transport`` coupled tokens move with the material where the data have its velocity.
-    Every draw of a forecast, and of the scores that train it, has one of the ``views`` of the domain, by chance: ``one`` is the
-    domain as it is, ``mirrored`` half of the time its mirror image along y, ``shifted`` either with patches that begin at any cell,
-    which suits tokens whose latent stages had ``shifts``. With ``shrinkage`` every draw is moved towards the next where the two nearly
-    agree, for views of quiet material differ by more than their mean errs.
-    ``rest`` names fields and their values, in their units, by which material is told that nothing has reached yet; what the transition
-    would add to it is learned in a stage of its own and taken off.
-    Forecasts compute convolutions in ``precision``; tokens and frames are float32 all the same.
-    """
-
-    patch: Count = 4
-    groups: tuple[FieldGroupConfig, ...] = (
-        FieldGroupConfig(fields=("temperature",), channels=4),
-        FieldGroupConfig(fields=("pressure",), channels=2),
-        FieldGroupConfig(fields=("solid_fraction",), channels=3),
-        FieldGroupConfig(fields=("velocity_x", "velocity_y"), channels=2),
+    patch: Count = Field(default=4, description="Cells along each edge of a patch, which one token stands for.")
+    groups: tuple[FieldGroupConfig, ...] = Field(
+        default=(
+            FieldGroupConfig(fields=("temperature",), channels=4),
+            FieldGroupConfig(fields=("pressure",), channels=2),
+            FieldGroupConfig(fields=("solid_fraction",), channels=3),
+            FieldGroupConfig(fields=("velocity_x", "velocity_y"), channels=2),
+        ),
+        description="Field groups; every field is in one of them.",
     )
-    coupled: bool = True
-    transport: bool = True
-    width: Count = 64
-    group_width: Count = 32
-    encoder_blocks: Count = 1
-    decoder_blocks: Count = 1
-    backbone: Literal["resnet", "unet", "convnext"] = "resnet"
-    transition_blocks: Count = 4
-    transition_levels: Count = 2
-    trajectory_dim: Count = 8
-    trajectory_patch: Count = 6
-    trajectory_effect: Literal["affine", "scale"] = "affine"
-    activation: Literal["gelu", "relu"] = "gelu"
-    noise_rank: Whole = 0
-    noise_patch: Count = 4
-    effective_pixels: Positive = 4.0
-    views: Literal["one", "mirrored", "shifted"] = "one"
-    shrinkage: bool = False
-    rest: dict[str, Finite] = Field(default_factory=dict)
-    precision: Literal["float32", "bfloat16"] = "float32"
-    reference_speed: Positive = 2.901
+    coupled: bool = Field(default=True, description="Whether one transition sees all field groups; else each evolves alone.")
+    width: Count = Field(default=64, description="Width of the transition.")
+    transition_blocks: Count = Field(default=4, description="Residual blocks of the transition.")
+    group_width: Count = Field(default=32, description="Width of encoders and decoders.")
+    encoder_blocks: Count = Field(default=1, description="ConvNeXt blocks of every encoder.")
+    decoder_blocks: Count = Field(default=1, description="ConvNeXt blocks of every decoder.")
+    trajectory_dim: Count = Field(default=8, description="Directions of a trajectory effect.")
+    trajectory_patch: Count = Field(default=6, description="Tokens along each edge of the region that shares an effect.")
+    views: Literal["one", "mirrored", "shifted"] = Field(
+        default="one",
+        description="Views that draws have of the domain: as it is, mirrored along y half of the time, or also with patches that begin at "
+        "any cell, which suits latent stages with shifts.",
+    )
+    rest: dict[str, Finite] = Field(
+        default_factory=dict,
+        description="Fields and their values, in their units, by which material is told that no wave has reached; a stage with objective "
+        "rest learns what to take off its drift.",
+    )
+    precision: Asked = Field(default="float32", description="Precision of convolutions in forecasts, as that of stages.")
+    reference_speed: Positive = Field(default=2.901, description="Speed [km/s] that makes frame step over patch size a number.")
 
     @model_validator(mode="after")
     def _fields_once(self) -> TokenConfig:
         names = [name for group in self.groups for name in group.fields]
         if len(set(names)) != len(names):
             raise ValueError(f"groups: expected every field once, got {names}")
-        return self
-
-    @model_validator(mode="after")
-    def _shrinkage_of_views(self) -> TokenConfig:
-        if self.shrinkage and self.views == "one":
-            raise ValueError("shrinkage: expected views mirrored or shifted with it, got one")
         return self
 
     @model_validator(mode="after")
@@ -189,14 +209,11 @@ class TokenConfig(Strict):
 
 
 class TokenTraining(Strict):
-    """How token models of either scale are trained.
+    """How token models of either scale are trained."""
 
-    More than one of ``devices`` are processes of the CPU, of one thread each, that share every batch.
-    """
-
-    stages: tuple[StageConfig, ...]
-    weight_decay: NonNegative = 0.0
-    devices: Count = 1
+    stages: tuple[StageConfig, ...] = Field(description="Schedule.")
+    weight_decay: NonNegative = Field(default=0.0, description="Weight decay of AdamW, per step and learning rate.")
+    devices: Count = Field(default=1, description="More than one are processes of the CPU, of one thread each, that share every batch.")
 
     @model_validator(mode="after")
     def _even_shares(self) -> TokenTraining:
@@ -206,44 +223,42 @@ class TokenTraining(Strict):
 
 
 class MicroConfig(TokenTraining):
-    """Stage ``train micro``.
+    """Stage ``train micro``."""
 
-    So many training simulations are ``held_out`` of the stages that learn everything, for those that learn uncertainty:
-    errors on simulations that the means were trained on are smaller than a forecast's. With 0 all stages see all.
-    """
-
-    tokens: TokenConfig = TokenConfig()
-    held_out: Whole = 0
-    stages: tuple[StageConfig, ...] = (
-        StageConfig(name="reconstruction", objective="elbo", steps=25, horizon=0, batch_size=16),
-        StageConfig(name="one_step", objective="mse", steps=200, horizon=1, batch_size=12, learning_rate=2e-3, optimizer="muon"),
-        StageConfig(name="short_rollout", objective="mse", steps=150, horizon=3, batch_size=8, learning_rate=2e-3, optimizer="muon"),
-        StageConfig(name="rollout", objective="mse", steps=350, horizon=8, batch_size=6, learning_rate=2e-3, optimizer="muon"),
-        StageConfig(name="long_rollout", objective="mse", steps=150, horizon=16, batch_size=4, optimizer="muon"),
-        StageConfig(name="noise", objective="noise", steps=400, horizon=1, batch_size=8, learning_rate=5e-3, learn="uncertainty"),
-        StageConfig(name="inference", objective="elbo", steps=50, horizon=2, batch_size=12, learning_rate=2e-3, learn="uncertainty"),
-        StageConfig(
-            name="spread", objective="score", steps=100, horizon=12, batch_size=4, members=2, learning_rate=1e-3, learn="uncertainty"
-        ),
+    tokens: TokenConfig = Field(default=TokenConfig(), description="Token lattice and networks.")
+    held_out: Whole = Field(
+        default=0,
+        description="Training simulations that only stages which learn no means see: errors on simulations that means were trained on are "
+        "smaller than a forecast's. With 0 all stages see all.",
     )
-    weight_decay: NonNegative = 1e-4
+    stages: tuple[StageConfig, ...] = Field(
+        default=(
+            ReconstructionStage(name="reconstruction", steps=200, learning_rate=2e-3, optimizer="muon"),
+            RolloutErrorStage(name="one_step", steps=200, horizon=1, decoded="half", batch_size=12, learning_rate=2e-3, optimizer="muon"),
+            RolloutErrorStage(
+                name="short_rollout", steps=150, horizon=3, decoded="half", batch_size=8, learning_rate=2e-3, optimizer="muon"
+            ),
+            RolloutErrorStage(name="rollout", steps=350, horizon=8, decoded="half", batch_size=6, learning_rate=2e-3, optimizer="muon"),
+            RolloutErrorStage(name="long_rollout", steps=150, horizon=16, decoded="half", batch_size=4, optimizer="muon"),
+            NoiseLikelihoodStage(name="noise", steps=400, batch_size=8, learning_rate=5e-3),
+            ElboStage(name="inference", steps=50, horizon=2, batch_size=12, learning_rate=2e-3, learn=("noise", "guide")),
+            RolloutScoreStage(name="spread", steps=100, horizon=12, batch_size=4, members=2, learn=("noise",)),
+        ),
+        description="Schedule.",
+    )
+    weight_decay: NonNegative = Field(default=1e-4, description="Weight decay of AdamW, per step and learning rate.")
 
     @model_validator(mode="after")
     def _held_out_for_something(self) -> MicroConfig:
-        if self.held_out and not any(stage.learns_uncertainty_alone for stage in self.stages):
-            raise ValueError(
-                f"held_out: expected a stage with learn uncertainty, posterior or shrinkage that sees them, or 0, got {self.held_out}"
-            )
+        if self.held_out and all(stage.learns_means for stage in self.stages):
+            raise ValueError(f"held_out: expected a stage that learns no means and sees them, or 0, got {self.held_out}")
         return self
 
     @model_validator(mode="after")
-    def _what_is_learned_last(self) -> MicroConfig:
-        learned = [stage.learn for stage in self.stages]
-        for key, there in (("shrinkage", self.tokens.shrinkage), ("rest", bool(self.tokens.rest))):
-            if there != (key in learned):
-                raise ValueError(f"stages: expected one with learn {key} if and only if tokens have {key}, got learn {learned}")
-        if self.tokens.shrinkage and learned[-1] != "shrinkage":
-            raise ValueError(f"stages: expected the one with learn shrinkage last, for other scores do not see it, got learn {learned}")
+    def _rest_is_learned(self) -> MicroConfig:
+        learned = any(isinstance(stage, RestStage) for stage in self.stages)
+        if bool(self.tokens.rest) != learned:
+            raise ValueError("stages: expected one with objective rest if and only if tokens have rest")
         return self
 
     @model_validator(mode="after")
@@ -255,37 +270,39 @@ class MicroConfig(TokenTraining):
 
 
 class MesoConfig(TokenTraining):
-    """Stage ``train meso``.
+    """Stage ``train meso``."""
 
-    With ``fine_tune`` the copies of the micro networks go on learning beside adapters and coupling;
-    without, they stay as the micro scale left them.
-    """
-
-    fine_tune: bool = True
-    n_simulations: Whole | None = None
-    adapter_rank: Count = 4
-    global_scale: Positive = 0.1
-    slab_scale: Positive = 1.0
-    coupling_width: Count = 16
-    guide_rank: Count = 8
-    stages: tuple[StageConfig, ...] = (
-        StageConfig(name="short_rollout", objective="mse", steps=80, horizon=4, batch_size=3),
-        StageConfig(name="rollout", objective="mse", steps=90, horizon=8, batch_size=2),
-        StageConfig(name="long_rollout", objective="mse", steps=260, horizon=16, batch_size=2),
-        StageConfig(name="coupling", objective="elbo", steps=30, horizon=1, batch_size=3, learning_rate=2e-3, learn="posterior"),
+    fine_tune: bool = Field(default=True, description="Whether copies of the micro networks go on learning beside adapters and coupling.")
+    n_simulations: Whole | None = Field(default=None, description="Training simulations, the first of the seed's order; all by default.")
+    adapter_rank: Count = Field(default=4, description="Rank of the adapter beside every convolution.")
+    global_scale: Positive = Field(default=0.1, description="Scale of the horseshoe's global scale τ.")
+    slab_scale: Positive = Field(default=1.0, description="Scale of the slab that bounds large strengths.")
+    coupling_width: Count = Field(default=16, description="Width of messages between neighbours.")
+    guide_rank: Count = Field(default=8, description="Rank of the weight posterior's covariance beside its diagonal.")
+    stages: tuple[StageConfig, ...] = Field(
+        default=(
+            RolloutErrorStage(name="short_rollout", steps=80, horizon=4, decoded="half", batch_size=3),
+            RolloutErrorStage(name="rollout", steps=90, horizon=8, decoded="half", batch_size=2),
+            RolloutErrorStage(name="long_rollout", steps=260, horizon=16, decoded="half", batch_size=2),
+            ElboStage(name="coupling", steps=30, horizon=1, batch_size=3, learning_rate=2e-3, learn=("guide", "weights")),
+        ),
+        description="Schedule.",
     )
 
 
 class ParcConfig(Strict):
     """Stage ``train parc``."""
 
-    width: Count = 64
-    levels: Count = 2
-    integrator: Literal["euler", "heun", "rk4"] = "euler"
-    stages: tuple[StageConfig, ...] = (
-        StageConfig(name="one_step", objective="mse", steps=400, horizon=1, batch_size=4, learning_rate=2e-3, optimizer="muon"),
-        StageConfig(name="short_rollout", objective="mse", steps=400, horizon=3, batch_size=2, learning_rate=2e-3, optimizer="muon"),
-        StageConfig(name="rollout", objective="mse", steps=150, horizon=8, batch_size=2, optimizer="muon"),
-        StageConfig(name="long_rollout", objective="mse", steps=100, horizon=16, batch_size=2, optimizer="muon"),
+    width: Count = Field(default=64, description="Width of the U-Net at its finest level.")
+    levels: Count = Field(default=2, description="Halvings of the U-Net.")
+    integrator: Literal["euler", "heun", "rk4"] = Field(default="euler", description="Numerical integrator of a frame.")
+    stages: tuple[RolloutErrorStage, ...] = Field(
+        default=(
+            RolloutErrorStage(name="one_step", steps=400, horizon=1, batch_size=4, learning_rate=2e-3, optimizer="muon"),
+            RolloutErrorStage(name="short_rollout", steps=400, horizon=3, batch_size=2, learning_rate=2e-3, optimizer="muon"),
+            RolloutErrorStage(name="rollout", steps=150, horizon=8, batch_size=2, optimizer="muon"),
+            RolloutErrorStage(name="long_rollout", steps=100, horizon=16, batch_size=2, optimizer="muon"),
+        ),
+        description="Schedule.",
     )
-    weight_decay: NonNegative = 0.0
+    weight_decay: NonNegative = Field(default=0.0, description="Weight decay of AdamW, per step and learning rate.")

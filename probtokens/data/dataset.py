@@ -1,4 +1,4 @@
-"""From trajectories to normalised batches of windows in a reproducible order."""
+"""From trajectories to batches of windows in a reproducible order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from probtokens.data.normalize import Normalizer
 from probtokens.data.trajectories import TrajectorySet
 
 __all__ = ["Batch", "StepSampler", "TrajectorySet", "WindowDataset"]
@@ -25,9 +24,9 @@ class Batch:
     Attributes
     ----------
     frames
-        Normalised, shape (batch, time, field, y, x).
+        Physical units, shape (batch, time, field, y, x); of latent stages tokens (batch, time, channel, token_y, token_x).
     context
-        Standardised, shape (batch, context).
+        Physical units, shape (batch, context).
     index
         Number of each window's simulation in its set, shape (batch,), int64.
     """
@@ -53,9 +52,9 @@ class Batch:
 class WindowDataset(Dataset[Window]):
     """All windows of ``horizon`` + 1 consecutive frames of every trajectory.
 
-    Item ``k`` is the window that starts at frame ``k % n_starts`` of trajectory ``k // n_starts``: normalised
-    frames of shape (time, field, y, x), standardised context of shape (context,), and the number of the
-    simulation. Pass :meth:`collate` to a ``DataLoader`` to get a :class:`Batch`.
+    Item ``k`` is the window that starts at frame ``k % n_starts`` of trajectory ``k // n_starts``: frames of shape
+    (time, field, y, x) and context of shape (context,) in physical units, and the number of the simulation. Pass :meth:`collate`
+    to a ``DataLoader`` to get a :class:`Batch`.
 
     Parameters
     ----------
@@ -65,26 +64,16 @@ class WindowDataset(Dataset[Window]):
     Raises
     ------
     ValueError
-        If the trajectories are shorter than ``horizon`` + 1 frames or the fields or context of the
-        normaliser are not theirs.
+        If the trajectories are shorter than ``horizon`` + 1 frames.
     """
 
-    def __init__(self, trajectories: TrajectorySet, normalizer: Normalizer, horizon: int, latest_start: int | None = None) -> None:
+    def __init__(self, trajectories: TrajectorySet, horizon: int, latest_start: int | None = None) -> None:
         n_times = trajectories.grid.n_times
         if not 0 <= horizon < n_times:
             raise ValueError(f"horizon: expected 0..{n_times - 1} for trajectories of {n_times} frames, got {horizon}")
-        expected = (trajectories.fields, trajectories.context_names)
-        if (normalizer.fields, normalizer.context_names) != expected:
-            raise ValueError(f"normalizer: expected fields and context {expected}, got {(normalizer.fields, normalizer.context_names)}")
         self.trajectories = trajectories
         self.horizon = horizon
         self.n_starts = n_times - horizon if latest_start is None else min(n_times - horizon, latest_start + 1)
-        # In numpy, on the CPU: the normaliser may move to an accelerator with its model, and torch's threads
-        # cost more than they give on arrays as small as a window.
-        self._mean = normalizer.field_mean.cpu().numpy().copy()[:, None, None]
-        self._scale = normalizer.field_scale.cpu().numpy().copy()[:, None, None]
-        mean, scale = normalizer.context_mean.cpu().numpy(), normalizer.context_scale.cpu().numpy()
-        self._context = (trajectories.context - mean) / scale
 
     def __len__(self) -> int:
         """Number of windows."""
@@ -95,8 +84,7 @@ class WindowDataset(Dataset[Window]):
         if not 0 <= k < len(self):
             raise IndexError(f"window: expected 0..{len(self) - 1}, got {k}")
         simulation, start = divmod(k, self.n_starts)
-        frames = self.trajectories.frames(simulation, start, start + self.horizon + 1)
-        return (frames - self._mean) / self._scale, self._context[simulation], simulation
+        return self.trajectories.frames(simulation, start, start + self.horizon + 1), self.trajectories.context[simulation], simulation
 
     @staticmethod
     def collate(items: Sequence[Window]) -> Batch:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from probtokens.data.dataset import Window, WindowDataset
-from probtokens.data.normalize import Normalizer
 from probtokens.data.trajectories import TrajectorySet
 
 #: Frames encoded at once.
@@ -21,7 +20,6 @@ View = Callable[[Tensor], Tensor]
 @torch.inference_mode()
 def encode_views(
     trajectories: TrajectorySet,
-    normalizer: Normalizer,
     encode: Callable[[Tensor], Tensor],
     views: Callable[[int], Sequence[View]],
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -33,18 +31,17 @@ def encode_views(
     Parameters
     ----------
     encode
-        Tokens (frame, channel, token_y, token_x) of normalised frames (frame, field, y, x).
+        Tokens (frame, channel, token_y, token_x) of frames (frame, field, y, x) in physical units.
     views
-        For every trajectory, given by its number, what is made of its normalised frames (time, field, y, x) before they are encoded; all
+        For every trajectory, given by its number, what is made of its frames (time, field, y, x) before they are encoded; all
         of one extent, and as many for every trajectory.
     progress
         Told trajectories done and in all, before the first one and after each.
     """
-    mean, scale = (part.cpu()[:, None, None] for part in (normalizer.field_mean, normalizer.field_scale))
     found = []
     progress(0, len(trajectories))
     for number in range(len(trajectories)):
-        frames = (torch.tensor(trajectories.frames(number)) - mean) / scale
+        frames = torch.tensor(trajectories.frames(number))
         for view in views(number):
             found.append(torch.cat([encode(part) for part in view(frames).split(_CHUNK)]).cpu().numpy())
         progress(number + 1, len(trajectories))
@@ -72,12 +69,11 @@ class TokenWindows(WindowDataset):
     def __init__(
         self,
         trajectories: TrajectorySet,
-        normalizer: Normalizer,
         horizon: int,
         tokens: Sequence[np.ndarray],
         latest_start: int | None = None,
     ) -> None:
-        super().__init__(trajectories, normalizer, horizon, latest_start)
+        super().__init__(trajectories, horizon, latest_start)
         self._tokens = tokens
         self._per_trajectory = len(tokens) // len(trajectories)
 
@@ -91,4 +87,4 @@ class TokenWindows(WindowDataset):
             raise IndexError(f"window: expected 0..{len(self) - 1}, got {k}")
         number, start = divmod(k, self.n_starts)
         simulation = number // self._per_trajectory
-        return self._tokens[number][start : start + self.horizon + 1], self._context[simulation], simulation
+        return self._tokens[number][start : start + self.horizon + 1], self.trajectories.context[simulation], simulation

@@ -1,4 +1,4 @@
-"""Mean, spread and root mean square of fields in one streaming pass."""
+"""Mean, spread, root mean square and range of fields in one streaming pass."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Moments:
-    """First two moments of every field over time, y and x, merged batch by batch in float64.
+    """First two moments and range of every field over time, y and x, merged batch by batch in float64.
 
     Batches are merged by the update of Chan, Golub and LeVeque (1983), which does not lose digits
     where the mean is large against the spread.
@@ -15,6 +15,7 @@ class Moments:
     def __init__(self, n_fields: int) -> None:
         self.count = 0
         self.mean = np.zeros(n_fields)
+        self.least, self.most = np.full(n_fields, np.inf), np.full(n_fields, -np.inf)
         self._squares = np.zeros(n_fields)
 
     def update(self, frames: np.ndarray) -> None:
@@ -27,6 +28,8 @@ class Moments:
             weight = count / (self.count + count)
             self._squares[field] += np.square(values - mean).sum() + shift**2 * self.count * weight
             self.mean[field] += shift * weight
+            self.least[field] = min(self.least[field], values.min())
+            self.most[field] = max(self.most[field], values.max())
         self.count += count
 
     @property

@@ -25,14 +25,21 @@ class Normalizer(nn.Module):
     ----------
     field_mean, field_scale
         Physical units, shape (field,).
+    field_std, field_range
+        Standard deviation (field,), and least and most (2, field), of the training data; NaN where they are not known.
     context_mean, context_scale
         Physical units, shape (context,).
+    context_range
+        Least and most of the training data, shape (2, context).
     """
 
     field_mean: Tensor
     field_scale: Tensor
+    field_std: Tensor
+    field_range: Tensor
     context_mean: Tensor
     context_scale: Tensor
+    context_range: Tensor
 
     def __init__(self, fields: tuple[FieldSpec, ...], context_names: tuple[str, ...]) -> None:
         super().__init__()
@@ -40,8 +47,11 @@ class Normalizer(nn.Module):
         self.context_names = tuple(context_names)
         self.register_buffer("field_mean", torch.zeros(len(self.fields)))
         self.register_buffer("field_scale", torch.ones(len(self.fields)))
+        self.register_buffer("field_std", torch.full((len(self.fields),), torch.nan))
+        self.register_buffer("field_range", torch.full((2, len(self.fields)), torch.nan))
         self.register_buffer("context_mean", torch.zeros(len(self.context_names)))
         self.register_buffer("context_scale", torch.ones(len(self.context_names)))
+        self.register_buffer("context_range", torch.full((2, len(self.context_names)), torch.nan))
 
     @classmethod
     def fit(cls, trajectories: TrajectorySet) -> Normalizer:
@@ -65,8 +75,11 @@ class Normalizer(nn.Module):
         normalizer = cls(trajectories.fields, trajectories.context_names)
         normalizer.field_mean.copy_(torch.from_numpy(moments.mean))
         normalizer.field_scale.copy_(_balanced(trajectories.fields, _scale(moments.mean, moments.std)))
+        normalizer.field_std.copy_(torch.from_numpy(moments.std))
+        normalizer.field_range.copy_(torch.from_numpy(np.stack([moments.least, moments.most])))
         normalizer.context_mean.copy_(torch.from_numpy(context.mean(axis=0)))
         normalizer.context_scale.copy_(_scale(context.mean(axis=0), context.std(axis=0)))
+        normalizer.context_range.copy_(torch.from_numpy(np.stack([context.min(axis=0), context.max(axis=0)])))
         return normalizer
 
     def normalize(self, frames: Tensor) -> Tensor:
@@ -84,11 +97,6 @@ class Normalizer(nn.Module):
         """Inverse of :meth:`normalize`."""
         self._check(frames, -3, [spec.name for spec in self.fields])
         return frames * self.field_scale[:, None, None] + self.field_mean[:, None, None]
-
-    def mirror(self, frames: Tensor) -> Tensor:
-        """Standardised frames (…, field, y, x) turned over along y; see :func:`mirror_image`."""
-        odd = torch.tensor([spec.name.endswith("_y") for spec in self.fields], device=frames.device)
-        return mirror_image(frames, self.fields) - (odd * 2 * self.field_mean / self.field_scale)[:, None, None]
 
     def normalize_context(self, context: Tensor) -> Tensor:
         """Physical to standardised context, shape (…, context).

@@ -11,7 +11,7 @@ import torch
 from probtokens.data.trajectories import TrajectorySet
 from probtokens.evaluate.summary import Table, marginal_scores, reduce_table
 from probtokens.fields import field_index
-from probtokens.models.forecast import ALL_SOURCES, NO_SOURCES, Source, Sources
+from probtokens.models.state_space import ALL_SOURCES, NO_SOURCES, Source, Sources
 from probtokens.models.tokens import TokenForecaster
 from probtokens.predict.rollout import check_rollout_request, simulation_seed
 
@@ -91,7 +91,7 @@ def score_leads(
 
 def source_rows(model: TokenForecaster) -> dict[str, Sources]:
     """Rows of the ablation of a model's sources of variance, by name: all, each left out, each alone, none."""
-    absent = {Source.WEIGHTS: not model.central_weights(), Source.VIEW: model.tokens.views == "one"}
+    absent = {Source.WEIGHTS: model.weight_prior() is None, Source.VIEW: model.tokens.views == "one"}
     has = frozenset(source for source in ALL_SOURCES if not absent.get(source, False))
     each = [source for source in Source if source in has]
     without = {f"without {source}": has - {source} for source in each}

@@ -1,23 +1,17 @@
-"""Hierarchical priors of the meso coupling, written over standard-normal sites.
+"""Hierarchical prior and posterior of the meso weights, written over one standard-normal site.
 
-Every scale is a quantile transform of a standard normal rather than a site with positive support. The
-priors are exactly half-Cauchy and half-normal, the geometry is non-centred, and no Jacobian stands
-between an automatic guide's Gaussian and the sites: ``TraceMeanField_ELBO`` drops the log-density of the
-``Delta`` sites with which Pyro's automatic guides would account for it.
+Every scale is a quantile transform of a standard normal rather than a site with positive support: the priors are exactly half-Cauchy
+and half-normal, the geometry is non-centred, and a Gaussian posterior needs no Jacobian.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
-import pyro
 import pyro.distributions as dist
 import torch
-from pyro.infer.autoguide import AutoLowRankMultivariateNormal
-from pyro.nn import PyroModule
-from torch import Tensor
-
-from probtokens.models.state_space import Weights
+from torch import Tensor, nn
 
 _EDGE = 1e-6
 
@@ -52,63 +46,65 @@ def regularised_horseshoe(global_x: Tensor, local_x: Tensor, sign_x: Tensor, glo
     return tau * bounded * sign_x
 
 
-class CouplingPrior:
-    """Strengths of the adapters and partially pooled coupling weights of (field group, direction).
+class WeightPrior:
+    """Strengths of the adapters and partially pooled coupling weights of (field group, direction), from standard normals.
 
-    Sites ``tau_x``, ``lambda_x``, ``eta`` give ``strengths``; ``mu`` (group), ``varsigma_x`` (group)
-    and ``beta_x`` (group · direction) give ``coupling`` = µ_g + ς_g · beta_x.
+    ``strengths`` have a regularised horseshoe prior. ``coupling`` is µ_g + ς_g β_gd with µ_g, β_gd ~ Normal(0, 1) and
+    ς_g ~ HalfNormal(1).
+
+    Parameters
+    ----------
+    n_strengths, n_groups, n_directions
+        Their numbers.
+    global_scale, slab_scale
+        Of the horseshoe.
     """
 
     def __init__(self, n_strengths: int, n_groups: int, n_directions: int, global_scale: float, slab_scale: float) -> None:
-        self.n_strengths = n_strengths
-        self.n_groups = n_groups
-        self.n_directions = n_directions
-        self.global_scale = global_scale
-        self.slab_scale = slab_scale
+        self.n_groups, self.n_directions = n_groups, n_directions
+        self.global_scale, self.slab_scale = global_scale, slab_scale
+        #: Length of every part of the site, in order: behind τ, λ and η, µ, behind ς, and β.
+        self.parts = (1, n_strengths, n_strengths, n_groups, n_groups, n_groups * n_directions)
+        self.size = sum(self.parts)
 
-    def __call__(self) -> Weights:
-        """Sample all sites; leading dimensions come from enclosing plates."""
-        tau_x = _standard_normal("tau_x", 1)
-        lambda_x = _standard_normal("lambda_x", self.n_strengths)
-        eta = _standard_normal("eta", self.n_strengths)
-        mu = _standard_normal("mu", self.n_groups)
-        varsigma_x = _standard_normal("varsigma_x", self.n_groups)
-        beta_x = _standard_normal("beta_x", self.n_groups * self.n_directions)
-        return self.weights(tau_x, lambda_x, eta, mu, varsigma_x, beta_x)
+    def distribution(self, like: Tensor) -> dist.Distribution:
+        """Standard normal over the site (number,), on the device of ``like``; in a form with a closed divergence."""
+        zeros = like.new_zeros(self.size)
+        return dist.LowRankMultivariateNormal(zeros, zeros[:, None], torch.ones_like(zeros))
 
-    def weights(self, tau_x: Tensor, lambda_x: Tensor, eta: Tensor, mu: Tensor, varsigma_x: Tensor, beta_x: Tensor) -> Weights:
-        """``strengths`` (..., strength) and ``coupling`` (..., group · direction) of the sites' values."""
-        spread = half_normal(varsigma_x)
-        pooled = beta_x.unflatten(-1, (self.n_groups, self.n_directions)) * spread[..., None] + mu[..., None]
+    def weights(self, w: Tensor) -> Mapping[str, Tensor]:
+        """``strengths`` (..., strength) and ``coupling`` (..., group · direction) of values (..., number) of the site."""
+        tau_x, lambda_x, eta, mu, varsigma_x, beta_x = w.split(self.parts, dim=-1)
+        pooled = beta_x.unflatten(-1, (self.n_groups, self.n_directions)) * half_normal(varsigma_x)[..., None] + mu[..., None]
         return {
             "strengths": regularised_horseshoe(tau_x, lambda_x, eta, self.global_scale, self.slab_scale),
             "coupling": pooled.flatten(-2),
         }
 
 
-class CouplingPosterior(PyroModule):
-    """Joint Gaussian over all sites of a :class:`CouplingPrior`, covariance of low rank plus diagonal.
+class WeightPosterior(nn.Module):
+    """Joint Gaussian over the site of a :class:`WeightPrior`, covariance of low rank plus diagonal.
 
-    Its parameters come into being at the first call, which has to follow its attachment to a guide.
-    Mean field would underestimate the spread of strongly dependent sites such as τ and λ.
+    Mean field would underestimate the spread of strongly dependent numbers such as those behind τ and λ.
+
+    Parameters
+    ----------
+    size, rank
+        Length of the site and rank of the covariance beside its diagonal.
+    initial_scale
+        Standard deviation of every number before training.
     """
 
-    def __init__(self, prior: CouplingPrior, rank: int, initial_scale: float = 0.1) -> None:
+    def __init__(self, size: int, rank: int, initial_scale: float = 0.1) -> None:
         super().__init__()
-        self.prior = prior
-        self.sites = AutoLowRankMultivariateNormal(prior, init_scale=initial_scale, rank=rank)
+        part = initial_scale * math.sqrt(0.5)  # half of the variance is that of the diagonal
+        self.loc = nn.Parameter(torch.zeros(size))
+        self.log_scale = nn.Parameter(torch.full((size,), math.log(part)))
+        self.factor = nn.Parameter(part / math.sqrt(rank) * torch.randn(size, rank))
 
-    def forward(self) -> Weights:
-        """Sample all sites and return the weights that they stand for."""
-        return self.prior.weights(**self.sites())
-
-    def centre(self) -> Weights:
-        """Weights that the median of every site stands for, without leading dimensions."""
-        return self.prior.weights(**self.sites.median())
-
-
-def _standard_normal(name: str, size: int) -> Tensor:
-    return pyro.sample(name, dist.Normal(torch.zeros(size), 1.0).to_event(1))
+    def distribution(self) -> dist.Distribution:
+        """Over the site (number,)."""
+        return dist.LowRankMultivariateNormal(self.loc, self.factor, self.log_scale.mul(2.0).exp(), validate_args=False)
 
 
 def _uniform(x: Tensor) -> Tensor:

@@ -1,309 +1,403 @@
-"""The Pyro model and guide of a chain of token lattices, shared by both scales.
+"""The generative program of a chain of token lattices, and what gives its sites their values.
 
-Generative story of one trajectory with context c, tokens z and normalised frames x::
+Given the first frame x_0 and a context c, the sites are::
 
-    w ~ prior()                                      coupling weights (meso scale only)
-    u ~ Normal(0, I)                                 trajectory effects, constant in time, on a coarse lattice
-    z_0 ~ Normal(0, 10² I)
-    s_t ~ Normal(0, I)                               noise that neighbouring tokens share; see Transition
-    z_t ~ Normal(z_t−1 + f(z_t−1, u, c, w) + L s_t, σ)  dynamics; L and σ depend on z_t−1, u, c and w too
-    x_t ~ Normal(d(z_t), σ_x(z_t))                   decoder
+    view        ~ Uniform(0, 1)³                             how a draw sees the domain; see View
+    w           ~ prior                                      shared by all trajectories; meso scale only
+    u           ~ Normal(0, I)                               effect of a trajectory, constant in time, on a coarse lattice
+    z_0 | x_0   ~ Normal(m(x_0), s(x_0))                     tokens of the first frame
+    z_t | z_t−1 ~ Normal(z_t−1 + f(z_t−1, u, c, w), σ(·))    a local step
+    x_t | z_t   ~ decoder, a Normal censored at the fields' bounds, t ≥ 1
 
-The guide multiplies the model's own transition with a Gaussian data factor, weighted by precision: what
-the encoder makes of a frame, and what the frames after it say of its tokens. Given that factor the posterior
-of shared noise is exact. The prior of z_0 times the factor of x_0 alone is where every forecast starts.
+:meth:`StateSpace.trajectory` is the only place where a step is taken. A *sampler* is asked for the value of every site by name and prior:
+
+- :class:`InPlate` asks Pyro: the :class:`Model`.
+- :class:`Posterior` multiplies each prior with what data say, and asks another sampler for a value of the product: the :class:`Guide`.
+- :class:`Draws` draws from a seed, some sites or all, and takes means of the others: forecasts, scores, regression, ablations.
+
+A forecast asks :class:`Posterior` of the first frame alone, over :class:`Draws`. It is what ``Predictive(model, guide)`` draws from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from functools import partial
-from typing import Protocol
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping
+from enum import StrEnum
+from itertools import count, islice
+from typing import Any, NamedTuple
 
 import pyro
 import pyro.distributions as dist
 import torch
 from pyro import poutine
-from pyro.nn import PyroModule
+from pyro.poutine.runtime import am_i_wrapped, effectful
 from torch import Tensor, nn
-from torch.distributions import MultivariateNormal, Normal
+from torch.distributions import Normal
 
-from probtokens.nn.process import Transition
-from probtokens.nn.smoothing import BackwardMessages
+from probtokens.models.censored import CensoredNormal
+from probtokens.models.views import View
+from probtokens.nn.smoothing import Factor
 
-Weights = dict[str, Tensor]
-
-#: Standard deviation of a trajectory's first tokens before its frame is seen. Tokens have unit variance over all patches, but those
-#: of a pore's edge lie many units from the rest: a narrower prior would draw them towards shocked bulk.
-INITIAL_SCALE = 10.0
-
-#: Scale, in normalised units, at which the decoder's mean learns; see :func:`evenly_attended`.
-REFERENCE_SCALE = 0.1
+#: Value of the site with this name and this prior.
+Sample = Callable[[str, dist.Distribution], Tensor]
+Weights = Mapping[str, Tensor]
 
 
-def local_parameters() -> AbstractContextManager[None]:
-    """Pyro setting under which modules own their parameters; needed where they are made and where they are run."""
-    return pyro.settings.context(module_local_params=True)
-
-
-@dataclass(frozen=True)
-class Belief:
-    """Sampled tokens with the Gaussian that they came from, each (..., channel, y, x)."""
+class State(NamedTuple):
+    """Tokens (..., channel, y, x) with the distribution that the program gave them: what neighbours hear travels with the tokens."""
 
     z: Tensor
-    mean: Tensor
-    log_scale: Tensor
-
-    @classmethod
-    def of(cls, z: Tensor, source: Normal) -> Belief:
-        """Belief of a sample ``z`` of ``source``."""
-        return cls(z, source.mean.expand_as(z), source.stddev.log().expand_as(z))
+    source: Normal
 
 
-class Autoencoder(Protocol):
-    """Frames to tokens and back."""
+class StateSpace(nn.Module, ABC):
+    """The program; subclasses say what its distributions are.
 
-    def encode(self, frames: Tensor) -> Normal:
-        """Gaussian factor over tokens (..., channel, y, x) of frames (..., field, y, x)."""
-        ...
-
-    def decode(self, z: Tensor) -> Normal:
-        """Gaussian over frames of tokens."""
-        ...
-
-
-class Dynamics(Protocol):
-    """One step of the token chain."""
-
-    def __call__(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Transition:
-        """Distribution of the next tokens (..., channel, y, x)."""
-        ...
-
-
-@dataclass(frozen=True)
-class Scales:
-    """How much a window's sites count.
-
-    Factors on log-probabilities: ``pixels`` makes neighbouring pixels count as fewer than their number;
-    ``simulations`` and ``frames`` blow a batch of windows up to the whole training set, so that weights
-    shared by all trajectories meet their prior once. ``evenly`` lets means learn as :func:`evenly_attended`
-    does; gradients are then no longer those of the ELBO, and a guide would not become the posterior.
+    Attributes
+    ----------
+    population
+        Simulations and frames of each that batches of windows stand for: local sites then weigh as those of the whole set, so that
+        weights shared by all trajectories meet their prior once. ``None`` lets a batch stand for itself.
     """
 
-    pixels: float = 1.0
-    simulations: float = 1.0
-    frames: float = 1.0
-    evenly: bool = False
+    population: tuple[int, int] | None = None
+
+    @abstractmethod
+    def encoded(self, frames: Tensor) -> Normal:
+        """What each of frames (..., field, y, x) in physical units says of its own tokens (..., channel, y, x)."""
+
+    @abstractmethod
+    def effect_shape(self, ny: int, nx: int) -> tuple[int, int, int]:
+        """Shape (D, y, x) of the trajectory effects of a lattice of ``ny`` × ``nx`` tokens."""
+
+    @abstractmethod
+    def step(self, state: State, u: Tensor, context: Tensor, weights: Weights) -> Normal:
+        """Distribution of the next tokens, given a context vector (..., simulation, feature)."""
+
+    @abstractmethod
+    def observation(self, z: Tensor, view: View | None) -> CensoredNormal:
+        """Frames (..., field, y, x) in physical units, as the domain has them, of tokens in a view."""
+
+    @abstractmethod
+    def effect_factor(self, tokens: Normal, context: Tensor) -> Factor:
+        """What tokens (..., time, channel, y, x) of several frames say of the trajectory effects."""
+
+    @abstractmethod
+    def messages(self, own: Normal, predicted: Normal) -> list[Factor]:
+        """What later frames say of the tokens of each; see :class:`~probtokens.nn.smoothing.BackwardMessages`."""
+
+    def first_tokens(self, x0: Tensor) -> Normal:
+        """Distribution of the tokens of first frames (..., field, y, x); by default what these say of them."""
+        return self.encoded(x0)
+
+    def view(self, n_simulations: int, sample: Sample) -> View | None:
+        """How draws see their domain; by default all see it as it is."""
+        return None
+
+    def weight_prior(self) -> dist.Distribution | None:
+        """Prior of the weights' site ``w``, without batch dimensions; by default there are none."""
+        return None
+
+    def weight_posterior(self) -> dist.Distribution | None:
+        """Posterior of the same site."""
+        return None
+
+    def weights(self, w: Tensor) -> Weights:
+        """Weights by name, (..., weight), that a value of ``w`` stands for."""
+        return {}
+
+    def context_vector(self, context: Tensor) -> Tensor:
+        """What the networks see of the known scalars (simulation, context); by default these."""
+        return context
+
+    def request(self, frames: Tensor, context: Tensor, n_steps: int | None) -> int:
+        """Check a window and tell its horizon.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, or there is nothing to observe and nothing to forecast.
+        """
+        horizon = frames.shape[1] - 1 if n_steps is None else n_steps
+        if horizon < 1:
+            raise ValueError(f"frames: expected at least 2 frames along time, or n_steps >= 1, got shape {tuple(frames.shape)}")
+        return horizon
+
+    def begin(self, x0: Tensor, sample: Sample) -> tuple[View | None, Normal]:
+        """View, and distribution of the first tokens, of first frames (simulation, field, y, x) in physical units."""
+        view = self.view(len(x0), sample)
+        return view, self.first_tokens(x0 if view is None else view.seen(x0))
+
+    def trajectory(self, first: Normal, context: Tensor, sample: Sample) -> Iterator[State]:
+        """States at lead 0, 1, 2, … without end.
+
+        Parameters
+        ----------
+        first
+            Distribution of the first tokens, (..., simulation, channel, y, x).
+        context
+            Context vector (simulation, feature).
+        sample
+            What gives the sites their values.
+        """
+        prior = self.weight_prior()
+        weights = self.weights(sample("w", prior)) if prior is not None else {}
+        effect = first.mean.new_zeros(*first.mean.shape[:-3], *self.effect_shape(*first.mean.shape[-2:]))
+        u = sample("u", on_lattice(Normal(effect, torch.ones_like(effect), validate_args=False)))
+        source = first
+        for t in count():
+            state = State(sample(f"z_{t}", on_lattice(source)), source)
+            yield state
+            source = self.step(state, u, context, weights)
+
+    def forecast_states(self, x0: Tensor, context: Tensor, draw: Sample) -> tuple[View | None, Iterator[State]]:
+        """View and states of the posterior predictive given first frames (simulation, field, y, x), physical units.
+
+        Sites that the guide has come from it, which has seen the first frame alone.
+        """
+        view, first = self.begin(x0, draw)
+        return view, self.continued(first, self.context_vector(context), draw)
+
+    def continued(self, first: Normal, context: Tensor, draw: Sample) -> Iterator[State]:
+        """States of the posterior predictive from first tokens on, given a context vector."""
+        return self.trajectory(first, context, Posterior(self, None, context, draw))
 
 
-def product(first: Normal, second: Normal) -> Normal:
-    """Normalised product of two Gaussians: precisions add, means are weighted by precision."""
-    precision_1, precision_2 = first.stddev**-2, second.stddev**-2
-    precision = precision_1 + precision_2
-    mean = (precision_1 * first.mean + precision_2 * second.mean) / precision
-    return Normal(mean, precision.rsqrt(), validate_args=False)
+def on_lattice(normal: Normal) -> dist.Distribution:
+    """Joint distribution of (..., channel, y, x): its last three axes are one event."""
+    return dist.Normal(normal.mean, normal.stddev, validate_args=False).to_event(3)
 
 
-def initial_prior(like: Normal, scale: float = INITIAL_SCALE) -> Normal:
-    """Prior of the first tokens, in the shape of ``like``."""
-    return Normal(torch.zeros_like(like.mean), torch.full_like(like.mean, scale), validate_args=False)
+class InPlate:
+    """Asks Pyro for every site; those with a batch lie in the plate ``simulation``."""
+
+    def __init__(self, program: StateSpace, n_simulations: int, horizon: int) -> None:
+        self._plate = pyro.plate("simulation", n_simulations, dim=-1)
+        population = program.population or (0, 0)
+        self._simulations = max(population[0], n_simulations) / n_simulations
+        self._frames = max(population[1] - 1, horizon) / horizon
+
+    def __call__(self, name: str, prior: dist.Distribution, **options: Any) -> Tensor:
+        """Value of the site; observed with ``obs=``."""
+        if not prior.batch_shape:
+            return pyro.sample(name, prior, **options)
+        of_a_trajectory = name in ("view", "u")
+        with poutine.scale(scale=self._simulations * (1.0 if of_a_trajectory else self._frames)), self._plate:
+            return pyro.sample(name, prior, **options)
 
 
-class GuideNotes:
-    """What the guide worked out for the very tensors that it sampled.
+class Posterior:
+    """Every site's prior times what the observed frames say of it, as far as they are known when the site is met.
 
-    Pyro replays those tensors through the model, which may then look up beliefs and transitions
-    rather than compute them a second time. Other tensors are simply not found.
+    Parameters
+    ----------
+    program
+        Whose sites they are.
+    frames
+        Observed frames, the first included, as the draws see them: (..., simulation, time, field, y, x), physical units. ``None`` where
+        only the first is known, which says nothing beyond the first tokens that it gives.
+    context
+        Context vector (simulation, feature).
+    sample
+        What gives the posterior's sites their values.
     """
 
-    def __init__(self) -> None:
-        self._beliefs: dict[int, Belief] = {}
-        self._transitions: dict[int, Transition] = {}
+    def __init__(self, program: StateSpace, frames: Tensor | None, context: Tensor, sample: Sample) -> None:
+        self._program, self._context, self._sample = program, context, sample
+        self._own = None if frames is None or frames.shape[-4] < 2 else program.encoded(frames)
+        self._weights: Weights = {}
+        self._factors: Iterator[Factor] = iter(())
 
-    def clear(self) -> None:
-        """Forget everything, and with it the autograd graph."""
-        self._beliefs.clear()
-        self._transitions.clear()
+    def __call__(self, name: str, prior: dist.Distribution) -> Tensor:
+        """Value of the site."""
+        if name == "w":
+            posterior = self._program.weight_posterior()
+            w = self._sample("w", prior if posterior is None else posterior)
+            self._weights = self._program.weights(w)
+            return w
+        if name == "u":
+            return self._effect(prior)
+        factor = next(self._factors, None)
+        return self._sample(name, prior if factor is None else on_lattice(self.tokens(prior.base_dist, factor)))
 
-    def record(self, belief: Belief, transition: Transition | None = None) -> None:
-        """Keep the belief of ``belief.z`` and, once known, the transition that leaves it."""
-        self._beliefs[id(belief.z)] = belief
-        if transition is not None:
-            self._transitions[id(belief.z)] = transition
+    def tokens(self, prior: Normal, factor: Factor) -> Normal:
+        """Posterior of a frame's tokens, given those before it by ``prior`` and this and later frames by ``factor``."""
+        return factor.posterior(prior)
 
-    def belief(self, z: Tensor) -> Belief | None:
-        """Belief recorded for this tensor."""
-        found = self._beliefs.get(id(z))
-        return found if found is not None and found.z is z else None
+    def later(self, own: Normal, predicted: Normal) -> list[Factor]:
+        """What later frames say of each frame's tokens; see :meth:`StateSpace.messages`."""
+        return self._program.messages(own, predicted)
 
-    def transition(self, z: Tensor) -> Transition | None:
-        """Transition recorded for this tensor."""
-        return self._transitions.get(id(z)) if self.belief(z) is not None else None
+    def _effect(self, prior: dist.Distribution) -> Tensor:
+        """The effect, with which factors of all tokens can be told."""
+        if self._own is None:
+            return self._sample("u", prior)
+        u = self._sample("u", on_lattice(self._program.effect_factor(self._own, self._context).posterior(prior.base_dist)))
+        earlier = Normal(self._own.mean[..., :-1, :, :, :], self._own.stddev[..., :-1, :, :, :], validate_args=False)
+        each = {name: weight.unsqueeze(-2) for name, weight in self._weights.items()}
+        predicted = self._program.step(State(earlier.mean, earlier), u.unsqueeze(-4), self._context.unsqueeze(-2), each)
+        later = self.later(self._own, predicted)
+        # The first tokens' prior is what their own frame says of them.
+        frames = zip(self._own.mean.unbind(-4)[1:], self._own.stddev.unbind(-4)[1:], later[1:], strict=True)
+        self._factors = iter([later[0], *(Factor.of(Normal(mean, sd, validate_args=False)) * factor for mean, sd, factor in frames)])
+        return u
 
 
-class TokenModel(PyroModule):
-    """Generative model; sites ``u``, ``z_0`` … ``z_T``, ``s_1`` … ``s_T`` if noise is shared, ``x`` and those of ``prior``."""
+class Source(StrEnum):
+    """What makes the members of a forecast differ."""
+
+    VIEW = "view"
+    INITIAL = "initial state"
+    PROCESS = "process noise"
+    EFFECT = "trajectory effect"
+    WEIGHTS = "weights"
+    DECODER = "decoder noise"
+
+
+#: Sources that a forecast draws from. Of the others it takes the mean, of weights the centre, no effect, and of views the domain as it is.
+Sources = frozenset[Source]
+
+ALL_SOURCES: Sources = frozenset(Source)
+NO_SOURCES: Sources = frozenset()
+
+_SOURCE_OF = {"view": Source.VIEW, "w": Source.WEIGHTS, "u": Source.EFFECT, "z_0": Source.INITIAL, "x": Source.DECODER}
+
+
+class Draws:
+    """Seeded draws of some sites, means of the others.
+
+    Inactive sites still consume random numbers, so draws from other sources share the noise of those that both draw from. Without any
+    source, and without a generator to draw from, all sites are at their mean.
+
+    Parameters
+    ----------
+    n_draws
+        Draws of every simulation.
+    generator
+        Where random numbers come from; torch's global generator by default.
+    sources
+        Sites to draw.
+    given
+        Values of sites by name; their leading dimensions broadcast against (draw, simulation).
+    """
 
     def __init__(
         self,
-        autoencoder: Autoencoder,
-        dynamics: nn.Module,
-        effect_shape: Callable[[int, int], tuple[int, int, int]],
-        notes: GuideNotes,
-        prior: Callable[[], Weights] | None = None,
-        initial_scale: float = INITIAL_SCALE,
+        n_draws: int,
+        generator: torch.Generator | None = None,
+        sources: Sources = ALL_SOURCES,
+        given: Mapping[str, Tensor] | None = None,
     ) -> None:
-        super().__init__()
-        self.initial_scale = initial_scale
-        self.autoencoder = autoencoder
-        self.dynamics = dynamics
-        self.effect_shape = effect_shape
-        self.notes = notes
-        self.prior = prior
+        self.n_draws, self.generator, self.sources, self.given = n_draws, generator, sources, given or {}
 
-    def forward(self, frames: Tensor, context: Tensor, n_steps: int | None = None, scales: Scales = Scales()) -> Tensor:
-        """Sample or score a window.
+    def __call__(self, name: str, prior: dist.Distribution) -> Tensor:
+        """Value (draw, simulation, ...) of the site; of ``w``, which all simulations share, (draw, 1, ...)."""
+        size = (self.n_draws, *(prior.batch_shape[-1:] or (1,)), *prior.event_shape)
+        if name in self.given:
+            return self.given[name].expand(size)
+        base = prior.base_dist if isinstance(prior, torch.distributions.Independent) else prior
+        mean = torch.zeros_like(base.low) if isinstance(base, torch.distributions.Uniform) else base.loc
+        drawn = self._drawn(base, size) if self.sources else None
+        value = drawn if drawn is not None and _SOURCE_OF.get(name, Source.PROCESS) in self.sources else mean.expand(size)
+        return base.bounded(value) if isinstance(base, CensoredNormal) else value
+
+    def _drawn(self, base: dist.Distribution, size: tuple[int, ...]) -> Tensor:
+        if isinstance(base, torch.distributions.Uniform):
+            return base.low + (base.high - base.low) * torch.rand(size, generator=self.generator, device=base.low.device)
+        if isinstance(base, torch.distributions.LowRankMultivariateNormal):
+            rank = self._noise((*size[:-1], base.cov_factor.shape[-1]), base.loc)
+            return base.loc + rank @ base.cov_factor.mT + base.cov_diag.sqrt() * self._noise(size, base.loc)
+        return base.loc + base.scale * self._noise(size, base.loc)
+
+    def _noise(self, size: tuple[int, ...], like: Tensor) -> Tensor:
+        return torch.randn(size, generator=self.generator, device=like.device, dtype=like.dtype)
+
+
+class Model(nn.Module):
+    """The program as a Pyro model.
+
+    Parameters
+    ----------
+    program
+        Owner of all parameters.
+    """
+
+    def __init__(self, program: StateSpace) -> None:
+        super().__init__()
+        self.program = program
+
+    def forward(self, frames: Tensor, context: Tensor, n_steps: int | None = None) -> Tensor:
+        """Sample or score a window; sites ``view``, ``w``, ``u``, ``z_0`` … ``z_T`` and ``x``, as far as the program has them.
 
         Parameters
         ----------
         frames
-            Normalised frames (simulation, time, field, y, x). All are observed, unless ``n_steps``
-            asks for more than they hold: then only the first conditions, through the guide.
+            Frames (simulation, time, field, y, x), physical units. The first is given, all later ones are observed.
         context
-            Context vector (simulation, feature).
+            Known scalars (simulation, context), physical units.
         n_steps
-            Steps after the first frame; by default as many as ``frames`` has.
-        scales
-            Factors on the sites' log-probabilities.
+            Forecasts so many frames after the first instead; nothing is observed then.
 
         Returns
         -------
         Tensor
-            Frames (..., simulation, time, field, y, x).
+            Frames after the first, (..., simulation, lead, field, y, x), physical units.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit the program.
         """
-        horizon = frames.shape[1] - 1 if n_steps is None else n_steps
-        weights = self.prior() if self.prior is not None else {}
-        start = initial_posterior(self.autoencoder, frames[:, 0])
-        with pyro.plate("simulation", frames.shape[0], dim=-1), poutine.scale(scale=scales.simulations):
-            effect = frames.new_zeros(self.effect_shape(*start.mean.shape[-2:]))
-            u = pyro.sample("u", dist.Normal(effect, 1.0).to_event(3))
-            with poutine.scale(scale=scales.frames):
-                chain = self._chain(u, context, weights, start, horizon)
-                pixels = self.autoencoder.decode(torch.stack(chain, dim=-4))
-                if scales.evenly:
-                    pixels = evenly_attended(pixels)
-                observed = frames if horizon < frames.shape[1] else None
-                with poutine.scale(scale=scales.pixels):
-                    return pyro.sample("x", dist.Normal(pixels.mean, pixels.stddev).to_event(4), obs=observed)
-
-    def _chain(self, u: Tensor, context: Tensor, weights: Weights, start: Normal, horizon: int) -> list[Tensor]:
-        z = pyro.sample("z_0", _over_lattice(initial_prior(start, self.initial_scale)))
-        belief = self.notes.belief(z) or Belief.of(z, start)
-        chain = [z]
-        for step in range(1, horizon + 1):
-            known = self.notes.transition(belief.z)
-            transition = known if known is not None else self.dynamics(belief, u, context, weights)
-            shared = _shared(step, transition, transition.shared_prior)
-            z = pyro.sample(f"z_{step}", _over_lattice(transition.given(shared)))
-            belief = self.notes.belief(z) or Belief.of(z, transition.marginal)
-            chain.append(z)
-        return chain
+        program = self.program
+        horizon = program.request(frames, context, n_steps)
+        tell_parameters(program)
+        sample = InPlate(program, len(frames), horizon)
+        view, first = program.begin(frames[:, 0], sample)
+        states = islice(program.trajectory(first, program.context_vector(context), sample), horizon + 1)
+        z = torch.stack([state.z for state in states][1:], dim=-4)
+        return sample("x", program.observation(z, view).to_event(4), obs=frames[:, 1:] if n_steps is None else None)
 
 
-class TokenGuide(PyroModule):
-    """Amortized posterior: model transition times the factor of this and all later frames."""
+class Guide(nn.Module):
+    """The amortized posterior: the same program, each prior times a Gaussian factor of this and all later frames.
 
-    def __init__(
-        self,
-        autoencoder: Autoencoder,
-        dynamics: nn.Module,
-        trajectory_encoder: Callable[[Tensor, Tensor], Normal],
-        smoother: BackwardMessages,
-        notes: GuideNotes,
-        posterior: Callable[[], Weights] | None = None,
-        initial_scale: float = INITIAL_SCALE,
-    ) -> None:
-        super().__init__()
-        self.initial_scale = initial_scale
-        self.autoencoder = autoencoder
-        self.dynamics = dynamics
-        self.trajectory_encoder = trajectory_encoder
-        self.smoother = smoother
-        self.notes = notes
-        self.posterior = posterior
-
-    def forward(self, frames: Tensor, context: Tensor, n_steps: int | None = None, scales: Scales = Scales()) -> None:
-        """Sample u and the tokens of all observed frames; same signature as the model."""
-        self.notes.clear()
-        weights = self.posterior() if self.posterior is not None else {}
-        observed = frames if n_steps is None else frames[:, :1]
-        factors = self.autoencoder.encode(observed)
-        effect = self.trajectory_encoder(factors.mean, context)
-        with pyro.plate("simulation", frames.shape[0], dim=-1), poutine.scale(scale=scales.simulations):
-            u = pyro.sample("u", dist.Normal(effect.mean, effect.stddev).to_event(3))
-            with poutine.scale(scale=scales.frames):
-                self._chain(u, context, weights, self._smoothed(factors, u, context, weights))
-
-    def step_posterior(self, prediction: Normal, factor: Normal) -> Normal:
-        """Posterior of the tokens of a frame, given those before it by ``prediction`` and this and later frames by ``factor``."""
-        return product(prediction, factor)
-
-    def _smoothed(self, factors: Normal, u: Tensor, context: Tensor, weights: Weights) -> list[Normal]:
-        """Factor of every frame and of all that follow it, given the trajectory's effects and weights."""
-        if factors.mean.shape[1] == 1:
-            return [_at(factors, 0)]
-        earlier = Normal(factors.mean[:, :-1], factors.stddev[:, :-1], validate_args=False)
-        each = {name: weight.unsqueeze(-2) for name, weight in weights.items()}
-        predicted = self.dynamics(Belief.of(earlier.mean, earlier), u.unsqueeze(-4), context.unsqueeze(-2), each)
-        return self.smoother(factors, predicted.marginal)
-
-    def _chain(self, u: Tensor, context: Tensor, weights: Weights, factors: list[Normal]) -> None:
-        source = self.step_posterior(initial_prior(factors[0], self.initial_scale), factors[0])
-        for step in range(len(factors)):
-            z = pyro.sample(f"z_{step}", _over_lattice(source))
-            belief = Belief.of(z, source)
-            if step + 1 == len(factors):
-                self.notes.record(belief)
-                return
-            transition = self.dynamics(belief, u, context, weights)
-            self.notes.record(belief, transition)
-            factor = factors[step + 1]
-            shared = _shared(step + 1, transition, partial(transition.shared_posterior, factor))
-            source = self.step_posterior(transition.given(shared), factor)
-
-
-def initial_posterior(autoencoder: Autoencoder, frame: Tensor) -> Normal:
-    """Posterior of z_0 (..., channel, y, x) given the first normalised frame (..., field, y, x)."""
-    factor = autoencoder.encode(frame)
-    return product(initial_prior(factor), factor)
-
-
-def evenly_attended(pixels: Normal) -> Normal:
-    """The same distribution with gradients of its mean as if its scale were ``REFERENCE_SCALE`` everywhere.
-
-    A Gaussian likelihood with learned scale gives up on what is hard: gradients of the mean shrink
-    with the square of the scale, so that hot spots, where scales are large, are never learned (Seitzer et
-    al., ICLR 2022, who weigh the likelihood instead). Values, and the gradients of the scale, stay as they are.
+    Parameters
+    ----------
+    program
+        Owner of all parameters.
     """
-    factor = (pixels.stddev.detach() / REFERENCE_SCALE).square()
-    mean = pixels.mean + (pixels.mean - pixels.mean.detach()) * (factor - 1)
-    return Normal(mean, pixels.stddev, validate_args=False)
+
+    posterior = Posterior
+
+    def __init__(self, program: StateSpace) -> None:
+        super().__init__()
+        self.program = program
+
+    def forward(self, frames: Tensor, context: Tensor, n_steps: int | None = None) -> None:
+        """Sample all sites that the observed frames say something of; arguments as those of :class:`Model`."""
+        program = self.program
+        horizon = program.request(frames, context, n_steps)
+        tell_parameters(program)
+        sample = InPlate(program, len(frames), horizon)
+        view, first = program.begin(frames[:, 0], sample)
+        observed = frames if n_steps is None else frames[:, :1]
+        vector = program.context_vector(context)
+        posterior = self.posterior(program, observed if view is None else view.seen(observed), vector, sample)
+        for _ in islice(program.trajectory(first, vector, posterior), observed.shape[1]):
+            pass
 
 
-def _at(factors: Normal, step: int) -> Normal:
-    return Normal(factors.mean[:, step], factors.stddev[:, step], validate_args=False)
+def tell_parameters(program: nn.Module, among: Collection[nn.Parameter] | None = None) -> None:
+    """Show the program's parameters, or those ``among`` them, to Pyro's handlers, such as that of ``SVI.step``.
 
-
-def _shared(step: int, transition: Transition, source: Callable[[], MultivariateNormal]) -> Tensor | None:
-    """Sample of a step's shared noise (..., rank, node_y, node_x), where there is any."""
-    if transition.loading is None:
-        return None
-    normal = source()
-    flat = pyro.sample(f"s_{step}", dist.MultivariateNormal(normal.loc, scale_tril=normal.scale_tril))
-    return flat.unflatten(-1, transition.shared_shape)
-
-
-def _over_lattice(normal: Normal) -> dist.Distribution:
-    return dist.Normal(normal.mean, normal.stddev).to_event(3)
+    Modules own their parameters: Pyro's global store, where a second model in a process would meet the first one's, is not used.
+    """
+    if not am_i_wrapped():
+        return
+    chosen = None if among is None else {id(parameter) for parameter in among}
+    for name, parameter in program.named_parameters():
+        if parameter.requires_grad and (chosen is None or id(parameter) in chosen):
+            shown = parameter.view_as(parameter)
+            setattr(shown, "unconstrained", weakref.ref(parameter))  # noqa: B010 - what Pyro asks of parameters, unknown to torch's types
+            effectful(type="param")(lambda *_, shown=shown, **__: shown)(name, shown, name=name)

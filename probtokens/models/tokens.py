@@ -1,86 +1,185 @@
-"""What token models of both scales can be asked for: training stages, tokens and frames, rollouts, forecasts."""
+"""Token models of both scales: the program's distributions as networks, and what users ask of them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
-from functools import partial
+from functools import wraps
+from itertools import islice
+from typing import ParamSpec, TypeVar
 
+import numpy as np
+import pyro.distributions as dist
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Normal
 
-from probtokens.config import StageConfig
-from probtokens.data.dataset import Batch
-from probtokens.data.normalize import mirror_image
-from probtokens.fields import Grid, field_index
-from probtokens.models.forecast import ALL_SOURCES, Source, Sources, free_running, within_bounds
-from probtokens.models.pair import TokenPair
-from probtokens.models.requests import check_effects, check_request
-from probtokens.models.state_space import initial_posterior
-from probtokens.models.training import learns, stage_loss
+from probtokens.config import TokenConfig
+from probtokens.data.normalize import Normalizer
+from probtokens.fields import FieldSpec, Grid, field_index
+from probtokens.models.base import check_context, check_request
+from probtokens.models.censored import CensoredNormal
+from probtokens.models.state_space import ALL_SOURCES, NO_SOURCES, Draws, Guide, Model, Sample, Source, Sources, StateSpace
+from probtokens.models.views import View
+from probtokens.nn.autoencoder import TokenAutoencoder
+from probtokens.nn.blocks import hidden_kernels
+from probtokens.nn.smoothing import BackwardMessages, Factor, TrajectoryEncoder
+from probtokens.nn.transition import TokenTransition
+from probtokens.precision import resolve
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
-class TokenForecaster(TokenPair):
-    """A Pyro model and guide over token lattices that can be trained and asked for forecasts."""
+class TokenForecaster(StateSpace):
+    """A token lattice that can be trained, conditioned and asked for forecasts.
+
+    Frames and context go in and come out in physical units. Subclasses make the networks.
+
+    Attributes
+    ----------
+    tokens
+        Lattice and networks, as the recipe gives them.
+    normalizer, grid
+        Fields, context and grid of the training data.
+    """
 
     name = "tokens"
+    autoencoder: TokenAutoencoder
+    transition: TokenTransition
+    trajectory_encoder: TrajectoryEncoder
+    smoother: BackwardMessages
+    lower: Tensor
+    upper: Tensor
 
-    def begin_stage(self, stage: StageConfig) -> None:
-        """Choose what takes gradients: what may learn at all, or of that the parts that a noiseless rollout never meets.
+    def __init__(self, tokens: TokenConfig, normalizer: Normalizer, grid: Grid) -> None:
+        super().__init__()
+        self.tokens = tokens
+        self.normalizer = normalizer
+        self.fields: tuple[FieldSpec, ...] = normalizer.fields
+        self.grid = grid
+        for name, absent in (("lower", -math.inf), ("upper", math.inf)):
+            bounds = [absent if (bound := getattr(spec, name)) is None else bound for spec in self.fields]
+            self.register_buffer(name, torch.tensor(bounds)[:, None, None], persistent=False)
 
-        Reconstruction, an ELBO of single frames, attends to all pixels evenly.
+    @property
+    def model(self) -> Model:
+        """The Pyro model; a thin module that shares all parameters with this one."""
+        return Model(self)
+
+    @property
+    def guide(self) -> Guide:
+        """The Pyro guide; arguments and parameters as those of :attr:`model`."""
+        return Guide(self)
+
+    @property
+    def context_dim(self) -> int:
+        """Length of the context vector: the known scalars and the relative frame step."""
+        return len(self.normalizer.context_names) + 1
+
+    @property
+    def precision(self) -> str:
+        """Precision of convolutions in forecasts on this device, ``float32`` or ``bfloat16``."""
+        return resolve(self.tokens.precision, self.lower.device.type)
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Parameters by what they tell.
+
+        ``codec`` and ``dynamics`` tell means, ``noise`` how far draws are from them (the effect's influence too), ``guide`` what only
+        the posterior has, and ``rest`` what is taken off the drift at rest.
+        """
+        codec = [self.autoencoder.encoders, self.autoencoder.decoders]
+        spread = _parameters(*(part.get_submodule("spread") for group in codec for part in group))
+        noise = [*spread, self.autoencoder.pixel_raw_scale]
+        dynamics: list[nn.Parameter] = []
+        for network in self.transition.networks:
+            own = _parameters(network.get_submodule("spread"), network.get_submodule("effect"))
+            noise += own
+            dynamics += _without(_parameters(network), own)
+        rest = [] if self.transition.rest is None else _parameters(self.transition.rest)
+        guide = _parameters(self.trajectory_encoder, self.smoother)
+        groups = {"codec": _without(_parameters(*codec), spread), "dynamics": dynamics, "noise": noise, "guide": guide, "rest": rest}
+        return {name: parameters for name, parameters in groups.items() if parameters}
+
+    def hidden_kernels(self) -> list[nn.Parameter]:
+        """Kernels between the first and the last layers of all networks."""
+        return hidden_kernels(self)
+
+    # The program's distributions
+
+    def request(self, frames: Tensor, context: Tensor, n_steps: int | None) -> int:
+        """Check a window (simulation, time, field, y, x) and its context, physical units, and tell its horizon.
 
         Raises
         ------
         ValueError
-            If the stage names a field that the model does not have, or is to learn a shrinkage or a rest that it has not.
+            If shapes do not fit the model's fields, patches or context; the message names axes, expected and found.
         """
-        names = [field.name for field in self.fields]
-        stage.check_fields(names)
-        if stage.learn == "shrinkage" and self.shrinkage is None:
-            raise ValueError(f"{stage.name}: expected learn shrinkage with tokens that have it only, got tokens that have none")
-        if stage.learn == "rest":
-            self._find_rest(stage)
-        self.scales = replace(self.scales, evenly=stage.horizon == 0)
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(self.may_learn(name) and learns(name, stage))
+        names, patch = [spec.name for spec in self.fields], self.tokens.patch
+        fits = frames.ndim == 5 and frames.shape[2] == len(names) and not any(size % patch for size in frames.shape[-2:])
+        if not fits:
+            raise ValueError(
+                f"frames: expected shape (simulation, time, field, y, x) with fields {names} and y and x multiples of the patch of {patch} "
+                f"cells, got {tuple(frames.shape)}"
+            )
+        check_context(context, len(frames), len(self.normalizer.context_names))
+        return super().request(frames, context, n_steps)
 
-    @torch.no_grad()
-    def _find_rest(self, stage: StageConfig) -> None:
-        """Tell the transition which tokens are those of rest: what the encoder makes of fields that are at rest everywhere."""
-        rest = self.transition.rest
-        if rest is None:
-            raise ValueError(f"{stage.name}: expected learn rest with tokens that have rest only, got tokens that have none")
-        frames = self.normalizer.denormalize(torch.zeros(len(self.fields), *self.grid.shape, device=rest.tokens.device))
-        for name, value in self.tokens.rest.items():
-            frames[field_index(self.fields, name)] = value
-        z = self.token_means(self.normalizer.normalize(frames))
-        rest.tokens.copy_(z[:, z.shape[-2] // 2, z.shape[-1] // 2])
-        tells = [set(group.fields) <= set(self.tokens.rest) for group in self.tokens.groups for _ in range(group.channels)]
-        rest.tells.copy_(torch.tensor(tells))
+    def context_vector(self, context: Tensor) -> Tensor:
+        """Standardised scalars (simulation, context) with log(dt·c0 / (p·dx)) behind.
 
-    def may_learn(self, name: str) -> bool:
-        """Whether the parameter called ``name`` takes gradients in any stage."""
-        return True
-
-    def loss(self, batch: Batch, stage: StageConfig) -> Mapping[str, Tensor]:
-        """Named parts of the stage's objective; ``"loss"`` is what training minimises.
-
-        Likelihoods are in nats per token and frame; errors and scores are in units of the normalised fields. For ``latent`` the
-        batch's frames are tokens.
+        The last entry tells a network how far a sound wave travels, in tokens, between two frames.
         """
-        return stage_loss(self, batch, stage)
+        relative = self.grid.time_step * self.tokens.reference_speed / (self.tokens.patch * self.grid.spacing)
+        standard = self.normalizer.normalize_context(context)
+        return torch.cat([standard, standard.new_full((len(standard), 1), math.log(relative))], dim=1)
 
-    @torch.no_grad()
-    def token_means(self, frames: Tensor) -> Tensor:
-        """Encoder means (..., channel, token_y, token_x) of normalised frames (..., field, y, x)."""
-        return self.autoencoder.encode(frames).mean
+    def view(self, n_simulations: int, sample: Sample) -> View | None:
+        """Uniform over views, where tokens have any."""
+        if self.tokens.views == "one":
+            return None
+        zeros = self.lower.new_zeros(n_simulations, 3)
+        site = sample("view", dist.Uniform(zeros, torch.ones_like(zeros), validate_args=False).to_event(1))
+        return View.of(site, self.tokens.patch if self.tokens.views == "shifted" else 0, self.fields)
+
+    def encoded(self, frames: Tensor) -> Normal:
+        """What the encoder makes of frames."""
+        return self.autoencoder.encode(self.normalizer.normalize(frames))
+
+    def effect_shape(self, ny: int, nx: int) -> tuple[int, int, int]:
+        """Shape (D, y, x) of the trajectory effects of a lattice of ``ny`` × ``nx`` tokens."""
+        return self.transition.effect_shape(ny, nx)
+
+    def observation(self, z: Tensor, view: View | None) -> CensoredNormal:
+        """What the decoder makes of tokens, turned back and within the fields' bounds."""
+        pixels, scale = self.autoencoder.decode(z), self.normalizer.field_scale[:, None, None]
+        mean, spread = self.normalizer.denormalize(pixels.mean), pixels.stddev * scale
+        if view is not None:
+            mean, spread = view.back(mean), view.spread_back(spread)
+        return CensoredNormal(mean, spread, self.lower, self.upper)
+
+    def effect_factor(self, tokens: Normal, context: Tensor) -> Factor:
+        """What the trajectory encoder makes of several frames' tokens."""
+        return self.trajectory_encoder(tokens.mean, context)
+
+    def messages(self, own: Normal, predicted: Normal) -> list[Factor]:
+        """Backward messages of the smoother."""
+        return self.smoother(own, predicted)
+
+    # What users and objectives ask
+
+    def mean_frames(self, x0: Tensor, context: Tensor, leads: Collection[int]) -> Iterator[Tensor]:
+        """Decoded means of the rollout without noise, at lead 0 the reconstruction; see :class:`~probtokens.models.base.Trainable`."""
+        view, states = self.forecast_states(x0, context, Draws(1, sources=NO_SOURCES))
+        for lead, state in enumerate(islice(states, max(leads) + 1)):
+            if lead in leads:
+                mean = self.observation(state.z, view).loc[0]
+                yield self.normalizer.normalize(mean)
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Normal:
-        """Posterior of the tokens of single frames.
+        """Distribution of the tokens of single frames.
 
         Parameters
         ----------
@@ -97,63 +196,12 @@ class TokenForecaster(TokenPair):
         ValueError
             If the fields or extents do not fit the model.
         """
-        return initial_posterior(self.autoencoder, self.normalizer.normalize(frames))
+        return self.encoded(frames)
 
     @torch.no_grad()
-    def decode(self, tokens: Tensor) -> Normal:
-        """Frames that tokens (..., channel, token_y, token_x) stand for: Gaussian of physical units, shape (..., field, y, x)."""
-        pixels = self.autoencoder.decode(tokens)
-        scale = self.normalizer.field_scale[:, None, None]
-        return Normal(self.normalizer.denormalize(pixels.mean), pixels.stddev * scale, validate_args=False)
-
-    @torch.no_grad()
-    def rollout(
-        self,
-        x0: Tensor,
-        context: Tensor,
-        n_steps: int,
-        n_draws: int,
-        seed: int = 0,
-        *,
-        effects: Tensor | None = None,
-        sources: Sources = ALL_SOURCES,
-    ) -> Tensor:
-        """Draws of the tokens that follow first frames; what :meth:`forecast` decodes, but all in the view that the frames are in.
-
-        Parameters
-        ----------
-        x0
-            First frames, physical units, shape (simulation, field, y, x).
-        context
-            Known scalars such as shock pressure [GPa], shape (simulation, context).
-        n_steps, n_draws
-            Numbers of frames and of draws.
-        seed
-            Of all draws.
-        effects
-            Trajectory effects in place of those that draws have of their own, shape (draw, simulation, D, effect_y, effect_x)
-            with :attr:`effect_shape`, or one that broadcasts to it; their prior is standard normal.
-        sources
-            What is drawn; the rest is at its mean, and effects that are not given are zero.
-
-        Returns
-        -------
-        Tensor
-            Shape (draw, simulation, lead, channel, token_y, token_x), leads 1 … ``n_steps``.
-
-        Raises
-        ------
-        ValueError
-            If shapes do not fit the model.
-        """
-        grid = replace(self.grid, ny=x0.shape[-2], nx=x0.shape[-1])
-        self._check(x0, context, grid, n_steps, n_draws)
-        if effects is not None:
-            lattice = (size // self.tokens.patch for size in grid.shape)
-            check_effects(effects, (n_draws, len(x0), *self.effect_shape(*lattice)))
-        generator = torch.Generator(device=x0.device).manual_seed(seed)
-        drawn = self._drawn(self.normalizer.normalize(x0), context, n_draws, seed, generator, sources, effects)
-        return torch.stack([z for _, z in zip(range(n_steps), drawn, strict=False)], dim=2)
+    def decode(self, tokens: Tensor) -> CensoredNormal:
+        """Frames (..., field, y, x), physical units, that tokens (..., channel, token_y, token_x) of the domain as it is stand for."""
+        return self.observation(tokens, None)
 
     def forecast(
         self,
@@ -166,14 +214,12 @@ class TokenForecaster(TokenPair):
         seed: int,
         sources: Sources = ALL_SOURCES,
         leads: Collection[int] | None = None,
+        effects: Tensor | None = None,
     ) -> Iterator[Tensor]:
         """Posterior predictive frames lead by lead; see :class:`probtokens.models.base.Forecaster`.
 
-        Every draw keeps its view, its trajectory effect and its weights over the whole trajectory. With shrinkage draws are moved
-        towards each other, every one towards the next and the last towards the first: one alone stays as it is, and where they
-        nearly agree two differ by two fifths of what many do, three by three quarters, ten by 0.95. Frames depend on the seed and
-        on ``sources``, not on ``leads``; two forecasts with other sources share the noise of those that both draw from, if shifted
-        views are drawn in both or in neither.
+        Draws are independent. Every draw keeps its view, its trajectory effect and its weights over the whole trajectory. Frames depend
+        on the seed and on ``sources``, not on ``leads``; two forecasts with other sources share the noise of those that both draw from.
 
         Parameters
         ----------
@@ -181,21 +227,14 @@ class TokenForecaster(TokenPair):
             What the draws differ by; means of everything else.
         leads
             Those of 1 … ``n_steps`` to decode, which costs most, and to yield; all by default.
+        effects
+            Trajectory effects u in place of drawn ones, one number for each direction everywhere: shape (draw, D).
 
         Raises
         ------
         ValueError
-            Also if a lead is not in 1 … ``n_steps`` or a source is unknown.
+            Also if a lead is not in 1 … ``n_steps``, a source is unknown or effects have another shape.
         """
-        self._check(initial, context, grid, n_steps, n_draws)
-        wanted = frozenset(range(1, n_steps + 1) if leads is None else leads)
-        if not wanted <= set(range(1, n_steps + 1)):
-            raise ValueError(f"leads: expected some of 1..{n_steps}, got {sorted(wanted)}")
-        if not sources <= ALL_SOURCES:
-            raise ValueError(f"sources: expected some of {[str(source) for source in Source]}, got {sorted(sources)}")
-        return self._stream(initial, context, wanted, n_draws, seed, sources)
-
-    def _check(self, initial: Tensor, context: Tensor, grid: Grid, n_steps: int, n_draws: int) -> None:
         check_request(
             initial,
             context,
@@ -206,65 +245,95 @@ class TokenForecaster(TokenPair):
             n_steps=n_steps,
             n_draws=n_draws,
         )
+        wanted = frozenset(range(1, n_steps + 1) if leads is None else leads)
+        if not wanted <= set(range(1, n_steps + 1)):
+            raise ValueError(f"leads: expected some of 1..{n_steps}, got {sorted(wanted)}")
+        if not sources <= ALL_SOURCES:
+            raise ValueError(f"sources: expected some of {[str(source) for source in Source]}, got {sorted(sources)}")
+        given = {}
+        if effects is not None:
+            if tuple(effects.shape) != (expected := (n_draws, self.transition.effect_dim)):
+                raise ValueError(f"effects: expected shape (draw, D) = {expected}, got {tuple(effects.shape)}")
+            given["u"] = effects[:, None, :, None, None]
+        draw = Draws(n_draws, torch.Generator(device=initial.device).manual_seed(seed), sources, given)
+        return self._stream(initial, context, wanted, draw, seed)
 
-    @torch.inference_mode()
-    def _stream(
-        self, initial: Tensor, context: Tensor, leads: frozenset[int], n_draws: int, seed: int, sources: Sources
-    ) -> Iterator[Tensor]:
-        generator = torch.Generator(device=initial.device).manual_seed(seed)
-        views = self.drawn_views(n_draws, len(initial), sources, generator)
-        mirror = partial(mirror_image, fields=self.fields)
-        first = self.normalizer.normalize(initial if views is None else views.seen(initial, mirror))
-        drawn = self._drawn(first, context, n_draws, seed, generator, sources)
-        n_cells = len(self.fields) * self.tokens.patch**2
-        for lead, z in zip(range(1, max(leads, default=0) + 1), drawn, strict=False):
-            # Channels last, as the decoder's convolutions leave what is multiplied with it.
-            shape = (*z.shape[:-3], *z.shape[-2:], n_cells)
-            noise = torch.randn(shape, generator=generator, device=z.device, dtype=z.dtype).movedim(-1, -3)
-            if lead in leads:
-                with self._forecast_precision():
-                    frames = self._observed(z, noise if Source.DECODER in sources else None)
-                # Within bounds last: what many draws have at a bound shall stay there.
-                yield within_bounds(self._shrunk(frames if views is None else views.back(frames, mirror)), self.fields)
+    @torch.no_grad()
+    def _stream(self, initial: Tensor, context: Tensor, leads: frozenset[int], draw: Draws, seed: int) -> Iterator[Tensor]:
+        view, states = self.forecast_states(initial, context, draw)
+        next(states)
+        for lead in range(1, max(leads, default=0) + 1):
+            with self._half_precision():
+                state = next(states)
+                frames = self.observation(state.z, view) if lead in leads else None
+            if frames is not None:
+                # Noise of a lead has a seed of its own, so that frames do not depend on which others are decoded.
+                number = int(np.random.SeedSequence([seed, lead]).generate_state(1)[0])
+                noise = torch.Generator(device=initial.device).manual_seed(number)
+                yield Draws(draw.n_draws, noise, draw.sources)("x", frames.to_event(3))
 
-    def _shrunk(self, frames: Tensor) -> Tensor:
-        """Draws (draw, ...) of frames in physical units, each moved towards the next where the two nearly agree; one alone stays."""
-        return frames if self.shrinkage is None else self.shrinkage(frames, frames.roll(-1, 0), self.normalizer.field_scale)
+    def _half_precision(self) -> AbstractContextManager[None]:
+        return torch.autocast(self.lower.device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
 
-    def _observed(self, z: Tensor, noise: Tensor | None) -> Tensor:
-        """Frames of tokens in physical units, bounds aside: the decoder's mean plus so many of its standard deviations, patch by patch."""
-        patches = self.autoencoder.decode_patches(z)
-        drawn = patches.mean if noise is None else patches.mean + patches.stddev * noise
-        return self.normalizer.denormalize(self.autoencoder.joined(drawn))
+    def initialise(self, frames: Iterator[Tensor]) -> None:
+        """Start the tokens at the principal components of training patches, before any training.
 
-    def _drawn(
-        self,
-        first: Tensor,
-        context: Tensor,
-        n_draws: int,
-        seed: int,
-        generator: torch.Generator,
-        sources: Sources = ALL_SOURCES,
-        effects: Tensor | None = None,
-    ) -> Iterator[Tensor]:
-        """Tokens at lead 1, 2, … of draws that each keep their weights and effects, from normalised first frames."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            weights = self.sample_weights(n_draws) if Source.WEIGHTS in sources else self.central_weights()
-        vector = self.context_vector(self.normalizer.normalize_context(context))
-        return free_running(
-            self.autoencoder,
-            self.dynamics,
-            first,
-            vector,
-            weights,
-            n_draws=n_draws,
-            effect_shape=self.effect_shape,
-            generator=generator,
-            sources=sources,
-            effects=effects,
-            precision=self._forecast_precision,
-        )
+        Parameters
+        ----------
+        frames
+            Trajectories (time, field, y, x), physical units; passed through once.
+        """
+        self.autoencoder.initialise(map(self.normalizer.normalize, frames))
 
-    def _forecast_precision(self) -> AbstractContextManager[None]:
-        return torch.autocast(self.normalizer.field_mean.device.type, torch.bfloat16, enabled=self.tokens.precision == "bfloat16")
+    @torch.no_grad()
+    def find_rest(self) -> None:
+        """Tell the transition which tokens are those of rest: what the encoder makes of fields that are at rest everywhere.
+
+        Raises
+        ------
+        ValueError
+            If the tokens were made without values at rest.
+        """
+        rest = self.transition.rest
+        if rest is None:
+            raise ValueError(f"rest: expected tokens that know what is at rest, got {type(self).__name__} without")
+        frames = self.normalizer.field_mean[:, None, None].expand(-1, *self.grid.shape).clone()
+        for name, value in self.tokens.rest.items():
+            frames[field_index(self.fields, name)] = value
+        z = self.encode(frames).mean
+        rest.tokens.copy_(z[:, z.shape[-2] // 2, z.shape[-1] // 2])
+        tells = [set(group.fields) <= set(self.tokens.rest) for group in self.tokens.groups for _ in range(group.channels)]
+        rest.tells.copy_(torch.tensor(tells))
+
+    def compile_networks(self) -> None:
+        """Compile the networks in place, for many forecasts of one shape.
+
+        The first forecast of each number of draws, simulations and cells takes some seconds longer; weights are frozen
+        into it and should not be trained afterwards. Draws differ by rounding.
+        """
+        for owner, name in ((self.autoencoder, "encode"), (self.transition, "parts"), (self.autoencoder, "decode")):
+            setattr(owner, name, _frozen(getattr(owner, name)))
+
+
+def _parameters(*modules: nn.Module) -> list[nn.Parameter]:
+    return [parameter for module in modules for parameter in module.parameters()]
+
+
+def _without(parameters: list[nn.Parameter], others: list[nn.Parameter]) -> list[nn.Parameter]:
+    left_out = {id(parameter) for parameter in others}
+    return [parameter for parameter in parameters if id(parameter) not in left_out]
+
+
+def _frozen(function: Callable[P, T]) -> Callable[P, T]:
+    """Compiled function in which weights are constants; the setting counts while a function is traced, which is at its first call.
+
+    Nobody asks at every call whether a network has changed, which would take a fiftieth of a frame's time.
+    """
+    compiled = torch.compile(function, options={"guard_filter_fn": torch.compiler.skip_guard_on_all_nn_modules_unsafe})
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        with torch._inductor.config.patch(freezing=True):
+            return compiled(*args, **kwargs)
+
+    return call

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from probtokens.nn.blocks import Activation, ConvNextBlock, ScaleRange, SpreadHead, silent
+from probtokens.nn.blocks import ConvNextBlock, ScaleRange, SpreadHead, silent
 from probtokens.nn.lattice import merge_leading
 
 #: Range of the encoder's and the decoder's standard deviations, in units of the normalised latent and field: of either, one says nothing.
@@ -22,12 +22,12 @@ _SMALLEST_SPREAD = 1e-3
 class GroupEncoder(nn.Module):
     """Frames of one field group to a Gaussian factor over the group's token channels: linear plus a correction."""
 
-    def __init__(self, n_fields: int, channels: int, patch: int, width: int, blocks: int, activation: Activation = "gelu") -> None:
+    def __init__(self, n_fields: int, channels: int, patch: int, width: int, blocks: int) -> None:
         super().__init__()
         self.patch = patch
         self.linear = nn.Conv2d(n_fields * patch**2, channels, 1)
         self.embed = nn.Conv2d(n_fields * patch**2, width, 1)
-        self.blocks = nn.ModuleList(ConvNextBlock(width, activation=activation) for _ in range(blocks))
+        self.blocks = nn.ModuleList(ConvNextBlock(width) for _ in range(blocks))
         self.head = silent(nn.Conv2d(width, channels, 1))
         self.spread = SpreadHead(width, channels)
 
@@ -43,11 +43,11 @@ class GroupEncoder(nn.Module):
 class GroupDecoder(nn.Module):
     """Token channels of one field group to a Gaussian over the cells of its patches: linear plus a correction."""
 
-    def __init__(self, n_fields: int, channels: int, patch: int, width: int, blocks: int, activation: Activation = "gelu") -> None:
+    def __init__(self, n_fields: int, channels: int, patch: int, width: int, blocks: int) -> None:
         super().__init__()
         self.linear = nn.Conv2d(channels, n_fields * patch**2, 1)
         self.embed = nn.Conv2d(channels, width, 3, padding=1)
-        self.blocks = nn.ModuleList(ConvNextBlock(width, activation=activation) for _ in range(blocks))
+        self.blocks = nn.ModuleList(ConvNextBlock(width) for _ in range(blocks))
         self.head = silent(nn.Conv2d(width, n_fields * patch**2, 1))
         self.spread = SpreadHead(width, n_fields * patch**2)
 
@@ -110,8 +110,6 @@ class TokenAutoencoder(nn.Module):
         Width of every group's networks.
     encoder_blocks, decoder_blocks
         Their depth.
-    activation
-        Of their blocks.
     """
 
     field_order: Tensor
@@ -124,7 +122,6 @@ class TokenAutoencoder(nn.Module):
         widths: Sequence[int],
         encoder_blocks: int,
         decoder_blocks: int,
-        activation: Activation = "gelu",
     ) -> None:
         super().__init__()
         self.field_groups = [list(group) for group in field_groups]
@@ -134,8 +131,8 @@ class TokenAutoencoder(nn.Module):
         self._ordered = order == sorted(order)
         self.register_buffer("field_order", torch.argsort(torch.tensor(order)), persistent=False)
         sizes = list(zip((len(g) for g in self.field_groups), self.channels, widths, strict=True))
-        self.encoders = nn.ModuleList(GroupEncoder(n, k, patch, width, encoder_blocks, activation) for n, k, width in sizes)
-        self.decoders = nn.ModuleList(GroupDecoder(n, k, patch, width, decoder_blocks, activation) for n, k, width in sizes)
+        self.encoders = nn.ModuleList(GroupEncoder(n, k, patch, width, encoder_blocks) for n, k, width in sizes)
+        self.decoders = nn.ModuleList(GroupDecoder(n, k, patch, width, decoder_blocks) for n, k, width in sizes)
         self.pixel_raw_scale = nn.Parameter(torch.zeros(len(order)))
 
     def encode(self, frames: Tensor) -> Normal:
@@ -173,12 +170,6 @@ class TokenAutoencoder(nn.Module):
             return patches
         return patches.unflatten(1, (-1, self.patch**2))[:, self.field_order].flatten(1, 2)
 
-    def linear_decode(self, z: Tensor) -> Tensor:
-        """Linear part of the decoded mean: frames (batch, field, y, x) of tokens (batch, channel, token_y, token_x)."""
-        pieces = zip(self.decoders, z.split(self.channels, dim=1), strict=True)
-        parts = [nn.functional.pixel_shuffle(net.get_submodule("linear")(piece), self.patch) for net, piece in pieces]
-        return torch.cat(parts, dim=1)[:, self.field_order]
-
     def linear_change(self, change: Tensor) -> Tensor:
         """Change of the decoded mean's linear part, patches as channels, that goes with one of tokens (batch, channel, y, x).
 
@@ -186,14 +177,6 @@ class TokenAutoencoder(nn.Module):
         """
         pieces = zip(self.decoders, change.split(self.channels, dim=1), strict=True)
         return torch.cat([nn.functional.conv2d(piece, net.get_parameter("linear.weight")) for net, piece in pieces], dim=1)
-
-    def linear_encode(self, change: Tensor) -> Tensor:
-        """Change of tokens (batch, channel, token_y, token_x) that goes with one of frames (batch, field, y, x), without correction."""
-        parts = [
-            nn.functional.conv2d(nn.functional.pixel_unshuffle(change[:, group], self.patch), net.get_parameter("linear.weight"))
-            for net, group in zip(self.encoders, self.field_groups, strict=True)
-        ]
-        return torch.cat(parts, dim=1)
 
     @torch.no_grad()
     def initialise(self, trajectories: Iterable[Tensor]) -> None:

@@ -1,8 +1,9 @@
-"""What later frames say about earlier tokens: Gaussian messages passed backwards along a chain."""
+"""What frames say of what came before them: of a trajectory's effects, and of earlier tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,69 @@ from probtokens.nn.blocks import silent
 
 #: Share of the transition's Jacobian at the identity before training: less than all, because a fresh transition predicts badly.
 _START = 0.5
+
+#: Before training a pair of frames says almost nothing of an effect: the precision of its factor is softplus of this.
+_RAW_PRECISION = -5.0
+
+
+@dataclass(frozen=True)
+class Factor:
+    """Gaussian factor exp(information · x − precision · x² / 2); without precision it says nothing.
+
+    Attributes
+    ----------
+    information, precision
+        Of one shape; ``precision`` is not negative.
+    """
+
+    information: Tensor
+    precision: Tensor
+
+    @classmethod
+    def of(cls, normal: Normal) -> Factor:
+        """The density of ``normal`` as a factor."""
+        precision = normal.stddev.square().reciprocal()
+        return cls(precision * normal.mean, precision)
+
+    def __mul__(self, other: Factor) -> Factor:
+        """Both factors together."""
+        return Factor(self.information + other.information, self.precision + other.precision)
+
+    def posterior(self, prior: Normal) -> Normal:
+        """Normalised product with a prior: precisions add, means are weighted by precision."""
+        total = self * Factor.of(prior)
+        return Normal(total.information / total.precision, total.precision.rsqrt(), validate_args=False)
+
+
+class TrajectoryEncoder(nn.Module):
+    """Amortized factor of u given x_0:T: the sum of one from every pair of frames and every token around an effect.
+
+    Information and precision add up, so that more frames tell more, whatever their number and order.
+    """
+
+    def __init__(self, channels: int, context_dim: int, width: int, effect_dim: int, effect_patch: int) -> None:
+        super().__init__()
+        self.effect_patch = effect_patch
+        self.local = nn.Sequential(
+            nn.Conv2d(2 * channels + context_dim, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 1), nn.SiLU()
+        )
+        self.head = silent(nn.Conv2d(width, 2 * effect_dim, 1))
+
+    def forward(self, tokens: Tensor, context: Tensor) -> Factor:
+        """Factor over u (..., D, effect_y, effect_x) given token means (..., time, channel, y, x), time > 1, and context (..., c)."""
+        leading, n_pairs = tokens.shape[:-4], tokens.shape[-4] - 1
+        maps = context[..., None, :, None, None].expand(*leading, n_pairs, -1, *tokens.shape[-2:])
+        earlier, later = tokens[..., :-1, :, :, :], tokens[..., 1:, :, :, :]
+        pairs = torch.cat([earlier, later - earlier, maps], dim=-3)
+        information, raw = self.head(self.local(pairs.flatten(0, -4))).chunk(2, dim=1)
+        precision = nn.functional.softplus(raw + _RAW_PRECISION)
+        return Factor(*(self._summed(part.unflatten(0, (*leading, n_pairs))) for part in (information, precision)))
+
+    def _summed(self, factors: Tensor) -> Tensor:
+        """Sum of (..., time, D, y, x) over time and over the tokens of each effect."""
+        flat = factors.sum(-4).flatten(0, -4)
+        pooled = nn.functional.avg_pool2d(flat, self.effect_patch, ceil_mode=True, divisor_override=1)
+        return pooled.unflatten(0, factors.shape[:-4])
 
 
 class BackwardMessages(nn.Module):
@@ -35,33 +99,34 @@ class BackwardMessages(nn.Module):
         self.jacobians = nn.ParameterList(nn.Parameter(_START * _identity(k)) for k in channels)
         self.gains = nn.ModuleList(silent(nn.Conv2d(k, k, 3, padding=1)) for k in channels)
 
-    def forward(self, factors: Normal, predicted: Normal) -> list[Normal]:
-        """Factor of every frame and of all that follow it.
+    def forward(self, own: Normal, predicted: Normal) -> list[Factor]:
+        """What later frames say of the tokens of every frame; of the last one nothing.
 
         Parameters
         ----------
-        factors
-            What each frame says of its own tokens, (simulation, time, channel, y, x).
+        own
+            What each frame says of its own tokens, (..., time, channel, y, x).
         predicted
-            Transitions that leave the means of all frames but the last, (..., simulation, time − 1, channel, y, x).
+            Transitions that leave the means of all frames but the last, (..., time − 1, channel, y, x).
 
         Returns
         -------
-        list of Normal
-            One for every time, each (..., simulation, channel, y, x).
+        list of Factor
+            One for every time, each (..., channel, y, x).
         """
-        own = [Normal(factors.mean[:, t], factors.stddev[:, t], validate_args=False) for t in range(factors.mean.shape[1])]
-        combined = [own[-1]]
-        for t in reversed(range(len(own) - 1)):
-            mean, variance = predicted.mean[..., t, :, :, :], predicted.variance[..., t, :, :, :]
-            weight = 1.0 / (variance + combined[0].variance)
-            information, precision = self._pulled_back(own[t].mean, weight * (combined[0].mean - mean), weight)
-            total = own[t].variance.reciprocal() + precision
-            combined.insert(0, Normal(own[t].mean + information / total, total.rsqrt(), validate_args=False))
-        return combined
+        means, variances = own.mean.unbind(-4), own.variance.unbind(-4)
+        nothing = torch.zeros_like(means[-1])
+        found = [Factor(nothing, nothing)]
+        for t in reversed(range(len(means) - 1)):
+            later = found[0] * Factor(means[t + 1] / variances[t + 1], 1.0 / variances[t + 1])
+            weight = 1.0 / (predicted.variance[..., t, :, :, :] + 1.0 / later.precision)
+            residual = weight * (later.information / later.precision - predicted.mean[..., t, :, :, :])
+            information, precision = self._pulled_back(means[t], residual, weight)
+            found.insert(0, Factor(information + precision * means[t], precision))
+        return found
 
     def _pulled_back(self, tokens: Tensor, residual: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Information and precision at t of a weighted residual and its weights at t + 1."""
+        """Information, relative to the tokens, and precision at t of a weighted residual and its weights at t + 1."""
         leading = residual.shape[:-3]
         parts = []
         for kernel, gain, *maps in zip(

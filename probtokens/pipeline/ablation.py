@@ -14,8 +14,8 @@ from probtokens.pipeline.work.simulations import open_split
 
 if TYPE_CHECKING:
     from probtokens.evaluate.ablation import LeadScores
-    from probtokens.models.forecast import Sources
     from probtokens.models.micro import MicroTokens
+    from probtokens.models.state_space import Sources
 
 #: Leads told, beside the last.
 LEADS = (1, 5, 10)
@@ -126,7 +126,7 @@ def _markdown(first: str, columns: Sequence[tuple[str, str, str, int]], rows: Ma
 
 def _stage_models(config: Config, folder: RunFolder, final: MicroTokens) -> dict[str, MicroTokens]:
     """The tokens as every stage left them, by the name of its file; the last must have the weights of ``final``."""
-    from probtokens.models.checkpoint import load_stage
+    from probtokens.models.files import load_stage
     from probtokens.models.micro import MicroTokens
     from probtokens.train.loop import stage_file
 

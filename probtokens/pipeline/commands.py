@@ -17,6 +17,7 @@ from probtokens.pipeline.graph import build_stages, required, run_by
 from probtokens.pipeline.preview import write_preview
 from probtokens.pipeline.table import score_table
 from probtokens.pipeline.work.training import given_micro
+from probtokens.weights import shipped, weights_file
 
 Owner = TypeVar("Owner", CampaignConfig, ShiftConfig)
 
@@ -73,9 +74,11 @@ def _resolved(recipe: Path, overrides: Sequence[str]) -> Config:
             raise ValueError(f"data.{scale}: {path}: expected a folder of simulations, found none")
     tokens = config.data.micro_tokens
     if tokens is not None:
-        tokens = tokens.absolute()
+        tokens = weights_file(str(tokens)) if str(tokens) in shipped() else tokens.absolute()
         if not tokens.is_file():
-            raise ValueError(f"data.micro_tokens: {tokens}: expected a file of trained micro tokens, found none")
+            raise ValueError(
+                f"data.micro_tokens: {tokens}: expected a file of trained micro tokens or one of {list(shipped())}, found none"
+            )
     settings = config.simulate
     own: dict[str, CampaignConfig] = {scale: _with_absolute_image(getattr(settings, scale)) for scale in SCALES}
     shifts = {name: _with_absolute_image(shift) for name, shift in settings.shifts.items()}

@@ -88,12 +88,12 @@ def _bring_up_to_date(folder: RunFolder, config: Config, stage: Stage, fingerpri
     begin = time.perf_counter()
     with console.stage(stage.title) as progress:
         try:
-            stage.work(Job(config=config, folder=folder, progress=progress))
+            precision = stage.work(Job(config=config, folder=folder, progress=progress))
         except Exception:
             log.info("%s: failed", stage.title, exc_info=True)
             raise
     made = outputs.sizes(folder.root, stage.outputs)
-    write_record(folder.record(stage.name), finished(stage.name, fingerprint, time.perf_counter() - begin, made))
+    write_record(folder.record(stage.name), finished(stage.name, fingerprint, time.perf_counter() - begin, made, precision))
 
 
 def _prepare(folder: RunFolder, stage: Stage, fingerprint: str, state: State) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from probtokens.config import Config
 from probtokens.pipeline import work
 from probtokens.pipeline.fingerprint import file_digest, file_manifest
 from probtokens.pipeline.folder import FORECAST_SPLITS, RunFolder, Scale
-from probtokens.pipeline.stage import Job, Stage
+from probtokens.pipeline.stage import Stage, Work
 
 _DATA_FILES = ("*/*.hdf5", "*/*.h5", "data/*/*.hdf5", "data/*/*.h5")
 
@@ -122,7 +122,7 @@ def _training_stages(config: Config, folder: RunFolder, data: Mapping[Scale, str
     return stages
 
 
-def _training(folder: RunFolder, model: str, needs: tuple[str, ...], settings: dict[str, Any], do: Callable[[Job], None]) -> Stage:
+def _training(folder: RunFolder, model: str, needs: tuple[str, ...], settings: dict[str, Any], do: Work) -> Stage:
     return Stage(f"train_{model}", f"train {model}", needs, settings, (folder.training(model),), do)
 
 

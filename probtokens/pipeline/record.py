@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from probtokens import __version__
 from probtokens.data.atomic import replacing
+from probtokens.precision import instructions
 
 _PACKAGES = ("torch", "pyro-ppl", "lightning", "numpy", "h5py", "zarr")
 
@@ -35,6 +37,8 @@ class StageRecord(BaseModel):
         Size in bytes of every file it made, by path relative to the run folder.
     versions, hardware
         What it ran with.
+    precision
+        Of convolutions, by training stage or model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,6 +51,7 @@ class StageRecord(BaseModel):
     outputs: dict[str, int] = {}
     versions: dict[str, str] = {}
     hardware: dict[str, str] = {}
+    precision: dict[str, str] = {}
 
 
 def started(stage: str, fingerprint: str) -> StageRecord:
@@ -54,7 +59,9 @@ def started(stage: str, fingerprint: str) -> StageRecord:
     return StageRecord(stage=stage, fingerprint=fingerprint, status="started")
 
 
-def finished(stage: str, fingerprint: str, seconds: float, outputs: dict[str, int]) -> StageRecord:
+def finished(
+    stage: str, fingerprint: str, seconds: float, outputs: dict[str, int], precision: Mapping[str, str] | None = None
+) -> StageRecord:
     """Record of a stage that has just ended on this machine."""
     return StageRecord(
         stage=stage,
@@ -65,6 +72,7 @@ def finished(stage: str, fingerprint: str, seconds: float, outputs: dict[str, in
         outputs=outputs,
         versions=versions(),
         hardware=hardware(),
+        precision=dict(precision or {}),
     )
 
 
@@ -94,8 +102,9 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, str]:
-    """Architecture, number of cores and, if torch uses one, the accelerator."""
-    found = {"machine": platform.machine(), "cores": str(os.cpu_count() or 1)}
+    """Architecture, instructions and number of cores and, if torch uses one, the accelerator."""
+    known = ", ".join(instructions()) or "not known"
+    found = {"machine": platform.machine(), "instructions": known, "cores": str(os.cpu_count() or 1)}
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         found["gpu"] = torch.cuda.get_device_name()

@@ -21,6 +21,9 @@ class Job:
     progress: Progress
 
 
+Work = Callable[[Job], Mapping[str, str] | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One step of a run.
@@ -38,7 +41,7 @@ class Stage:
     outputs
         Files and folders that belong to this stage alone.
     work
-        Makes the outputs, or completes what an interrupted call left of them.
+        Makes the outputs, or completes what an interrupted call left of them; may tell the precision of what it computed, by name.
     discard
         Removes of the outputs what changed settings cannot use; all of them by default.
     """
@@ -48,7 +51,7 @@ class Stage:
     needs: tuple[str, ...]
     settings: Mapping[str, Any]
     outputs: tuple[Path, ...]
-    work: Callable[[Job], None]
+    work: Work
     discard: Callable[[], None] | None = None
 
     @property

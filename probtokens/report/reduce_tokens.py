@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from probtokens.fields import FieldSpec, field_index
-from probtokens.models.load import TOKEN_MODELS, load_tokens
+from probtokens.pipeline.tokens_of_run import TOKEN_MODELS, load_tokens
 from probtokens.predict import rollout_grid
 from probtokens.report.reduce import Array, extent_of
 from probtokens.report.run import Run

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from probtokens.evaluate.hotspots import hotspot_area
 from probtokens.fields import FieldSpec, HotSpot, field_index
-from probtokens.models.forecast import NO_SOURCES
+from probtokens.models.state_space import NO_SOURCES
 from probtokens.predict import rollout_grid
 from probtokens.report.reduce import Array, extent_of
 from probtokens.report.reduce_tokens import true_frames
@@ -124,14 +124,21 @@ def _fields(
     run: Run, model: TokenForecaster, simulation: int, position: int, settings: Sequence[tuple[int, float]], leads: Sequence[int]
 ) -> Iterator[Array]:
     """Field at ``position``, shape (lead, y, x), for each of ``settings``: a direction of the effect and its value everywhere."""
-    first = true_frames(run, simulation, [0])
-    lattice = (size // model.tokens.patch for size in first.shape[-2:])
-    effects = torch.zeros(len(settings), 1, *model.effect_shape(*lattice))
+    effects = torch.zeros(len(settings), model.tokens.trajectory_dim)
     for draw, (direction, value) in enumerate(settings):
-        effects[draw, :, direction] = value
-    tokens = model.rollout(first, _context(run, model, simulation), max(leads), len(settings), effects=effects, sources=NO_SOURCES)
-    for drawn in tokens[:, 0]:
-        yield np.stack([model.decode(drawn[lead - 1]).mean[position].numpy() for lead in leads])
+        effects[draw, direction] = value
+    frames = model.forecast(
+        true_frames(run, simulation, [0]),
+        _context(run, model, simulation),
+        grid=rollout_grid(run.rollouts[run.primary]),
+        n_steps=max(leads),
+        n_draws=len(settings),
+        seed=0,
+        sources=NO_SOURCES,
+        leads=leads,
+        effects=effects,
+    )
+    yield from np.stack([frame[:, 0, position].numpy() for frame in frames], axis=1)
 
 
 def _context(run: Run, model: TokenForecaster, simulation: int) -> Tensor:

@@ -8,19 +8,20 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
-from probtokens.config import StageConfig
+from probtokens.config import RestStage, Stage
 from probtokens.data.atomic import replacing
 from probtokens.data.dataset import TrajectorySet
-from probtokens.data.normalize import Normalizer
-from probtokens.train.module import StageModule
-from probtokens.train.processes import Progress, hardware, relayed, run
+from probtokens.models.tokens import TokenForecaster
+from probtokens.precision import Precision, resolve
+from probtokens.train.module import StageModule, precision_begun
+from probtokens.train.processes import Progress, accelerator, hardware, relayed, run
 from probtokens.train.windows import StageData
 
 #: Steps between two checkpoints, and of one Lightning epoch.
@@ -33,8 +34,7 @@ Encoding = Callable[[str, int, int], None]
 def fit(
     model: nn.Module,
     trajectories: TrajectorySet,
-    normalizer: Normalizer,
-    stages: Sequence[StageConfig],
+    stages: Sequence[Stage],
     *,
     weight_decay: float,
     seed: int,
@@ -44,13 +44,15 @@ def fit(
     devices: int = 1,
     progress: Progress | None = None,
     encoding: Encoding = lambda stage, done, total: None,
-) -> None:
+) -> dict[str, Precision]:
     """Train ``model`` in place through all stages.
 
     ``out_dir`` keeps ``NN_STAGE.pt`` for every finished stage and ``NN_STAGE.ckpt`` for one under way.
     Called again with the same arguments after an interruption, it goes on from the last of them
-    and ends with the same weights. Another number of devices changes draws, gradients by rounding, and what the windows of a batch are
-    weighed by where objectives divide by a mean over them (``score``, ``noise``): each device knows its own.
+    and ends with the same weights; a stage keeps the precision that it began with.
+
+    Another number of devices changes draws, gradients by rounding, and what the windows of a batch are
+    weighed by where objectives divide by a mean over them (scores, likelihoods of noise): each device knows its own.
 
     Parameters
     ----------
@@ -58,8 +60,6 @@ def fit(
         A :class:`~probtokens.models.base.Trainable`.
     trajectories
         Training simulations.
-    normalizer
-        What turns their frames into the model's.
     stages
         Schedule.
     weight_decay
@@ -69,7 +69,7 @@ def fit(
     out_dir
         Folder of this training's checkpoints.
     held_out
-        Simulations kept for the stages that learn uncertainty, the others being for the rest; 0 gives all to all.
+        Simulations kept for the stages that learn no means, the others being for the rest; 0 gives all to all.
     reflect
         Whether to train on mirror images along y as well.
     devices
@@ -80,21 +80,33 @@ def fit(
     encoding
         Told about every simulation whose tokens are encoded for a stage.
 
+    Returns
+    -------
+    dict
+        Name of every stage to the precision of its convolutions.
+
     Raises
     ------
     ValueError
-        If a stage's horizon does not fit the trajectories, all of them would be held out, or devices cannot share a batch evenly.
+        If a stage's horizon does not fit the trajectories, it names fields or parameter groups that the model does not have, all
+        simulations would be held out, or devices cannot share a batch evenly.
     RuntimeError
         If the loss is not finite.
     """
     for stage in stages:
         stage.shared(devices)
-    data = StageData(model, trajectories, normalizer, seed=seed, held_out=held_out, reflect=reflect)
+        stage.check_fields([spec.name for spec in trajectories.fields])
+    data = StageData(model, trajectories, seed=seed, held_out=held_out, reflect=reflect)
+    precisions: dict[str, Precision] = {}
     for number, stage in enumerate(stages):
         finished = stage_file(out_dir, number, stage)
+        note = finished.with_suffix(".precision")
         if finished.is_file():
             model.load_state_dict(torch.load(finished, weights_only=True))
+            precisions[stage.name] = cast(Precision, note.read_text(encoding="ascii"))
             continue
+        under_way = finished.with_suffix(".ckpt")
+        precision = precision_begun(under_way) or resolve(stage.precision, accelerator(devices))
         module = StageModule(
             model,
             data.windows(stage, partial(encoding, stage.name)),
@@ -103,21 +115,27 @@ def fit(
             seed=seed * 1000 + number,
             chunk=CHUNK,
             augmentations=data.augmentations(stage),
+            precision=precision,
         )
-        _run_stage(module, finished.with_suffix(".ckpt"), devices, progress)
+        if isinstance(stage, RestStage):
+            cast(TokenForecaster, model).find_rest()
+        _run_stage(module, under_way, devices, progress)
+        precisions[stage.name] = precision
+        with replacing(note) as temporary:
+            temporary.write_text(precision, encoding="ascii")
         with replacing(finished) as temporary:
             torch.save(model.state_dict(), temporary)
-        finished.with_suffix(".ckpt").unlink(missing_ok=True)
+        under_way.unlink(missing_ok=True)
+    return precisions
 
 
-def stage_file(out_dir: Path, number: int, stage: StageConfig) -> Path:
+def stage_file(out_dir: Path, number: int, stage: Stage) -> Path:
     """Weights of the model after stage ``number`` of a schedule, from 0, in the folder of a training."""
     return out_dir / f"{number:02d}_{stage.name}.pt"
 
 
 def _run_stage(module: StageModule, checkpoint: Path, devices: int, progress: Progress | None) -> None:
     module.model.train()
-    module.model.begin_stage(module.stage.shared(devices))
     with _quiet_lightning(), relayed(progress, devices) as report:
         trainer = lightning.Trainer(
             max_steps=module.stage.steps,
@@ -129,7 +147,7 @@ def _run_stage(module: StageModule, checkpoint: Path, devices: int, progress: Pr
             reload_dataloaders_every_n_epochs=1,
             gradient_clip_val=1.0,
             use_distributed_sampler=False,
-            precision="bf16-mixed" if module.stage.precision == "bfloat16" else "32-true",
+            precision="bf16-mixed" if module.precision == "bfloat16" else "32-true",
             callbacks=[_ChunkEnd(checkpoint, report)],
         )
         run(trainer, module, ckpt_path=checkpoint if checkpoint.is_file() else None, weights_only=True)

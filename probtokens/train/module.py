@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -11,10 +12,23 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from probtokens.config import StageConfig
+from probtokens.config import Stage
 from probtokens.data.dataset import Batch, StepSampler, WindowDataset
+from probtokens.models.base import learn
+from probtokens.precision import Precision
+from probtokens.train.objectives import objective_of
 from probtokens.train.optimizers import make_optimizer
 from probtokens.train.schedules import warmup_cosine
+
+_PRECISION = "probtokens_precision"
+
+
+def precision_begun(checkpoint: Path) -> Precision | None:
+    """Precision of the stage under way that left this checkpoint, ``None`` if there is none."""
+    if not checkpoint.is_file():
+        return None
+    found: Precision = torch.load(checkpoint, weights_only=True, map_location="cpu")[_PRECISION]
+    return found
 
 
 class StageModule(lightning.LightningModule):
@@ -31,21 +45,25 @@ class StageModule(lightning.LightningModule):
         self,
         model: nn.Module,
         windows: WindowDataset,
-        stage: StageConfig,
+        stage: Stage,
         *,
         weight_decay: float,
         seed: int,
         chunk: int,
         augmentations: Sequence[nn.Module] = (),
+        precision: Precision = "float32",
     ) -> None:
         super().__init__()
         self.model = model
         self.windows = windows
         self.stage = stage
+        self.objective = objective_of(stage)
+        self.learning = learn(model, stage.learn)
         self.weight_decay = weight_decay
         self.seed = seed
         self.chunk = chunk
         self.augmentations = augmentations
+        self.precision = precision
 
     def on_fit_start(self) -> None:
         """Augmentations go where the model is, though they are no part of it and its checkpoints."""
@@ -66,13 +84,18 @@ class StageModule(lightning.LightningModule):
         torch.manual_seed(seed)
         for augment in self.augmentations:
             batch = augment(batch)
-        parts = self.model.loss(batch, self.stage)
+        parts = self.objective.parts(self.model, batch.frames, batch.context)
         shared = self.trainer.world_size > 1
         self.log_dict({name: value.detach() for name, value in parts.items()}, prog_bar=False, batch_size=len(batch), sync_dist=shared)
         return parts["loss"]
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A stage goes on in the precision that it began with, also on another machine."""
+        checkpoint[_PRECISION] = self.precision
+
     def configure_optimizers(self) -> Any:
         """The stage's optimizer with a warm-up and a cosine."""
-        optimizer = make_optimizer(self.stage.optimizer, self.model, self.stage.learning_rate, self.weight_decay)
+        hidden = self.model.hidden_kernels()
+        optimizer = make_optimizer(self.stage.optimizer, self.learning, hidden, self.stage.learning_rate, self.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_cosine(step, self.stage.steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -19,6 +19,11 @@ from torch.multiprocessing import ProcessRaisedException
 Progress = Callable[[str, int, int, float], None]
 
 
+def accelerator(devices: int) -> str:
+    """Kind of device that so many devices are: ``cpu`` or ``cuda``."""
+    return "cuda" if devices == 1 and torch.cuda.is_available() else "cpu"
+
+
 def hardware(devices: int) -> dict[str, Any]:
     """What a Lightning trainer is told of the hardware: any kind for one device, cores of the CPU for more.
 

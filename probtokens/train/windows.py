@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from probtokens.config import StageConfig
+from probtokens.config import ReconstructionStage, Stage
+from probtokens.data.augmentation import Extension, RandomCrop, Reflection
 from probtokens.data.dataset import TrajectorySet, WindowDataset
 from probtokens.data.latents import TokenWindows, View, encode_views
-from probtokens.data.normalize import Normalizer
+from probtokens.data.normalize import mirror_image
 from probtokens.data.splits import subset_order
-from probtokens.train.augmentation import Extension, RandomCrop, Reflection
 
 
 class StageData:
@@ -27,7 +27,7 @@ class StageData:
     seed
         Of the choice of simulations that are held out, and of the cells at which shifted views begin.
     held_out
-        Simulations that only stages which learn uncertainty see, and all that those see: errors on the simulations that the
+        Simulations that only stages which learn no means see, and all that those see: errors on the simulations that
         means were trained on are smaller than a forecast's. With 0 every stage sees all.
     reflect
         Whether to train on mirror images along y as well.
@@ -38,9 +38,7 @@ class StageData:
         If none would be left to learn means from.
     """
 
-    def __init__(
-        self, model: nn.Module, trajectories: TrajectorySet, normalizer: Normalizer, *, seed: int, held_out: int, reflect: bool
-    ) -> None:
+    def __init__(self, model: nn.Module, trajectories: TrajectorySet, *, seed: int, held_out: int, reflect: bool) -> None:
         if held_out >= len(trajectories):
             raise ValueError(f"held_out: expected fewer than the {len(trajectories)} training simulations, got {held_out}")
         self.model: Any = model
@@ -48,12 +46,11 @@ class StageData:
         if held_out:
             order = subset_order(len(trajectories), seed)
             self._seen, self._unseen = trajectories.subset(order[:-held_out]), trajectories.subset(order[-held_out:])
-        self.normalizer = normalizer
         self.seed = seed
         self.reflect = reflect
         self._tokens: dict[int, list[np.ndarray]] = {}
 
-    def windows(self, stage: StageConfig, encoding: Callable[[int, int], None] = lambda done, total: None) -> WindowDataset:
+    def windows(self, stage: Stage, encoding: Callable[[int, int], None] = lambda done, total: None) -> WindowDataset:
         """Windows of a stage.
 
         Parameters
@@ -68,31 +65,35 @@ class StageData:
         ValueError
             If the stage asks for tokens of a model that has none, or its horizon does not fit the trajectories.
         """
-        if stage.objective != "latent":
+        if not stage.on_tokens:
             self._tokens.clear()
-            return WindowDataset(self._trajectories(stage), self.normalizer, stage.horizon, stage.latest_start)
-        if not hasattr(self.model, "token_means"):
-            raise ValueError(f"stage {stage.name!r}: expected a model with tokens for objective latent, got {type(self.model).__name__}")
-        if stage.shifts not in self._tokens:
-            self._tokens = {stage.shifts: self._encoded(stage.shifts, encoding)}
-        return TokenWindows(self._seen, self.normalizer, stage.horizon, self._tokens[stage.shifts], stage.latest_start)
+            return WindowDataset(self._trajectories(stage), stage.horizon, stage.latest_start)
+        shifts: int = getattr(stage, "shifts")  # noqa: B009 - all stages on tokens have it
+        if not hasattr(self.model, "encode"):
+            raise ValueError(f"stage {stage.name!r}: expected a model with tokens, got {type(self.model).__name__}")
+        if shifts not in self._tokens:
+            self._tokens = {shifts: self._encoded(shifts, encoding)}
+        return TokenWindows(self._seen, stage.horizon, self._tokens[shifts], stage.latest_start)
 
-    def _trajectories(self, stage: StageConfig) -> TrajectorySet:
-        if stage.all_simulations:
+    def _trajectories(self, stage: Stage) -> TrajectorySet:
+        if getattr(stage, "all_simulations", False) and not stage.learns_means:
             return self._all
-        return self._unseen if stage.learns_uncertainty_alone else self._seen
+        return self._seen if stage.learns_means else self._unseen
 
-    def augmentations(self, stage: StageConfig) -> list[nn.Module]:
+    def augmentations(self, stage: Stage) -> list[nn.Module]:
         """What happens to batches of frames: mirror images, and any position of the patches for the reconstruction of single frames."""
-        found: list[nn.Module] = [Reflection(self.normalizer)] if self.reflect and stage.objective != "latent" else []
-        patches = stage.horizon == 0 and hasattr(self.model, "tokens")
-        return [*found, RandomCrop(self.model.tokens.patch)] if patches else found
+        found: list[nn.Module] = [Reflection(self.model.fields)] if self.reflect and not stage.on_tokens else []
+        return [*found, RandomCrop(self.model.tokens.patch)] if isinstance(stage, ReconstructionStage) else found
 
     def _encoded(self, shifts: int, progress: Callable[[int, int], None]) -> list[np.ndarray]:
-        images: list[View] = [_as_it_is, *([self.normalizer.mirror] if self.reflect else [])]
-        extension = Extension(self.normalizer, self._seen.boundary, self.model.tokens.patch)
+        images: list[View] = [_as_it_is, *([partial(mirror_image, fields=self.model.fields)] if self.reflect else [])]
+        extension = Extension(self.model.fields, self._seen.boundary, self.model.tokens.patch)
         views = partial(_shifted, images=images, extension=extension, n=shifts, seed=self.seed) if shifts else lambda number: images
-        return encode_views(self._seen, self.normalizer, self.model.token_means, views, progress)
+        return encode_views(self._seen, self._means, views, progress)
+
+    def _means(self, frames: Tensor) -> Tensor:
+        """Token means (frame, channel, token_y, token_x) of frames (frame, field, y, x)."""
+        return self.model.encode(frames.to(next(self.model.parameters()).device)).mean
 
 
 def _shifted(number: int, *, images: Sequence[View], extension: Extension, n: int, seed: int) -> list[View]:

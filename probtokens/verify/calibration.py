@@ -9,16 +9,14 @@ from functools import cache
 import numpy as np
 import torch
 from scipy.stats import kstest
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Normal
 
-from probtokens.models.state_space import Belief, GuideNotes, TokenGuide, TokenModel, Weights, local_parameters
-from probtokens.nn.process import Transition
-from probtokens.nn.smoothing import BackwardMessages
-from probtokens.nn.transition import TrajectoryEncoder
+from probtokens.models.state_space import State, Weights
+from probtokens.nn.smoothing import Factor, TrajectoryEncoder
 from probtokens.verify.check import Check
 from probtokens.verify.guide_training import no_context, train
-from probtokens.verify.linear_chain import Chain, LinearAutoencoder
+from probtokens.verify.linear_chain import Chain, LinearChain
 
 _CHAIN = Chain(pixel_noise=0.04, n_times=6)
 _STEPS, _BATCH, _LEARNING_RATE, _WIDTH = 2500, 64, 0.01, 64
@@ -29,36 +27,31 @@ _RANKED = 2000
 _DISTANCE = 1.358 / math.sqrt(_RANKED)
 
 
-class OscillatorDynamics(nn.Module):
-    """Two channels that drive each other; their effects act according to where the other one is, their noise too."""
+class Oscillator(LinearChain):
+    """Two channels that drive each other; their effects act according to where the other one is, their noise too.
 
-    def forward(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Transition:
+    The trajectory encoder is that of token models.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_CHAIN)
+        self.trajectory_encoder = TrajectoryEncoder(2, 1, _WIDTH, 2, effect_patch=2)
+        with torch.no_grad():
+            self.inverse.copy_(torch.linalg.pinv(self.get_buffer("matrix")))
+            self.log_scale.fill_(math.log(_CHAIN.pixel_noise))
+
+    def step(self, state: State, u: Tensor, context: Tensor, weights: Weights) -> Normal:
         """Distribution of the next tokens (..., 2, y, x) given effects (..., 2, 1, 1)."""
-        a, b = belief.z.split(1, dim=-3)
+        a, b = state.z.split(1, dim=-3)
         push_a, push_b = u.split(1, dim=-3)
         next_a = 0.9 * a + 0.12 * push_a * (1.0 + 0.5 * torch.sin(2.0 * b))
         next_b = 0.85 * b + 0.2 * torch.sin(a) + 0.1 * torch.tanh(0.5 * push_b) * (1.0 + 0.5 * torch.cos(a))
         mean = torch.cat([next_a, next_b], dim=-3)
-        return Transition(mean, (0.15 + 0.1 * torch.sigmoid(a)).expand_as(mean))
+        return Normal(mean, (0.15 + 0.1 * torch.sigmoid(a)).expand_as(mean), validate_args=False)
 
-
-class Oscillator(nn.Module):
-    """Model and guide; the trajectory encoder and the messages are those of token models."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.autoencoder = LinearAutoencoder(_CHAIN)
-        self.dynamics = OscillatorDynamics()
-        self.trajectory_encoder = TrajectoryEncoder(2, 1, _WIDTH, 2, effect_patch=2)
-        self.smoother = BackwardMessages([2])
-        with torch.no_grad():
-            self.autoencoder.inverse.copy_(torch.linalg.pinv(self.autoencoder.get_buffer("matrix")))
-            self.autoencoder.log_scale.fill_(math.log(_CHAIN.pixel_noise))
-        notes = GuideNotes()
-        with local_parameters():
-            model = TokenModel(self.autoencoder, self.dynamics, lambda ny, nx: (2, 1, 1), notes, initial_scale=1.0)
-            guide = TokenGuide(self.autoencoder, self.dynamics, self.trajectory_encoder, self.smoother, notes, initial_scale=1.0)
-        self.pair = (model, guide)
+    def effect_factor(self, tokens: Normal, context: Tensor) -> Factor:
+        """What the trajectory encoder makes of them."""
+        return self.trajectory_encoder(tokens.mean, context)
 
     @torch.no_grad()
     def simulate(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -66,16 +59,17 @@ class Oscillator(nn.Module):
         u = torch.randn(n, 2, 1, 1, generator=generator)
         tokens = [torch.randn(n, 2, *_CHAIN.lattice, generator=generator)]
         for _ in range(1, _CHAIN.n_times):
-            z = tokens[-1]
-            step = self.dynamics(Belief(z, z, z), u, u, {})
-            tokens.append(step.mean + step.stddev * torch.randn(z.shape, generator=generator))
-        pixels = self.autoencoder.decode(torch.stack(tokens, dim=1))
-        return u.flatten(1), pixels.mean + pixels.stddev * torch.randn(pixels.mean.shape, generator=generator)
+            step = self.step(State(tokens[-1], Normal(tokens[-1], 1.0)), u, u, {})
+            tokens.append(step.mean + step.stddev * torch.randn(step.mean.shape, generator=generator))
+        pixels = self.observation(torch.stack(tokens, dim=1), None)
+        return u.flatten(1), pixels.loc + pixels.scale * torch.randn(pixels.loc.shape, generator=generator)
 
     @torch.no_grad()
     def effects(self, frames: Tensor) -> Normal:
         """q(u | x), (simulation, 2)."""
-        found = self.trajectory_encoder(self.autoencoder.encode(frames).mean, no_context(frames))
+        factor = self.effect_factor(self.encoded(frames), no_context(frames))
+        prior = Normal(torch.zeros_like(factor.information), torch.ones_like(factor.information))
+        found = factor.posterior(prior)
         return Normal(found.mean.flatten(1), found.stddev.flatten(1))
 
 
@@ -124,6 +118,6 @@ def _ranked() -> tuple[Tensor, Normal]:
     torch.manual_seed(0)
     toy = Oscillator()
     generator = torch.Generator().manual_seed(1)
-    train(toy.pair, toy.parameters(), lambda n: toy.simulate(n, generator)[1], steps=_STEPS, batch=_BATCH, learning_rate=_LEARNING_RATE)
+    train(toy, toy.parameters(), lambda n: toy.simulate(n, generator)[1], steps=_STEPS, batch=_BATCH, learning_rate=_LEARNING_RATE)
     truth, frames = toy.simulate(_RANKED, generator)
     return truth, toy.effects(frames)

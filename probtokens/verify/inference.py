@@ -13,7 +13,6 @@ CASES: tuple[Case, ...] = (
     Case("smoother", "Guide of a linear Gaussian chain", f"Kalman smoother and evidence: {_EXACT}", kalman.smoother),
     Case("wrong_guides", "Wrong guides of the same chain", "they must fail the case smoother", kalman.wrong_guides),
     Case("learned_chain", "Model and guide of the same chain learned together", "the chain that made the data", kalman.learned_chain),
-    Case("shared_noise", "The same with noise that neighbours share", "the chain that made the data; its evidence", kalman.shared_noise),
     Case("effects", "Trajectory effects of a non-linear chain", "ranks of the truth are uniform", calibration.effects_calibration),
     Case("wrong_effects", "Wrong posteriors of the same effects", "they must fail the case effects", calibration.wrong_effects),
 )

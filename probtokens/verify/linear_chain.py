@@ -1,7 +1,7 @@
 """Chains of tokens that are linear and Gaussian, behind the interfaces of the networks, with their exact posterior.
 
-z_t = a z_t−1 + b u + l s_t + σ ε and x_t = D z_t + σ_x ε, channel by channel, on a small lattice whose tokens share the effects u and
-at every step one number s_t.
+z_t = a z_t−1 + b u + σ ε and x_t = D z_t + σ_x ε, channel by channel, on a small lattice whose tokens share the effects u; z_0 is
+standard normal and x_0 says nothing.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from scipy.stats import multivariate_normal, norm
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from probtokens.models.state_space import Belief, GuideNotes, TokenGuide, TokenModel, Weights, local_parameters
-from probtokens.nn.process import Transition
-from probtokens.nn.smoothing import BackwardMessages
+from probtokens.models.censored import CensoredNormal
+from probtokens.models.state_space import State, StateSpace, Weights
+from probtokens.models.views import View
+from probtokens.nn.smoothing import BackwardMessages, Factor
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,6 @@ class Chain:
     ----------
     carry, drive, noise
         a, b and σ of every channel.
-    shared
-        l of every channel; without it there is no s_t.
     pixel_noise
         σ_x.
     n_pixels
@@ -42,7 +41,6 @@ class Chain:
     carry: tuple[float, ...] = (0.95, 0.7)
     drive: tuple[float, ...] = (0.15, 0.3)
     noise: tuple[float, ...] = (0.2, 0.4)
-    shared: tuple[float, ...] | None = None
     pixel_noise: float = 0.5
     n_pixels: int = 4
     lattice: tuple[int, int] = (2, 2)
@@ -59,101 +57,86 @@ class Chain:
         return torch.tensor(1.5 * columns, dtype=torch.float32)
 
 
-class LinearAutoencoder(nn.Module):
-    """Encoder with a mean linear in the pixels and one scale per channel; the decoder is the chain's own."""
+class LinearChain(StateSpace):
+    """The chain as a program; its posterior knows nothing yet.
 
-    def __init__(self, chain: Chain) -> None:
-        super().__init__()
-        self.register_buffer("matrix", chain.decoder())
-        self.pixel_noise = chain.pixel_noise
-        self.inverse = nn.Parameter(torch.zeros(chain.n_channels, chain.n_pixels))
-        self.log_scale = nn.Parameter(torch.zeros(chain.n_channels))
-
-    def encode(self, frames: Tensor) -> Normal:
-        """Factor over tokens (..., channel, y, x) of frames (..., pixel, y, x)."""
-        mean = torch.einsum("kp,...pyx->...kyx", self.inverse, frames)
-        return Normal(mean, self.log_scale.exp()[:, None, None].expand_as(mean), validate_args=False)
-
-    def decode(self, z: Tensor) -> Normal:
-        """Frames (..., pixel, y, x) of tokens (..., channel, y, x)."""
-        mean = torch.einsum("pk,...kyx->...pyx", self.get_buffer("matrix"), z)
-        return Normal(mean, torch.full_like(mean, self.pixel_noise), validate_args=False)
-
-
-class LinearDynamics(nn.Module):
-    """The chain's transition."""
-
-    def __init__(self, chain: Chain) -> None:
-        super().__init__()
-        self.carry = nn.Parameter(torch.tensor(chain.carry))
-        self.drive = nn.Parameter(torch.tensor(chain.drive))
-        self.log_noise = nn.Parameter(torch.tensor(chain.noise).log())
-        self.shared = None if chain.shared is None else nn.Parameter(torch.tensor(chain.shared))
-        self.extent = max(chain.lattice)
-
-    def forward(self, belief: Belief, u: Tensor, context: Tensor, weights: Weights) -> Transition:
-        """Distribution of the next tokens (..., channel, y, x) given effects (..., channel, 1, 1)."""
-        mean = self.carry[:, None, None] * belief.z + self.drive[:, None, None] * u
-        loading = None if self.shared is None else self.shared[:, None, None].expand_as(mean).unsqueeze(-4)
-        return Transition(mean, self.log_noise.exp()[:, None, None].expand_as(mean), loading, self.extent)
-
-
-class LinearTrajectoryEncoder(nn.Module):
-    """q(u | x): mean linear in the tokens' averages over the lattice at every time, one scale per effect."""
-
-    def __init__(self, chain: Chain) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(chain.n_channels, chain.n_times, chain.n_channels))
-        self.log_scale = nn.Parameter(torch.zeros(chain.n_channels))
-
-    def forward(self, tokens: Tensor, context: Tensor) -> Normal:
-        """Distribution of u (simulation, effect, 1, 1) given token means (simulation, time, channel, y, x)."""
-        mean = torch.einsum("dtk,ntk->nd", self.weight, tokens.mean(dim=(-1, -2)))[:, :, None, None]
-        return Normal(mean, self.log_scale.exp()[:, None, None].expand_as(mean), validate_args=False)
-
-
-class LinearPair(nn.Module):
-    """Model and guide of a chain; the guide knows nothing yet.
+    The encoder's mean is linear in the pixels, that of the effects' factor in the tokens' averages over the lattice at every time; scales
+    are numbers of a channel. The first tokens are standard normal, whatever the first frame.
 
     Parameters
     ----------
     chain
         Its numbers.
-    guide_class
-        Guide to use.
     """
 
-    def __init__(self, chain: Chain, guide_class: type[TokenGuide] = TokenGuide) -> None:
+    def __init__(self, chain: Chain) -> None:
         super().__init__()
         self.chain = chain
-        self.autoencoder = LinearAutoencoder(chain)
-        self.dynamics = LinearDynamics(chain)
-        self.trajectory_encoder = LinearTrajectoryEncoder(chain)
-        self.smoother = BackwardMessages([chain.n_channels])
-        notes = GuideNotes()
-        with local_parameters():
-            model = TokenModel(self.autoencoder, self.dynamics, lambda ny, nx: (chain.n_channels, 1, 1), notes, initial_scale=1.0)
-            guide = guide_class(self.autoencoder, self.dynamics, self.trajectory_encoder, self.smoother, notes, initial_scale=1.0)
-        self.pair = (model, guide)
+        n = chain.n_channels
+        self.register_buffer("matrix", chain.decoder())
+        self.carry, self.drive = (nn.Parameter(torch.tensor(part)) for part in (chain.carry, chain.drive))
+        self.log_noise = nn.Parameter(torch.tensor(chain.noise).log())
+        self.inverse = nn.Parameter(torch.zeros(n, chain.n_pixels))
+        self.log_scale = nn.Parameter(torch.zeros(n))
+        self.effect_weight = nn.Parameter(torch.zeros(n, chain.n_times, n))
+        self.effect_log_precision = nn.Parameter(torch.zeros(n))
+        self.smoother = BackwardMessages([n])
 
-    @torch.no_grad()
-    def simulate(self, n: int, generator: torch.Generator) -> Tensor:
-        """Frames (simulation, time, pixel, y, x) drawn from the model."""
-        chain = self.chain
-        u = torch.randn(n, chain.n_channels, 1, 1, generator=generator)
-        z = torch.randn(n, chain.n_channels, *chain.lattice, generator=generator)
-        tokens = [z]
-        for _ in range(1, chain.n_times):
-            step = self.dynamics(Belief(z, z, z), u, u, {})
-            shared = torch.randn(n, *step.shared_shape, generator=generator)
-            z = step.given(shared).mean + step.stddev * torch.randn(z.shape, generator=generator)
-            tokens.append(z)
-        pixels = self.autoencoder.decode(torch.stack(tokens, dim=1))
-        return pixels.mean + pixels.stddev * torch.randn(pixels.mean.shape, generator=generator)
+    def encoded(self, frames: Tensor) -> Normal:
+        """Factor over tokens (..., channel, y, x) of frames (..., pixel, y, x)."""
+        mean = torch.einsum("kp,...pyx->...kyx", self.inverse, frames)
+        return Normal(mean, self.log_scale.exp()[:, None, None].expand_as(mean), validate_args=False)
+
+    def first_tokens(self, x0: Tensor) -> Normal:
+        """Standard normal."""
+        zeros = self.encoded(x0).mean.detach() * 0.0
+        return Normal(zeros, torch.ones_like(zeros), validate_args=False)
+
+    def effect_shape(self, ny: int, nx: int) -> tuple[int, int, int]:
+        """One effect for every channel."""
+        return (self.chain.n_channels, 1, 1)
+
+    def step(self, state: State, u: Tensor, context: Tensor, weights: Weights) -> Normal:
+        """The chain's transition."""
+        mean = self.carry[:, None, None] * state.z + self.drive[:, None, None] * u
+        return Normal(mean, self.log_noise.exp()[:, None, None].expand_as(mean), validate_args=False)
+
+    def observation(self, z: Tensor, view: View | None) -> CensoredNormal:
+        """Frames (..., pixel, y, x), without bounds."""
+        mean = torch.einsum("pk,...kyx->...pyx", self.get_buffer("matrix"), z)
+        infinity = mean.new_full((), torch.inf)
+        return CensoredNormal(mean, torch.full_like(mean, self.chain.pixel_noise), -infinity, infinity)
+
+    def effect_factor(self, tokens: Normal, context: Tensor) -> Factor:
+        """Factor over u (..., effect, 1, 1)."""
+        information = torch.einsum("dtk,...tk->...d", self.effect_weight, tokens.mean.mean(dim=(-1, -2)))[..., None, None]
+        return Factor(information, self.effect_log_precision.exp()[:, None, None].expand_as(information))
+
+    def messages(self, own: Normal, predicted: Normal) -> list[Factor]:
+        """Backward messages, exact for this chain once they are learned."""
+        return self.smoother(own, predicted)
+
+
+@torch.no_grad()
+def simulate(chain: Chain, n: int, generator: torch.Generator) -> Tensor:
+    """Frames (simulation, time, pixel, y, x) of a chain, drawn without the program."""
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(n, *shape, generator=generator)
+
+    carry, drive, scale = (torch.tensor(part)[:, None, None] for part in (chain.carry, chain.drive, chain.noise))
+    u = noise(chain.n_channels, 1, 1)
+    tokens = [noise(chain.n_channels, *chain.lattice)]
+    for _ in range(1, chain.n_times):
+        tokens.append(carry * tokens[-1] + drive * u + scale * noise(chain.n_channels, *chain.lattice))
+    pixels = torch.einsum("pk,ntkyx->ntpyx", chain.decoder(), torch.stack(tokens, dim=1))
+    return pixels + chain.pixel_noise * noise(*pixels.shape[1:])
 
 
 class ExactPosterior:
-    """Posterior and evidence of a chain by conditioning one joint Gaussian of u, z and x, in double precision.
+    """Posterior and evidence of a chain given all frames but the first, by conditioning one joint Gaussian of u, z and x.
+
+    In double precision.
 
     Pixels are rotated: so many of them along the decoder's columns, each of which sees one channel, and the rest, which are noise.
     """
@@ -164,33 +147,32 @@ class ExactPosterior:
         self._covariance = self._joint()
         norms = np.linalg.norm(self._matrix, axis=0)
         n_effects, n_values = chain.n_channels, len(self._covariance) - chain.n_channels
-        seen = np.repeat(norms, n_values // n_effects)
-        self._seen = np.concatenate([np.zeros((n_values, n_effects)), np.diag(seen)], axis=1)
-        self._total = self._seen @ self._covariance @ self._seen.T + chain.pixel_noise**2 * np.eye(n_values)
+        every = np.concatenate([np.zeros((n_values, n_effects)), np.diag(np.repeat(norms, n_values // n_effects))], axis=1)
+        self._seen = every.reshape(n_effects, chain.n_times, -1, every.shape[1])[:, 1:].reshape(-1, every.shape[1])
+        self._total = self._seen @ self._covariance @ self._seen.T + chain.pixel_noise**2 * np.eye(len(self._seen))
 
     def _joint(self) -> np.ndarray:
         """Covariance of all u, then all z in the order channel, time, token."""
         chain = self.chain
         n_tokens, n_channels, n_times = int(np.prod(chain.lattice)), chain.n_channels, chain.n_times
-        # Every variable as a combination of independent standard normals: u, z_0 and white noise, and s of each step.
-        sources = np.eye(n_channels * (1 + n_times * n_tokens) + n_times)
-        effects, own, shared = np.split(sources, [n_channels, len(sources) - n_times])
+        # Every variable as a combination of independent standard normals: u, z_0 and the noise of each step.
+        sources = np.eye(n_channels * (1 + n_times * n_tokens))
+        effects, own = np.split(sources, [n_channels])
         own = own.reshape(n_channels, n_times, n_tokens, -1)
         z = np.zeros_like(own)
         z[:, 0] = own[:, 0]
-        loadings = chain.shared or (0.0,) * n_channels
         for channel in range(n_channels):
             for t in range(1, n_times):
                 steady = chain.carry[channel] * z[channel, t - 1] + chain.drive[channel] * effects[channel]
-                z[channel, t] = steady + loadings[channel] * shared[t] + chain.noise[channel] * own[channel, t]
+                z[channel, t] = steady + chain.noise[channel] * own[channel, t]
         rows = np.concatenate([effects, z.reshape(-1, z.shape[-1])])
         return rows @ rows.T
 
     def _rotated(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels (simulation, time, pixel, y, x) along the decoder's columns, (simulation, channel · time · token), and the rest."""
+        """Later pixels of frames along the decoder's columns, (simulation, channel · time · token), and the rest."""
         columns = self._matrix / np.linalg.norm(self._matrix, axis=0)
         rest = np.linalg.svd(columns)[0][:, columns.shape[1] :]
-        along, beyond = (np.einsum("pq,ntpyx->nqtyx", part, frames.astype(np.float64)) for part in (columns, rest))
+        along, beyond = (np.einsum("pq,ntpyx->nqtyx", part, frames[:, 1:].astype(np.float64)) for part in (columns, rest))
         return along.reshape(len(frames), -1), beyond.reshape(len(frames), -1)
 
     def moments(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -207,7 +189,7 @@ class ExactPosterior:
         return z_mean, z_scale, u_mean, np.broadcast_to(u_scale, u_mean.shape)
 
     def log_evidence(self, frames: np.ndarray) -> np.ndarray:
-        """Log p(x) of every simulation [nat]."""
+        """Log p(x_1:T) of every simulation [nat]."""
         along, beyond = self._rotated(frames)
         seen = multivariate_normal(np.zeros(along.shape[1]), self._total).logpdf(along)
         return seen + norm(scale=self.chain.pixel_noise).logpdf(beyond).sum(axis=1)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 import torch
-from pyro.infer import Predictive
+from pyro.infer import Predictive, TraceMeanField_ELBO
 from torch import Tensor
 
-from probtokens.models.objectives import negative_elbo
-from probtokens.models.state_space import Scales, local_parameters
 from probtokens.models.tokens import TokenForecaster
 from probtokens.verify.check import Check
 from probtokens.verify.token_pairs import meso_tokens, micro_tokens, window
@@ -17,6 +15,7 @@ from probtokens.verify.token_pairs import meso_tokens, micro_tokens, window
 _PAIRS: dict[str, Callable[[], TokenForecaster]] = {
     "micro": micro_tokens,
     "micro, fields apart": lambda: micro_tokens(coupled=False),
+    "micro, shifted views": lambda: micro_tokens(views="shifted"),
     "meso": meso_tokens,
 }
 
@@ -27,7 +26,7 @@ def gradients() -> Sequence[Check]:
     for name, build in _PAIRS.items():
         tokens = build()
         frames, context = window()
-        negative_elbo(tokens.model, tokens.guide, frames, tokens.context_vector(context), Scales()).backward()
+        TraceMeanField_ELBO()(tokens.model, tokens.guide)(frames, context).backward()
         silent = silent_parameters(tokens)
         checks.append(Check(f"parameters without gradient, {name}", "1", 0, len(silent), relation="at_most"))
     return checks
@@ -66,9 +65,9 @@ def _moments(
     moments = []
     for seed in range(repetitions):
         torch.manual_seed(seed)
-        with local_parameters(), torch.no_grad():
+        with torch.no_grad():
             predictive = Predictive(tokens.model, guide=tokens.guide, num_samples=draws, parallel=parallel)
-            x = predictive(frames, tokens.context_vector(context), 3)["x"]
+            x = tokens.normalizer.normalize(predictive(frames, context, 3)["x"])
         moments.append((x.mean(0), x.std(0)))
     means, spreads = (torch.stack(parts) for parts in zip(*moments, strict=True))
     return means, spreads

@@ -26,11 +26,7 @@ TOKENS = TokenConfig(
     encoder_blocks=1,
     decoder_blocks=1,
     transition_blocks=1,
-    backbone="unet",
-    transition_levels=1,
     trajectory_dim=3,
-    noise_rank=2,
-    noise_patch=2,
 )
 MESO = MesoConfig(adapter_rank=2, coupling_width=4, guide_rank=3, fine_tune=False)
 
@@ -40,6 +36,9 @@ def normalizer() -> Normalizer:
     made = Normalizer(FIELDS, ("shock_pressure",))
     made.field_mean.copy_(MEAN)
     made.field_scale.copy_(SCALE)
+    made.field_std.copy_(SCALE)
+    made.field_range.copy_(torch.stack([MEAN - 2.0 * SCALE, MEAN + 10.0 * SCALE]))
+    made.context_range.copy_(torch.tensor([[12.0], [18.0]]))
     made.context_mean.fill_(15.0)
     made.context_scale.fill_(1.5)
     return made
@@ -56,7 +55,7 @@ def micro_tokens(seed: int = 0, **changes: object) -> MicroTokens:
 def meso_tokens(seed: int = 0) -> MesoTokens:
     """Meso tokens of :func:`micro_tokens`, with random coupling."""
     model = MesoTokens(micro_tokens(seed), MESO, n_simulations=3, n_times=GRID.n_times)
-    randomise(model.dynamics.get_submodule("coupling"))
+    randomise(model.coupling)
     return model
 
 
@@ -68,7 +67,11 @@ def randomise(module: torch.nn.Module) -> None:
 
 
 def window(n_simulations: int = 2, n_times: int = 4, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
-    """Normalised frames (simulation, time, field, y, x) and standardised context (simulation, 1)."""
+    """Frames (simulation, time, field, y, x), within bounds, and context (simulation, 1), physical units."""
     generator = torch.Generator().manual_seed(seed)
-    frames = torch.randn(n_simulations, n_times, len(FIELDS), *GRID.shape, generator=generator)
-    return frames, torch.linspace(-1.0, 1.0, n_simulations)[:, None]
+    standard = torch.randn(n_simulations, n_times, len(FIELDS), *GRID.shape, generator=generator)
+    frames = normalizer().denormalize(standard)
+    for number, spec in enumerate(FIELDS):
+        if spec.lower is not None or spec.upper is not None:
+            frames[:, :, number].clamp_(spec.lower, spec.upper)
+    return frames, 15.0 + torch.linspace(-1.5, 1.5, n_simulations)[:, None]

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from probtokens.data.dataset import Batch, StepSampler, WindowDataset
-from probtokens.data.normalize import Normalizer
 from probtokens.data.trajectories import TrajectorySet
-from probtokens.fields import field_spec
 
 FIELDS = ("temperature", "pressure")
 
@@ -22,22 +20,19 @@ def trajectories(campaign: Path) -> TrajectorySet:
     return TrajectorySet.open(campaign / "train", FIELDS, ["shock_pressure"])
 
 
-def test_every_window_of_every_trajectory(trajectories: TrajectorySet) -> None:
-    normalizer = Normalizer.fit(trajectories)
-    windows = WindowDataset(trajectories, normalizer, horizon=2)
+def test_every_window_of_every_trajectory_in_physical_units(trajectories: TrajectorySet) -> None:
+    windows = WindowDataset(trajectories, horizon=2)
     assert len(windows) == 5 * 3
-    context = normalizer.normalize_context(torch.from_numpy(trajectories.context))
     for k in range(len(windows)):
         batch = WindowDataset.collate([windows[k]])
-        expected = normalizer.normalize(torch.tensor(trajectories.frames(k // 3, k % 3, k % 3 + 3)))
-        assert torch.equal(batch.frames, expected[None])
-        assert torch.equal(batch.context, context[k // 3 : k // 3 + 1])
+        assert torch.equal(batch.frames, torch.tensor(trajectories.frames(k // 3, k % 3, k % 3 + 3))[None])
+        assert torch.equal(batch.context, torch.tensor(trajectories.context[k // 3 : k // 3 + 1]))
         assert batch.index.tolist() == [k // 3]
 
 
 @pytest.mark.parametrize("n_workers", [0, 2])
 def test_batches(trajectories: TrajectorySet, n_workers: int) -> None:
-    windows = WindowDataset(trajectories, Normalizer.fit(trajectories), horizon=1)
+    windows = WindowDataset(trajectories, horizon=1)
     sampler = StepSampler(len(windows), batch_size=3, n_steps=4, seed=0)
     loader = DataLoader(windows, batch_sampler=sampler, collate_fn=WindowDataset.collate, num_workers=n_workers)
     batches = list(loader)
@@ -57,29 +52,25 @@ def test_to_moves_everything() -> None:
 
 
 def test_whole_trajectory_is_the_longest_window(trajectories: TrajectorySet) -> None:
-    normalizer = Normalizer.fit(trajectories)
-    assert len(WindowDataset(trajectories, normalizer, horizon=4)) == 5
-    assert len(WindowDataset(trajectories, normalizer, horizon=0)) == 25
+    assert len(WindowDataset(trajectories, horizon=4)) == 5
+    assert len(WindowDataset(trajectories, horizon=0)) == 25
     for horizon in (5, -1):
         with pytest.raises(ValueError, match=rf"horizon: expected 0..4 for trajectories of 5 frames, got {horizon}"):
-            WindowDataset(trajectories, normalizer, horizon)
+            WindowDataset(trajectories, horizon)
 
 
-def test_foreign_normalizer_is_refused(trajectories: TrajectorySet) -> None:
-    swapped = Normalizer(tuple(map(field_spec, reversed(FIELDS))), ("shock_pressure",))
-    with pytest.raises(ValueError, match="normalizer: expected fields and context"):
-        WindowDataset(trajectories, swapped, 1)
-
-
-def test_moving_the_normalizer_does_not_move_the_windows(trajectories: TrajectorySet) -> None:
-    normalizer = Normalizer.fit(trajectories)
-    windows = WindowDataset(trajectories, normalizer, 1)
-    normalizer.to("meta")
-    assert WindowDataset.collate([windows[0]]).frames.device.type == "cpu"
+def test_what_is_done_to_a_batch_does_not_reach_the_trajectories(trajectories: TrajectorySet) -> None:
+    windows = WindowDataset(trajectories, 1)
+    batch = WindowDataset.collate([windows[0]])
+    batch.frames.zero_()
+    batch.context.zero_()
+    again = WindowDataset.collate([windows[0]])
+    assert again.frames.any()
+    assert again.context.any()
 
 
 def test_window_out_of_range(trajectories: TrajectorySet) -> None:
-    windows = WindowDataset(trajectories, Normalizer.fit(trajectories), 1)
+    windows = WindowDataset(trajectories, 1)
     with pytest.raises(IndexError):
         windows[len(windows)]
 

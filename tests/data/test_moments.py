@@ -18,6 +18,8 @@ def test_streaming_equals_all_at_once(lengths: list[int], seed: int) -> None:
     exact = frames.astype(np.float64)
     np.testing.assert_allclose(moments.mean, exact.mean(axis=(0, 2, 3)), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(moments.std, exact.std(axis=(0, 2, 3)), rtol=1e-12)
+    np.testing.assert_array_equal(moments.least, frames.min(axis=(0, 2, 3)))
+    np.testing.assert_array_equal(moments.most, frames.max(axis=(0, 2, 3)))
     np.testing.assert_allclose(moments.rms, np.sqrt(np.square(exact).mean(axis=(0, 2, 3))), rtol=1e-12)
 
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probtokens.data.normalize import Normalizer
+from probtokens.data.normalize import Normalizer, mirror_image
 from probtokens.data.the_well import write_shard
 from probtokens.data.trajectories import TrajectorySet
 from probtokens.fields import Grid, field_spec
@@ -42,6 +42,17 @@ def test_vectors_share_a_scale_and_fractions_have_one_of_their_range(campaign: P
     assert spread[0] < spread[2]
     assert spread[1] < 0.25
     np.testing.assert_allclose(Normalizer.fit(trajectories).field_scale, [spread[2], 0.25, spread[2]], rtol=1e-4)
+
+
+def test_spread_and_ranges_are_those_of_the_data_whatever_the_scales(campaign: Path) -> None:
+    fields = ("velocity_y", "solid_fraction", "velocity_x")
+    trajectories = TrajectorySet.open(campaign / "train", fields, ["shock_pressure", "porosity"])
+    frames = np.concatenate([trajectories.frames(i) for i in range(len(trajectories))]).astype(np.float64)
+    normalizer = Normalizer.fit(trajectories)
+    np.testing.assert_allclose(normalizer.field_std, frames.std(axis=(0, 2, 3)), rtol=1e-5)
+    assert (normalizer.field_std < normalizer.field_scale).tolist() == [True, True, False]
+    np.testing.assert_array_equal(normalizer.field_range, [frames.min(axis=(0, 2, 3)), frames.max(axis=(0, 2, 3))])
+    np.testing.assert_array_equal(normalizer.context_range, [trajectories.context.min(axis=0), trajectories.context.max(axis=0)])
 
 
 @settings(max_examples=40, deadline=None)
@@ -80,6 +91,9 @@ def test_constants_get_scale_one(tmp_path: Path) -> None:
     normalizer = Normalizer.fit(TrajectorySet.open(tmp_path, ["temperature", "velocity_x"], ["shock_pressure"]))
     assert normalizer.field_scale.tolist() == [1.0, 1.0]
     assert normalizer.context_scale.tolist() == [1.0]
+    np.testing.assert_allclose(normalizer.field_std, 0.0, atol=1e-4)
+    np.testing.assert_allclose(normalizer.field_range, [[300.1, 0.0]] * 2, rtol=1e-6)
+    np.testing.assert_allclose(normalizer.context_range, [[15.1]] * 2, rtol=1e-6)
 
 
 def test_subset_is_all_it_sees(trajectories: TrajectorySet) -> None:
@@ -93,25 +107,35 @@ def test_state_dict_round_trip(trajectories: TrajectorySet) -> None:
     fitted = Normalizer.fit(trajectories)
     blank = Normalizer(fitted.fields, fitted.context_names)
     blank.load_state_dict(copy.deepcopy(fitted.state_dict()))
-    assert set(fitted.state_dict()) == {"field_mean", "field_scale", "context_mean", "context_scale"}
+    assert set(fitted.state_dict()) == {
+        "field_mean",
+        "field_scale",
+        "field_std",
+        "field_range",
+        "context_mean",
+        "context_scale",
+        "context_range",
+    }
     assert all(torch.equal(a, b) for a, b in zip(blank.buffers(), fitted.buffers(), strict=True))
     assert list(fitted.parameters()) == []
 
 
-def test_mirror_images_are_taken_in_physical_units() -> None:
-    made = Normalizer(tuple(map(field_spec, ("temperature", "velocity_y"))), ())
-    made.field_mean.copy_(torch.tensor([700.0, 0.07]))  # an uneven sample
-    made.field_scale.copy_(torch.tensor([400.0, 0.2]))
-    frames = torch.randn(2, 2, 6, 8)
-    expected = made.denormalize(frames).flip(-2)
-    expected[:, 1] *= -1
-    torch.testing.assert_close(made.denormalize(made.mirror(frames)), expected, atol=1e-3, rtol=1e-4)
-    torch.testing.assert_close(made.mirror(made.mirror(frames)), frames, atol=1e-5, rtol=1e-4)
+def test_mirror_images_turn_the_velocity_along_y_around() -> None:
+    fields = tuple(map(field_spec, ("temperature", "velocity_y", "velocity_x")))
+    frames = torch.randn(2, 4, 3, 6, 8)
+    kept = frames.clone()
+    image = mirror_image(frames, fields)
+    torch.testing.assert_close(image[..., [0, 2], :, :], frames[..., [0, 2], :, :].flip(-2), rtol=0.0, atol=0.0)
+    torch.testing.assert_close(image[..., 1, :, :], -frames[..., 1, :, :].flip(-2), rtol=0.0, atol=0.0)
+    assert torch.equal(mirror_image(image, fields), frames)
+    assert torch.equal(frames, kept)
 
 
-def test_unfitted_is_the_identity() -> None:
-    frames = torch.randn(2, 3, 4, 4)
-    assert torch.equal(Normalizer(tuple(map(field_spec, FIELDS)), ()).normalize(frames), frames)
+def test_unfitted_is_the_identity_and_knows_no_range() -> None:
+    frames, normalizer = torch.randn(2, 3, 4, 4), Normalizer(tuple(map(field_spec, FIELDS)), ("shock_pressure",))
+    assert torch.equal(normalizer.normalize(frames), frames)
+    for unknown in (normalizer.field_std, normalizer.field_range, normalizer.context_range):
+        assert unknown.isnan().all()
 
 
 def test_wrong_axes_are_refused(trajectories: TrajectorySet) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.distributions import Normal
 
 from probtokens.config import FieldGroupConfig, TokenConfig
@@ -15,12 +16,10 @@ from probtokens.data.normalize import Normalizer
 from probtokens.evaluate.ablation import score_leads, source_rows, with_variance_shares
 from probtokens.evaluate.scores import coverage, crps, rmse, spread_skill
 from probtokens.fields import FieldSpec, Grid
-from probtokens.models.forecast import NO_SOURCES, Source, Sources
-from probtokens.models.state_space import INITIAL_SCALE, Belief, Weights
+from probtokens.models.state_space import NO_SOURCES, Source, Sources, State, Weights
 from probtokens.models.tokens import TokenForecaster
-from probtokens.nn.process import Transition
 from probtokens.predict.rollout import simulation_seed
-from probtokens.verify.linear_chain import Chain, LinearAutoencoder, LinearDynamics
+from probtokens.verify.linear_chain import Chain, LinearChain
 from probtokens.verify.token_pairs import FIELDS, GRID, meso_tokens, micro_tokens
 from tests.predict.synthetic import Trajectories
 
@@ -31,41 +30,50 @@ SCALE = 50.0
 SIMULATIONS, MEMBERS, TOLERANCE = 12, 1500, 0.06
 
 
-class OneCellPatches(LinearAutoencoder):
-    def decode_patches(self, z: torch.Tensor) -> Normal:
-        return self.decode(z)
+class LinearCodec(nn.Module):
+    """Encoder and decoder of a chain: the encoder says no more than a standard normal."""
 
-    def joined(self, patches: torch.Tensor) -> torch.Tensor:
-        return patches
+    def __init__(self, chain: LinearChain) -> None:
+        super().__init__()
+        self.chain = chain
+
+    def encode(self, frames: torch.Tensor) -> Normal:
+        return self.chain.encoded(frames)
+
+    def decode(self, z: torch.Tensor) -> Normal:
+        pixels = self.chain.observation(z, None)
+        return Normal(pixels.loc, pixels.scale, validate_args=False)
 
 
 class LinearTokens(TokenForecaster):
     """A linear Gaussian chain as a token model: every pixel of a token is a field, and a patch is a cell."""
 
-    def __init__(self, dynamics: LinearDynamics | None = None) -> None:
+    def __init__(self) -> None:
         fields = tuple(FieldSpec(f"pixel_{i}", "K", "a pixel") for i in range(CHAIN.n_pixels))
         normalizer = Normalizer(fields, ("shock_pressure", "porosity"))
         normalizer.field_scale.fill_(SCALE)
         normalizer.context_scale.fill_(1.0)
         groups = (FieldGroupConfig(fields=tuple(spec.name for spec in fields), channels=CHAIN.n_channels),)
         super().__init__(TokenConfig(patch=1, groups=groups), normalizer, Grid(*CHAIN.lattice, 0.04, 0.125, CHAIN.n_times))
-        self.autoencoder = OneCellPatches(CHAIN)
-        self.dynamics = dynamics or LinearDynamics(CHAIN)
+        self.chain = LinearChain(CHAIN)
+        self.autoencoder = LinearCodec(self.chain)
 
-    @property
-    def effect_shape(self):
-        return lambda ny, nx: (CHAIN.n_channels, 1, 1)
+    def effect_shape(self, ny: int, nx: int) -> tuple[int, int, int]:
+        return self.chain.effect_shape(ny, nx)
+
+    def step(self, state: State, u: torch.Tensor, context: torch.Tensor, weights: Weights) -> Normal:
+        return self.chain.step(state, u, context, weights)
 
 
-class RestlessDynamics(LinearDynamics):
+class RestlessTokens(LinearTokens):
     """Forgets u: draws a new effect at every step."""
 
-    def __init__(self, chain: Chain) -> None:
-        super().__init__(chain)
+    def __init__(self) -> None:
+        super().__init__()
         self.generator = torch.Generator().manual_seed(0)
 
-    def forward(self, belief: Belief, u: torch.Tensor, context: torch.Tensor, weights: Weights) -> Transition:
-        return super().forward(belief, torch.randn(u.shape, generator=self.generator) * (u != 0), context, weights)
+    def step(self, state: State, u: torch.Tensor, context: torch.Tensor, weights: Weights) -> Normal:
+        return super().step(state, torch.randn(u.shape, generator=self.generator) * (u != 0), context, weights)
 
 
 class SwappedTokens(LinearTokens):
@@ -77,14 +85,11 @@ class SwappedTokens(LinearTokens):
 
 
 def exact_variances() -> dict[Source, np.ndarray]:
-    """Variance of the first pixel [K²] by lead that each source gives: sums of squares of its weights in z_t.
-
-    z_0 has the variance of the product of the prior and of an encoder that says no more than a standard normal.
-    """
+    """Variance of the first pixel [K²] by lead that each source gives: sums of squares of its weights in z_t; z_0 is standard normal."""
     carry, drive, noise = (np.array(part) for part in (CHAIN.carry, CHAIN.drive, CHAIN.noise))
     powers = {lead: carry[:, None] ** np.arange(lead) for lead in LEADS}
     by_channel = {
-        Source.INITIAL: [carry ** (2 * lead) / (1 + INITIAL_SCALE**-2) for lead in LEADS],
+        Source.INITIAL: [carry ** (2 * lead) for lead in LEADS],
         Source.PROCESS: [noise**2 * (powers[lead] ** 2).sum(axis=1) for lead in LEADS],
         Source.EFFECT: [(drive * powers[lead].sum(axis=1)) ** 2 for lead in LEADS],
     }
@@ -113,7 +118,7 @@ def test_variances_by_source_are_those_of_a_linear_gaussian_chain() -> None:
 
 def test_an_effect_that_is_not_kept_fails_wherever_it_is_drawn() -> None:
     rows = {"all", "trajectory effect alone", *(f"without {source}" for source in exact_variances() if source is not Source.EFFECT)}
-    assert wrong_rows(LinearTokens(RestlessDynamics(CHAIN))) == rows
+    assert wrong_rows(RestlessTokens()) == rows
 
 
 def test_sources_taken_for_each_other_fail() -> None:
@@ -169,8 +174,8 @@ def test_without_sources_there_is_one_member_and_the_crps_is_the_absolute_error(
     truth = torch.tensor(np.stack([trajectories.frames(number)[2, 1] for number in range(2)]))
     z = torch.zeros(2, CHAIN.n_channels, *CHAIN.lattice)  # an encoder that knows nothing
     for _ in range(2):
-        z = model.dynamics(Belief(z, z, z), torch.zeros(2, CHAIN.n_channels, 1, 1), context, {}).mean
-    error = model.decode(z).mean[:, 1].detach() - truth
+        z = model.chain.step(State(z, Normal(z, 1.0)), torch.zeros(2, CHAIN.n_channels, 1, 1), context, {}).mean
+    error = model.decode(z.detach()).mean[:, 1] - truth
     assert scores["rmse"] == pytest.approx([float(error.square().mean().sqrt())])
     assert scores["crps"] == pytest.approx([float(error.abs().mean())])
     assert scores["spread_skill"] == scores["coverage_90"] == scores["variance"] == [None]
@@ -191,6 +196,6 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match="expected the fields of the trajectories"):
         score_leads(model, Trajectories(2, grid=model.grid, fields=model.fields[::-1]), (1,), **request)
     with torch.no_grad():
-        model.dynamics.carry.fill_(float("nan"))
+        model.chain.carry.fill_(float("nan"))
     with pytest.raises(ValueError, match="tokens, simulation shard_0000/0, lead 1: expected finite values of pixel_0"):
         score_leads(model, trajectories, (1,), **request)

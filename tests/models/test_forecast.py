@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
-from probtokens.models.forecast import ALL_SOURCES, NO_SOURCES, Source, Sources
-from probtokens.models.state_space import Belief, initial_posterior
+from probtokens import precision
+from probtokens.models.state_space import ALL_SOURCES, NO_SOURCES, Source, Sources, State
 from probtokens.models.tokens import TokenForecaster
-from probtokens.verify.token_pairs import GRID, meso_tokens, micro_tokens, window
+from probtokens.verify.token_pairs import GRID, SCALE, meso_tokens, micro_tokens, window
 
 SEED, DRAWS, STEPS = 3, 4, 3
 SETS = (ALL_SOURCES, NO_SOURCES, *(frozenset({source}) for source in Source), *(ALL_SOURCES - {source} for source in Source))
 
 
-def physical(model: TokenForecaster) -> tuple[torch.Tensor, torch.Tensor]:
-    frames, context = window()
-    return model.normalizer.denormalize(frames[:, 0]), context * model.normalizer.context_scale + model.normalizer.context_mean
+def first(n_simulations: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
+    frames, context = window(n_simulations)
+    return frames[:, 0], context
 
 
 def forecast(model: TokenForecaster, **options: object) -> list[torch.Tensor]:
-    return list(model.forecast(*physical(model), **({"grid": GRID, "n_steps": STEPS, "n_draws": DRAWS, "seed": SEED} | options)))
+    return list(model.forecast(*first(), **({"grid": GRID, "n_steps": STEPS, "n_draws": DRAWS, "seed": SEED} | options)))
 
 
 def bound(model: TokenForecaster, name: str, absent: float) -> torch.Tensor:
@@ -33,30 +34,30 @@ def bound(model: TokenForecaster, name: str, absent: float) -> torch.Tensor:
 @torch.no_grad()
 def by_hand(model: TokenForecaster, sources: Sources) -> list[torch.Tensor]:
     """Frames of a forecast: every noise in turn from one generator, multiplied by 0 where its source is left out."""
-    initial, context = physical(model)
+    initial, context = first()
     generator = torch.Generator().manual_seed(SEED)
 
     def noise(source: Source, *shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=generator) * (source in sources)
 
-    with torch.random.fork_rng():
-        torch.manual_seed(SEED)
-        weights = model.sample_weights(DRAWS) if Source.WEIGHTS in sources else model.central_weights()
-    vector = model.context_vector(model.normalizer.normalize_context(context))
-    source = initial_posterior(model.autoencoder, model.normalizer.normalize(initial))
+    weights = {}
+    if (posterior := model.weight_posterior()) is not None:
+        rank = noise(Source.WEIGHTS, DRAWS, 1, posterior.cov_factor.shape[-1])
+        own = noise(Source.WEIGHTS, DRAWS, 1, len(posterior.loc))
+        weights = model.weights(posterior.loc + rank @ posterior.cov_factor.T + posterior.cov_diag.sqrt() * own)
+    vector = model.context_vector(context)
+    source = model.encode(initial)
     lattice = (DRAWS, *source.mean.shape)
-    z = source.mean + source.stddev * noise(Source.INITIAL, *lattice)
     u = noise(Source.EFFECT, DRAWS, len(initial), *model.effect_shape(*lattice[-2:]))
+    z = source.mean + source.stddev * noise(Source.INITIAL, *lattice)
     frames = []
-    for _ in range(STEPS):
-        step = model.dynamics(Belief.of(z, source), u, vector, weights)
-        shared = noise(Source.PROCESS, *lattice[:2], *step.shared_shape)
-        source, given = step.marginal, step.given(shared)
-        z = given.mean + given.stddev * noise(Source.PROCESS, *lattice)
+    for lead in range(1, STEPS + 1):
+        source = model.step(State(z, source), u, vector, weights)
+        z = source.mean + source.stddev * noise(Source.PROCESS, *lattice)
         pixels = model.autoencoder.decode(z)
-        patch = model.tokens.patch
-        cells = noise(Source.DECODER, *lattice[:2], *lattice[-2:], len(model.fields) * patch**2).movedim(-1, -3)
-        unbounded = model.normalizer.denormalize(pixels.mean + pixels.stddev * torch.nn.functional.pixel_shuffle(cells, patch))
+        number = int(np.random.SeedSequence([SEED, lead]).generate_state(1)[0])
+        cells = torch.randn(pixels.mean.shape, generator=torch.Generator().manual_seed(number)) * (Source.DECODER in sources)
+        unbounded = model.normalizer.denormalize(pixels.mean + pixels.stddev * cells)
         frames.append(torch.minimum(torch.maximum(unbounded, bound(model, "lower", -torch.inf)), bound(model, "upper", torch.inf)))
     return frames
 
@@ -76,7 +77,7 @@ def test_all_sources_are_the_default_and_each_changes_the_forecast(build: Callab
     assert torch.equal(last, forecast(model, sources=ALL_SOURCES)[-1])
     for source in Source:
         same = torch.equal(last, forecast(model, sources=ALL_SOURCES - {source})[-1])
-        absent = {Source.WEIGHTS: not model.central_weights(), Source.VIEW: model.tokens.views == "one"}
+        absent = {Source.WEIGHTS: model.weight_prior() is None, Source.VIEW: model.tokens.views == "one"}
         assert same is absent.get(source, False)
 
 
@@ -92,8 +93,8 @@ def test_frames_do_not_depend_on_which_are_decoded(monkeypatch: pytest.MonkeyPat
     model = micro_tokens()
     every = forecast(model)
     decoded = []
-    decode = model.autoencoder.decode_patches
-    monkeypatch.setattr(model.autoencoder, "decode_patches", lambda z: decoded.append(z) or decode(z))
+    decode = model.autoencoder.decode
+    monkeypatch.setattr(model.autoencoder, "decode", lambda z: decoded.append(z) or decode(z))
     some = forecast(model, leads=(1, 3))
     assert len(decoded) == 2
     assert all(torch.equal(frame, every[lead]) for frame, lead in zip(some, (0, 2), strict=True))
@@ -110,3 +111,52 @@ def test_frames_do_not_depend_on_which_are_decoded(monkeypatch: pytest.MonkeyPat
 def test_what_is_not_there_is_refused_before_the_first_frame(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         forecast(micro_tokens(), **options)
+
+
+@pytest.mark.parametrize("views", ["one", "shifted"])
+def test_effects_may_be_given_in_place_of_drawn_ones(views: str) -> None:
+    model = micro_tokens(views=views)
+    quiet = forecast(model, n_draws=2, sources=NO_SOURCES)[-1]
+    torch.testing.assert_close(quiet[0], quiet[1], rtol=1e-5, atol=1e-4)
+    effects = torch.tensor([[0.0, 0.0, 0.0], [2.0, 2.0, 2.0]])
+    moved = forecast(model, n_draws=2, sources=NO_SOURCES, effects=effects)[-1]
+    torch.testing.assert_close(moved[0], quiet[0], rtol=1e-5, atol=1e-4)
+    assert (moved[1] - quiet[1]).abs().max() > 1e-2
+    noisy = forecast(model, n_draws=2, effects=effects[:1].expand(2, 3))[-1]
+    assert not torch.equal(noisy[0], noisy[1])
+    with pytest.raises(ValueError, match=r"effects: expected shape \(draw, D\) = \(2, 3\), got \(3, 2\)"):
+        forecast(model, n_draws=2, effects=torch.zeros(3, 2))
+
+
+def test_frames_of_forecasts_can_be_used_in_later_training() -> None:
+    frame = forecast(micro_tokens())[-1]
+    layer = torch.nn.Conv2d(5, 1, 1)
+    layer(frame[:, 0]).sum().backward()
+    frame += 1.0
+    assert layer.weight.grad is not None
+
+
+def test_half_a_precision_changes_rounding_alone() -> None:
+    """Convolutions of a forecast lose digits; noise, tokens and frames do not."""
+    exact, rounded = micro_tokens(), micro_tokens(precision="bfloat16")
+    for sources, tolerance in ((NO_SOURCES, 0.05), (ALL_SOURCES, 0.1)):  # a scale is the exponential of what is rounded
+        ours, theirs = (forecast(model, sources=sources)[-1] for model in (rounded, exact))
+        assert ours.dtype == torch.float32
+        assert 0 < ((ours - theirs) / SCALE[:, None, None]).abs().max() < tolerance
+
+
+@pytest.mark.parametrize("asked", ["auto", "float32", "bfloat16"])
+def test_a_model_says_which_precision_it_computes_in(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = micro_tokens(precision=asked)
+    for flags, fast in (((), "float32"), (("AVX2",), "float32"), (("AVX2", "AMX"), "bfloat16")):
+        monkeypatch.setattr(precision, "instructions", lambda flags=flags: flags)
+        assert model.precision == (fast if asked == "auto" else asked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("views", ["one", "shifted"])
+def test_compiled_networks_forecast_the_same(views: str) -> None:
+    exact, compiled = micro_tokens(views=views), micro_tokens(views=views)
+    compiled.compile_networks()
+    for ours, theirs in zip(forecast(compiled), forecast(exact), strict=True):
+        torch.testing.assert_close(ours / SCALE[:, None, None], theirs / SCALE[:, None, None], rtol=0, atol=1e-3)

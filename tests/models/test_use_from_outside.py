@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
+from probtokens.models.forecast import ALL_SOURCES, NO_SOURCES
 
 from probtokens.config import StageConfig
 from probtokens.data import Batch
-from probtokens.models.card import write_card
-from probtokens.models.forecast import ALL_SOURCES, NO_SOURCES
 from probtokens.models.state_space import Belief
 from probtokens.models.tokens import TokenForecaster
+from probtokens.report.model_card import write_card
 from probtokens.verify.token_pairs import GRID, SCALE, meso_tokens, micro_tokens, window
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
 from probtokens.nn.autoencoder import PIXEL_SCALE, TokenAutoencoder
-from probtokens.nn.blocks import Activation, ConvNextBlock, ResidualBlock, ScaleRange, SpreadHead
+from probtokens.nn.blocks import ConvNextBlock, ResidualBlock, ScaleRange, SpreadHead, hidden_kernels
 from probtokens.nn.coupling import NEIGHBOURS, LowRankAdapters, NeighbourCoupling
-from probtokens.nn.transition import Backbone, Effect, TokenTransition, TrajectoryEncoder
+from probtokens.nn.transition import TokenTransition
 from probtokens.verify.token_pairs import randomise
 
 
@@ -17,10 +19,9 @@ def autoencoder() -> TokenAutoencoder:
     return TokenAutoencoder([[2, 0], [1]], [3, 2], patch=4, widths=[8, 8], encoder_blocks=1, decoder_blocks=1)
 
 
-def transition(coupled: bool = True, backbone: Backbone = "resnet", noise_rank: int = 0, effect: Effect = "affine") -> TokenTransition:
+def transition(coupled: bool = True) -> TokenTransition:
     torch.manual_seed(0)
-    sizes = {"context_dim": 1, "effect_dim": 3, "effect_patch": 3, "width": 8, "blocks": 2, "levels": 2}
-    net = TokenTransition([3, 2], **sizes, backbone=backbone, coupled=coupled, noise_rank=noise_rank, effect=effect)
+    net = TokenTransition([3, 2], context_dim=1, effect_dim=3, effect_patch=3, width=8, blocks=2, coupled=coupled)
     with torch.no_grad():
         for p in net.parameters():
             p.add_(0.1 * torch.randn_like(p))
@@ -29,8 +30,9 @@ def transition(coupled: bool = True, backbone: Backbone = "resnet", noise_rank: 
 
 def test_fresh_block_is_the_identity_and_scales_are_bounded() -> None:
     h = torch.randn(2, 8, 3, 4)
-    for block in (ResidualBlock(8, 3), ConvNextBlock(8, 3)):
-        assert torch.equal(block(h, torch.randn(2, 3)), h)
+    assert torch.equal(ResidualBlock(8)(h), h)
+    assert torch.equal(ResidualBlock(8, 3)(h, torch.randn(2, 3)), h)
+    assert torch.equal(ConvNextBlock(8)(h), h)
     raw = torch.tensor([-1e3, -3.0, 0.0, 3.0, 1e3, 1e6])
     scales = ScaleRange(0.01, 4.0, start=0.05)(raw)
     torch.testing.assert_close(scales[[0, 2, 5]], torch.tensor([0.01, 0.05, 4.0]), rtol=1e-4, atol=0.0)
@@ -38,15 +40,46 @@ def test_fresh_block_is_the_identity_and_scales_are_bounded() -> None:
     assert scales.max() < 4.0
 
 
-@pytest.mark.parametrize("activation", ["gelu", "relu"])
-def test_a_convnext_block_widens_every_place_with_the_activation_asked_for(activation: Activation) -> None:
-    block = ConvNextBlock(8, activation=activation)
+def test_a_convnext_block_widens_every_place_and_leaves_its_input_alone() -> None:
+    block = ConvNextBlock(8)
     randomise(block)
     h = torch.randn(2, 8, 5, 6)
+    kept = h.clone()
     places = block.depthwise(h).movedim(1, -1)
-    wide = getattr(torch.nn.functional, activation)(places @ block.expand.weight[:, :, 0, 0].T + block.expand.bias)
+    wide = torch.relu(places @ block.expand.weight[:, :, 0, 0].T + block.expand.bias)
     expected = h.movedim(1, -1) + wide @ block.project.weight[:, :, 0, 0].T + block.project.bias
     torch.testing.assert_close(block(h).movedim(1, -1), expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(h, kept)
+
+
+def test_gradients_of_a_convnext_block_are_right_though_it_overwrites_what_a_convolution_gave() -> None:
+    block = ConvNextBlock(3).double()
+    randomise(block)
+    h = torch.randn(1, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(block, (h,))
+    kernel = block.expand.weight.detach().clone().requires_grad_()
+
+    def given(weight: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(block, {"expand.weight": weight}, (h.detach(),))
+
+    assert torch.autograd.gradcheck(given, (kernel,))
+
+
+def test_a_condition_scales_and_shifts_what_a_residual_block_sees() -> None:
+    block = ResidualBlock(8, 3)
+    randomise(block)
+    h, condition = torch.randn(2, 8, 5, 6), torch.randn(2, 3)
+    scale, shift = (condition @ block.film.weight.T + block.film.bias)[:, :, None, None].chunk(2, dim=1)
+    inner = h * (1 + scale) + shift
+    hidden = torch.nn.functional.silu(block.first(inner) + 2.0 * inner)
+    torch.testing.assert_close(block(h, condition, lambda seen: 2.0 * seen), h + block.second(hidden))
+
+
+def test_hidden_kernels_are_those_of_blocks_that_mix_channels() -> None:
+    net = torch.nn.ModuleDict({"embed": torch.nn.Conv2d(3, 8, 3), "one": ResidualBlock(8, 2), "two": ConvNextBlock(8)})
+    found = {id(kernel) for kernel in hidden_kernels(net)}
+    names = [name for name, parameter in net.named_parameters() if id(parameter) in found]
+    assert names == ["one.first.weight", "one.second.weight", "two.expand.weight", "two.project.weight"]
 
 
 def test_a_scale_thrown_to_its_bound_finds_back() -> None:
@@ -60,17 +93,6 @@ def test_a_scale_thrown_to_its_bound_finds_back() -> None:
         (scale.log() + 0.5 * (errors / scale).square()).mean().backward()
         optimizer.step()
     torch.testing.assert_close(scale.detach(), errors.square().mean().sqrt(), rtol=0.02, atol=0.0)
-
-
-@pytest.mark.parametrize("effect", ["affine", "scale"])
-def test_an_effect_that_scales_adds_nothing_to_features(effect: Effect) -> None:
-    net = transition(effect=effect)
-    embed = net.networks[0].get_submodule("embed")
-    embed.get_parameter("bias").data.zero_()
-    u, c = torch.randn(2, 1, 3, 2, 2), torch.zeros(1, 1)
-    for z, moved in ((torch.zeros(1, 5, 4, 6), effect == "affine"), (torch.randn(1, 5, 4, 6), True)):
-        one, other = (net(z, part, c).mean for part in u)
-        assert torch.allclose(one, other) is not moved
 
 
 def test_how_sure_a_field_is_cannot_move_the_bounds_of_its_pixels() -> None:
@@ -141,6 +163,18 @@ def test_initial_tokens_are_the_principal_components_of_patches() -> None:
     torch.testing.assert_close(tokens.std((0, 2, 3), unbiased=False), torch.ones(5), rtol=1e-3, atol=1e-3)
 
 
+def test_a_change_of_tokens_changes_the_linear_part_of_every_field_by_its_own_group() -> None:
+    """A fresh decoder is its linear part."""
+    net = autoencoder()
+    z, change = torch.randn(2, 2, 5, 2, 3)
+    expected = net.decode(z + change).mean - net.decode(z).mean
+    found = net.linear_change(change)
+    assert found.shape == (2, 48, 2, 3)
+    ordered = torch.nn.functional.pixel_shuffle(found, 4)  # of the groups' fields: 2, 0, 1
+    torch.testing.assert_close(ordered, expected[:, [2, 0, 1]], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.square().mean(), expected.square().mean())
+
+
 def test_wrong_frames_are_named() -> None:
     with pytest.raises(ValueError, match="expected 3 fields on axis -3"):
         autoencoder().encode(torch.zeros(1, 2, 8, 8))
@@ -148,14 +182,45 @@ def test_wrong_frames_are_named() -> None:
         autoencoder().encode(torch.zeros(1, 3, 8, 10))
 
 
-@pytest.mark.parametrize("backbone", ["resnet", "unet", "convnext"])
-def test_transition_broadcasts_leading_dimensions(backbone: Backbone) -> None:
-    net = transition(backbone=backbone)
+@pytest.mark.parametrize("coupled", [True, False])
+def test_transition_broadcasts_leading_dimensions(coupled: bool) -> None:
+    net = transition(coupled)
     z, u, c = torch.randn(4, 2, 5, 3, 3), torch.randn(4, 1, 3, 1, 1), torch.randn(2, 1)
     out = net(z, u, c)
     assert out.mean.shape == z.shape
     torch.testing.assert_close(out.mean[3, 1], net(z[3, 1], u[3, 0], c[1]).mean)
+    torch.testing.assert_close(out.stddev[3, 1], net(z[3, 1], u[3, 0], c[1]).stddev)
     assert (out.stddev > 0).all()
+
+
+def test_a_fresh_transition_is_near_persistence_with_little_noise() -> None:
+    torch.manual_seed(0)
+    net = TokenTransition([3, 2], context_dim=1, effect_dim=3, effect_patch=3, width=8, blocks=2)
+    z = torch.randn(8, 5, 6, 6)
+    out = net(z, torch.randn(8, 3, 2, 2), torch.zeros(8, 1))
+    assert float((out.mean - z).detach().square().mean().sqrt()) < 0.1
+    torch.testing.assert_close(out.stddev, torch.full_like(z, 0.01))
+
+
+def test_adapters_add_to_every_convolution_of_their_own_network() -> None:
+    for coupled, widths in ((True, [8] * 2), (False, [8] * 4)):
+        net = transition(coupled)
+        assert net.adapter_widths == widths
+        z, u, c = torch.randn(1, 5, 4, 6), torch.zeros(1, 3, 2, 2), torch.zeros(1, 1)
+        plain = net.parts(z, u, c)[0]
+        for number in range(len(widths)):
+            adapters = [partial(torch.full_like, fill_value=float(own == number)) for own in range(len(widths))]
+            moved = (net.parts(z, u, c, adapters)[0] != plain).any(dim=(0, 2, 3)).tolist()
+            assert moved == ([True] * 5 if coupled else [number < 2] * 3 + [number >= 2] * 2)
+
+
+def test_an_effect_scales_the_features_of_tokens_and_adds_nothing() -> None:
+    net = transition()
+    net.networks[0].get_parameter("embed.bias").data.zero_()
+    u, c = torch.randn(2, 1, 3, 2, 2), torch.zeros(1, 1)
+    for z, moved in ((torch.zeros(1, 5, 4, 6), False), (torch.randn(1, 5, 4, 6), True)):
+        one, other = (net(z, part, c).mean for part in u)
+        assert torch.allclose(one, other) is not moved
 
 
 def test_decoupled_transition_keeps_groups_apart() -> None:
@@ -165,18 +230,6 @@ def test_decoupled_transition_keeps_groups_apart() -> None:
         changed[:, 3:] += 1.0
         same = torch.equal(net(z, u, c).mean[:, :3], net(changed, u, c).mean[:, :3])
         assert same is not coupled
-
-
-def test_networks_of_their_own_share_no_noise() -> None:
-    z, u, context = torch.randn(4, 5, 6, 7), torch.zeros(4, 3, 2, 3), torch.zeros(4, 1)
-    together, apart = (transition(coupled, noise_rank=2)(z, u, context).loading for coupled in (True, False))
-    assert (together != 0).all()
-    assert together.shape == (4, 2, 5, 6, 7)
-    assert apart.shape == (4, 4, 5, 6, 7)
-    assert (apart[:, :2, :3] != 0).all()
-    assert (apart[:, 2:, 3:] != 0).all()
-    assert not apart[:, :2, 3:].any()
-    assert not apart[:, 2:, :3].any()
 
 
 def test_transition_is_local_and_moves_with_its_input() -> None:
@@ -190,15 +243,6 @@ def test_transition_is_local_and_moves_with_its_input() -> None:
     assert moved.max() <= 20 + reach
     shifted = net(z.roll(3, dims=-1), u, c).mean[..., 15:25]
     torch.testing.assert_close(shifted, net(z, u, c).mean.roll(3, dims=-1)[..., 15:25])
-
-
-def test_a_u_net_moves_with_its_input_by_its_coarsest_step_and_takes_any_extent() -> None:
-    net, u, c = transition(backbone="unet"), torch.zeros(1, 3, 3, 32), torch.zeros(1, 1)
-    assert net.adapter_widths == [8, 16, 32, 32, 16, 8]
-    z = torch.randn(1, 5, 8, 96)
-    shifted = net(z.roll(4, dims=-1), u, c).mean[..., 40:56]
-    torch.testing.assert_close(shifted, net(z, u, c).mean.roll(4, dims=-1)[..., 40:56])
-    assert net(z[..., :7, :9], u, c).mean.shape == (1, 5, 7, 9)
 
 
 def test_messages_come_from_the_named_neighbours_and_from_nowhere_outside() -> None:
@@ -236,23 +280,3 @@ def test_trajectory_effects_act_where_they_are() -> None:
     reach = 3 + 2 * 2  # of the interpolation between effects, then of two blocks
     assert moved.min() >= 21 - reach
     assert moved.max() <= 23 + reach
-
-
-def test_the_posterior_of_an_effect_sees_the_tokens_around_it() -> None:
-    net = TrajectoryEncoder(5, 1, 8, 3, effect_patch=2)
-    torch.nn.init.normal_(net.head.weight)
-    tokens, context = torch.randn(1, 4, 5, 5, 8), torch.zeros(1, 1)
-    before = net(tokens, context)
-    assert before.mean.shape == before.stddev.shape == (1, 3, 3, 4)
-    tokens[:, 2, :, 4, 7] += 1.0
-    assert (net(tokens, context).mean != before.mean).any(1)[0].tolist() == [[False] * 4, [False] * 3 + [True], [False] * 3 + [True]]
-
-
-def test_one_frame_says_nothing_about_the_trajectory_effect() -> None:
-    net = TrajectoryEncoder(5, 1, 8, 3, effect_patch=2)
-    torch.nn.init.normal_(net.head.weight)
-    tokens, context = torch.randn(2, 4, 5, 3, 3), torch.zeros(2, 1)
-    prior = net(tokens[:, :1], context)
-    assert (prior.mean == 0).all()
-    assert (prior.stddev == 1).all()
-    assert (net(tokens, context).mean != 0).all()

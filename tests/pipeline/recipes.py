@@ -23,22 +23,22 @@ simulate:
 micro:
   tokens: {patch: 8, width: 8, group_width: 8, encoder_blocks: 1, decoder_blocks: 1, transition_blocks: 1, trajectory_dim: 2}
   stages:
-    - {name: reconstruction, objective: elbo, steps: 3, horizon: 0, batch_size: 4}
+    - {name: reconstruction, objective: reconstruction, steps: 3, batch_size: 4}
     - {name: transition, objective: elbo, steps: 30, horizon: 2, batch_size: 2}
-    - {name: rollout, objective: score, steps: 2, horizon: 2, batch_size: 1, members: 2}
+    - {name: rollout, objective: rollout_score, steps: 2, horizon: 2, batch_size: 1, members: 2}
 meso:
   adapter_rank: 1
   coupling_width: 4
   guide_rank: 2
   stages:
     - {name: coupling, objective: elbo, steps: 30, horizon: 2, batch_size: 2}
-    - {name: rollout, objective: score, steps: 2, horizon: 2, batch_size: 1, members: 2}
+    - {name: rollout, objective: rollout_score, steps: 2, horizon: 2, batch_size: 1, members: 2}
 parc:
   width: 4
   levels: 1
   stages:
-    - {name: one_step, objective: mse, steps: 30, horizon: 1, batch_size: 2}
-    - {name: rollout, objective: mse, steps: 2, horizon: 2, batch_size: 1}
+    - {name: one_step, objective: rollout_error, steps: 30, horizon: 1, batch_size: 2}
+    - {name: rollout, objective: rollout_error, steps: 2, horizon: 2, batch_size: 1}
 rollout: {members: 4}
 report: {animation: false}
 """

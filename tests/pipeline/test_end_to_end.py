@@ -90,8 +90,8 @@ def test_one_stage_of_a_finished_run_can_be_repeated_with_other_settings(finishe
 
 def test_killed_while_training_then_run_again_gives_the_same_scores(recipe, tmp_path):
     data = make_campaign(tmp_path / "data")
-    first = "{name: one_step, objective: mse, steps: 30, horizon: 1, batch_size: 2}"
-    second = "{name: rollout, objective: mse, steps: 60, horizon: 2, batch_size: 1}"  # long enough to be killed in
+    first = "{name: one_step, objective: rollout_error, steps: 30, horizon: 1, batch_size: 2}"
+    second = "{name: rollout, objective: rollout_error, steps: 60, horizon: 2, batch_size: 1}"  # long enough to be killed in
     overrides = [f"data.meso={data}", "rollout.models=[parc]", f"parc.stages=[{first}, {second}]"]
     whole, broken = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "broken")
     run_stages_up_to_evaluate(recipe, whole, overrides)

@@ -9,7 +9,6 @@ import rich.console
 import torch
 
 from probtokens.config import load_config
-from probtokens.models.card import write_card
 from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
 from probtokens.pipeline.commands import run_all, run_stages
@@ -19,6 +18,7 @@ from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.graph import build_stages
 from probtokens.pipeline.inspect import describe
 from probtokens.pipeline.inspect_coverage import describe_coverage
+from probtokens.report.model_card import write_card
 from probtokens.verify.token_pairs import micro_tokens
 from tests.helpers import make_campaign
 from tests.pipeline.recipes import TINY
@@ -71,7 +71,7 @@ def test_meso_runs_then_need_no_micro_simulations(tmp_path, given):
 
 
 def test_no_file_is_a_clear_error(tmp_path, recipe):
-    with pytest.raises(ValueError, match=r"data\.micro_tokens: .*nowhere\.pt: expected a file of trained micro tokens, found none"):
+    with pytest.raises(ValueError, match=r"data\.micro_tokens: .*nowhere\.pt: expected a file of trained micro tokens or one of \['hmx-standard'\], found none"):
         run_all(recipe, tmp_path / "run", ["data.micro_tokens=nowhere.pt"])
 
 

@@ -41,15 +41,28 @@ def test_compression_counts_numbers(model: MicroTokens) -> None:
     assert compression(model) == pytest.approx(5 * 64 / 7)
 
 
-@pytest.mark.parametrize("field", ["temperature", "pressure"])
-def test_reconstruction_is_of_the_chosen_frames_and_field(token_run: Run, model: MicroTokens, field: str) -> None:
-    found, position = reduce_reconstruction(token_run, model, token_run.field(field), [1, 4]), ["temperature", "pressure"].index(field)
+@pytest.mark.parametrize(("field", "position"), [("temperature", 0), ("pressure", 1), ("solid_fraction", 2)])
+def test_reconstruction_is_of_the_chosen_frames_and_field(token_run: Run, model: MicroTokens, field: str, position: int) -> None:
+    found = reduce_reconstruction(token_run, model, token_run.field(field), [1, 4])
     frames = truth(token_run)[0, [1, 4]]
     decoded = model.decode(model.encode(frames).mean)
     np.testing.assert_array_equal(found.truth, frames[:, position])
     np.testing.assert_allclose(found.mean, decoded.mean[:, position], rtol=1e-5)
     np.testing.assert_allclose(found.spread, decoded.stddev[:, position], rtol=1e-5)
     np.testing.assert_allclose(found.times, [0.75, 3.0])
+
+
+def test_a_reconstruction_and_its_spread_know_the_bounds_of_the_field(token_run: Run, model: MicroTokens) -> None:
+    """Half of what the decoder draws around a full cell would be beyond one."""
+    for decoder in model.autoencoder.decoders:
+        for parameter in decoder.parameters():
+            parameter.data.zero_()
+    model.normalizer.field_mean[2] = 1.0
+    found = reduce_reconstruction(token_run, model, token_run.field("solid_fraction"), [1, 4])
+    pixel = model.autoencoder.decode(torch.zeros(1, 7, 1, 1)).stddev[0, 2, 0, 0].detach()
+    scale = float(pixel) * model.normalizer.scale_of("solid_fraction")
+    np.testing.assert_allclose(found.mean, 1.0 - scale / np.sqrt(2 * np.pi), rtol=1e-5)
+    np.testing.assert_allclose(found.spread, scale * np.sqrt(0.5 - 0.5 / np.pi), rtol=1e-4)
 
 
 def test_maps_are_those_of_the_posterior(token_run: Run, model: MicroTokens) -> None:

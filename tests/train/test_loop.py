@@ -13,9 +13,20 @@ from pathlib import Path
 import lightning
 import pytest
 import torch
+from pyro import poutine
 
+from probtokens import precision
 from probtokens.baselines import Parc
-from probtokens.config import MicroConfig, ParcConfig, StageConfig
+from probtokens.config import (
+    ElboStage,
+    LatentErrorStage,
+    MicroConfig,
+    ParcConfig,
+    ReconstructionStage,
+    RolloutErrorStage,
+    RolloutScoreStage,
+    Stage,
+)
 from probtokens.data.atomic import WriteError
 from probtokens.data.dataset import TrajectorySet
 from probtokens.data.latents import encode_views
@@ -29,11 +40,10 @@ from tests.helpers import make_shard
 
 FIELDS = ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y")
 TOKEN_STAGES = (
-    StageConfig(name="elbo", objective="elbo", steps=6, horizon=2, batch_size=2),
-    StageConfig(name="mse", objective="mse", steps=2, horizon=2, batch_size=2),
-    StageConfig(
+    ElboStage(name="elbo", steps=6, horizon=2, batch_size=2),
+    RolloutErrorStage(name="error", steps=2, horizon=2, decoded="half", batch_size=2),
+    LatentErrorStage(
         name="latent",
-        objective="latent",
         steps=4,
         horizon=2,
         batch_size=2,
@@ -42,9 +52,9 @@ TOKEN_STAGES = (
         precision="bfloat16",
         optimizer="muon",
     ),
-    StageConfig(name="score", objective="score", steps=4, horizon=2, batch_size=2, members=2, precision="bfloat16"),
+    RolloutScoreStage(name="score", steps=4, horizon=2, batch_size=2, members=2, precision="bfloat16"),
 )
-PARC_STAGES = (StageConfig(name="mse", objective="mse", steps=6, horizon=1, batch_size=2),)
+PARC_STAGES = (RolloutErrorStage(name="error", steps=6, horizon=1, batch_size=2),)
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +86,14 @@ class Stopped(Exception):
 @pytest.mark.parametrize(("build", "stages"), [(micro, TOKEN_STAGES), (meso, TOKEN_STAGES), (parc, PARC_STAGES)])
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
 def test_interrupted_training_ends_with_the_same_bits(
-    build: Callable, stages: tuple[StageConfig, ...], stop_after: int, data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    build: Callable, stages: tuple[Stage, ...], stop_after: int, data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "CHUNK", 2)
-    trajectories, normalizer = data
+    trajectories, _ = data
     settings = {"weight_decay": 0.01, "seed": 5}
     torch.manual_seed(11)
     straight = build(data)
-    fit(straight, trajectories, normalizer, stages, out_dir=tmp_path / "straight", **settings)
+    fit(straight, trajectories, stages, out_dir=tmp_path / "straight", **settings)
 
     chunks = []
 
@@ -94,10 +104,10 @@ def test_interrupted_training_ends_with_the_same_bits(
 
     torch.manual_seed(11)
     with pytest.raises(Stopped):
-        fit(build(data), trajectories, normalizer, stages, out_dir=tmp_path / "stopped", progress=stop, **settings)
+        fit(build(data), trajectories, stages, out_dir=tmp_path / "stopped", progress=stop, **settings)
     torch.manual_seed(11)
     resumed = build(data)
-    fit(resumed, trajectories, normalizer, stages, out_dir=tmp_path / "stopped", **settings)
+    fit(resumed, trajectories, stages, out_dir=tmp_path / "stopped", **settings)
     ours, theirs = straight.state_dict(), resumed.state_dict()
     assert ours.keys() == theirs.keys()
     for name in ours:
@@ -105,12 +115,12 @@ def test_interrupted_training_ends_with_the_same_bits(
 
 
 def test_devices_share_batches(data, tmp_path: Path) -> None:
-    latent = StageConfig(name="latent", objective="latent", steps=4, horizon=2, batch_size=4)
+    latent = LatentErrorStage(name="latent", steps=4, horizon=2, batch_size=4)
     half = latent.model_copy(update={"batch_size": 2})
     weights = []
     for name, stage, devices in (("one", latent, 1), ("two", latent, 2), ("half", half, 1)):
         model = micro(data)
-        fit(model, *data, (stage,), weight_decay=0.0, seed=0, devices=devices, out_dir=tmp_path / name)
+        fit(model, data[0], (stage,), weight_decay=0.0, seed=0, devices=devices, out_dir=tmp_path / name)
         weights.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
     one, two, half_a_batch = weights
     torch.testing.assert_close(two, one, rtol=1e-3, atol=2e-5)
@@ -122,7 +132,7 @@ def test_interrupted_training_on_two_devices_ends_with_the_same_bits(data, tmp_p
     settings = {"stages": TOKEN_STAGES, "weight_decay": 0.01, "seed": 5, "devices": 2}
     reports = []
     straight = micro(data)
-    fit(straight, *data, out_dir=tmp_path / "straight", progress=lambda *report: reports.append(report[:3]), **settings)
+    fit(straight, data[0], out_dir=tmp_path / "straight", progress=lambda *report: reports.append(report[:3]), **settings)
     assert reports == [(stage.name, step, stage.steps) for stage in TOKEN_STAGES for step in range(2, stage.steps + 1, 2)]
 
     whole = loop._ChunkEnd.on_train_epoch_end
@@ -135,32 +145,36 @@ def test_interrupted_training_on_two_devices_ends_with_the_same_bits(data, tmp_p
 
     monkeypatch.setattr(loop._ChunkEnd, "on_train_epoch_end", killed)
     with pytest.raises(Stopped):
-        fit(micro(data), *data, out_dir=tmp_path / "stopped", **settings)
+        fit(micro(data), data[0], out_dir=tmp_path / "stopped", **settings)
     assert not multiprocessing.active_children()
     monkeypatch.setattr(loop._ChunkEnd, "on_train_epoch_end", whole)
     assert (tmp_path / "stopped" / "02_latent.ckpt").is_file()
     resumed = micro(data)
-    fit(resumed, *data, out_dir=tmp_path / "stopped", **settings)
+    fit(resumed, data[0], out_dir=tmp_path / "stopped", **settings)
     ours, theirs = resumed.state_dict(), straight.state_dict()
     for name in ours:
         assert torch.equal(ours[name], theirs[name]), name
 
 
 def test_batches_that_devices_cannot_share_are_refused(data, tmp_path: Path) -> None:
-    stage = StageConfig(name="r", objective="elbo", steps=1, horizon=0, batch_size=3)
+    stage = ReconstructionStage(name="r", steps=1, batch_size=3)
     with pytest.raises(ValueError, match="r: expected a batch_size that 2 devices can share, got 3"):
         MicroConfig(stages=(stage,), devices=2)
     with pytest.raises(ValueError, match="r: expected a batch_size that 2 devices can share, got 3"):
-        fit(micro(data), *data, (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path)
+        fit(micro(data), data[0], (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path)
 
 
 def test_devices_stand_for_all_simulations_together(data, tmp_path: Path) -> None:
-    """Every process weighs the prior of the coupling weights, which it meets whole, against its share of the data."""
-    stage = StageConfig(name="coupling", objective="elbo", steps=1, horizon=2, batch_size=2)
+    """Every process weighs the prior of the weights, which it meets whole, against its share of the data."""
+    stage = ElboStage(name="coupling", steps=1, horizon=2, batch_size=2)
     for devices, share in ((1, 2), (2, 1)):
         model = meso(data)
-        fit(model, *data, (stage,), weight_decay=0.0, seed=0, devices=devices, out_dir=tmp_path / str(devices))
-        assert model.scales.simulations == len(data[0]) / share
+        fit(model, data[0], (stage,), weight_decay=0.0, seed=0, devices=devices, out_dir=tmp_path / str(devices))
+        batch = windows.WindowDataset(data[0], 2)
+        frames, context = (torch.as_tensor(part)[None].expand(share, *part.shape) for part in batch[0][:2])
+        torch.manual_seed(0)
+        trace = poutine.trace(model.model).get_trace(frames, context)
+        assert trace.nodes["u"]["scale"] == len(data[0]) / share
 
 
 def test_devices_have_draws_of_their_own(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,11 +182,11 @@ def test_devices_have_draws_of_their_own(data, tmp_path: Path, monkeypatch: pyte
     seeds = torch.multiprocessing.get_context("fork").SimpleQueue()
     manual_seed = torch.manual_seed
     monkeypatch.setattr(torch, "manual_seed", lambda seed: (seeds.put(seed), manual_seed(seed))[1])
-    stage = StageConfig(name="elbo", objective="elbo", steps=2, horizon=0, batch_size=2)
+    stage = ReconstructionStage(name="elbo", steps=2, batch_size=2)
     model = micro(data)
     while not seeds.empty():
         seeds.get()
-    fit(model, *data, (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path)
+    fit(model, data[0], (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path)
     found = []
     while not seeds.empty():
         found.append(seeds.get())
@@ -188,8 +202,8 @@ def test_devices_follow_a_process_of_many_threads(data, tmp_path: Path) -> None:
         torch.manual_seed(0)
         model = MicroTokens(TOKENS.model_copy(update={"width": 64}), data[1], data[0].grid)
         assert max(parameter.numel() for parameter in model.parameters()) > 1 << 15  # from which on torch wants its threads
-        stage = StageConfig(name="mse", objective="mse", steps=1, horizon=1, batch_size=2)
-        fit(model, *data, (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path)
+        stage = RolloutErrorStage(name="mse", steps=1, horizon=1, batch_size=2)
+        fit(model, data[0], (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path)
     finally:
         torch.set_num_threads(threads)
 
@@ -199,7 +213,7 @@ def test_errors_of_devices_arrive_as_they_are(
     data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception], told: int
 ) -> None:
     monkeypatch.setattr(loop, "CHUNK", 1)
-    stage = StageConfig(name="elbo", objective="elbo", steps=3, horizon=0, batch_size=2)
+    stage = ReconstructionStage(name="elbo", steps=3, batch_size=2)
     reports = []
 
     def progress(*report: object) -> None:
@@ -209,7 +223,7 @@ def test_errors_of_devices_arrive_as_they_are(
     if error is WriteError:
         (tmp_path / "00_elbo.ckpt").mkdir()
     with pytest.raises(error):
-        fit(micro(data), *data, (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path, progress=progress)
+        fit(micro(data), data[0], (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path, progress=progress)
     assert len(reports) == told
     assert not multiprocessing.active_children()
 
@@ -218,7 +232,7 @@ def test_an_interrupted_caller_leaves_no_device_at_work(tmp_path: Path) -> None:
     program = """
         import signal, sys
         from pathlib import Path
-        from probtokens.config import StageConfig
+        from probtokens.config import ReconstructionStage
         from probtokens.data import Normalizer, TrajectorySet
         from probtokens.train import fit
         from tests.helpers import make_shard
@@ -228,9 +242,9 @@ def test_an_interrupted_caller_leaves_no_device_at_work(tmp_path: Path) -> None:
         make_shard(folder / "data" / "shard.hdf5", n_simulations=2)
         trajectories = TrajectorySet.open(folder / "data", FIELDS, ("shock_pressure",))
         data = trajectories, Normalizer.fit(trajectories)
-        stage = StageConfig(name="elbo", objective="elbo", steps=1_000_000, horizon=0, batch_size=2)
+        stage = ReconstructionStage(name="elbo", steps=1_000_000, batch_size=2)
         tell = lambda *_: print("at work", flush=True)
-        fit(micro(data), *data, (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=folder, progress=tell)
+        fit(micro(data), data[0], (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=folder, progress=tell)
     """
     arguments = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
@@ -243,10 +257,10 @@ def test_an_interrupted_caller_leaves_no_device_at_work(tmp_path: Path) -> None:
 def test_training_lowers_the_loss(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "CHUNK", 10)
     losses = []
-    stages = (StageConfig(name="r", objective="elbo", steps=60, horizon=0, batch_size=8, learning_rate=3e-3),)
+    stages = (ElboStage(name="r", steps=60, horizon=1, batch_size=8, learning_rate=3e-3),)
     fit(
         micro(data),
-        *data,
+        data[0],
         stages,
         weight_decay=0.0,
         seed=0,
@@ -261,12 +275,54 @@ def test_nonfinite_loss_stops_with_the_stage_and_step(data, tmp_path: Path, monk
     model = micro(data)
     model.autoencoder.pixel_raw_scale.data.fill_(float("nan"))
     with pytest.raises((RuntimeError, ValueError), match=r"stage 'elbo'|nan|Expected"):
-        fit(model, *data, TOKEN_STAGES, weight_decay=0.0, seed=0, out_dir=tmp_path)
+        fit(model, data[0], TOKEN_STAGES, weight_decay=0.0, seed=0, out_dir=tmp_path)
 
 
-def test_wrong_objective_is_refused(data, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="objective"):
-        fit(parc(data), *data, TOKEN_STAGES, weight_decay=0.0, seed=0, out_dir=tmp_path)
+def test_groups_that_a_model_does_not_have_are_refused(data, tmp_path: Path) -> None:
+    stage = RolloutScoreStage(name="noise", steps=1, learn=("noise",))
+    with pytest.raises(ValueError, match=r"learn: expected some of the parameter groups \['dynamics'\] of Parc, got \['noise'\]"):
+        fit(parc(data), data[0], (stage,), weight_decay=0.0, seed=0, out_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        LatentErrorStage(name="s", steps=1, field_weights={"density": 2.0}),
+        RolloutScoreStage(name="s", steps=1, hot_spots={"density": 2.0}),
+    ],
+)
+def test_fields_that_a_model_does_not_have_are_refused_before_any_stage(stage: Stage, data, tmp_path: Path) -> None:
+    (key,) = stage.named_fields
+    first = ReconstructionStage(name="first", steps=1)
+    with pytest.raises(ValueError, match=rf"s: {key}: expected some of \['temperature', .*\], got \['density'\]"):
+        fit(micro(data), data[0], (first, stage), weight_decay=0.0, seed=0, out_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stage_keeps_the_precision_that_it_began_with(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resumed on another machine, it ends with the same weights; stages that begin there take what is fast there."""
+    monkeypatch.setattr(loop, "CHUNK", 2)
+    stages = (
+        LatentErrorStage(name="latent", steps=4, horizon=2, batch_size=2, precision="auto"),
+        LatentErrorStage(name="later", steps=1, batch_size=2, precision="auto"),
+    )
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    settings = {"weight_decay": 0.0, "seed": 0}
+    monkeypatch.setattr(precision, "instructions", lambda: ("AVX2", "AMX"))
+    straight = micro(data)
+    assert fit(straight, data[0], stages[:1], out_dir=tmp_path / "straight", **settings) == {"latent": "bfloat16"}
+    with pytest.raises(Stopped):
+        fit(micro(data), data[0], stages, out_dir=tmp_path / "moved", progress=stop, **settings)
+    monkeypatch.setattr(precision, "instructions", lambda: ("AVX2",))
+    resumed = micro(data)
+    found = fit(resumed, data[0], stages, out_dir=tmp_path / "moved", **settings)
+    assert found == {"latent": "bfloat16", "later": "float32"}
+    assert fit(micro(data), data[0], stages, out_dir=tmp_path / "moved", **settings) == found
+    after = torch.load(tmp_path / "moved" / "00_latent.pt", weights_only=True)
+    assert all(torch.equal(value, after[name]) for name, value in straight.state_dict().items())
 
 
 def test_tokens_are_encoded_once_for_consecutive_latent_stages(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,46 +333,46 @@ def test_tokens_are_encoded_once_for_consecutive_latent_stages(data, tmp_path: P
         return encode_views(*arguments)
 
     monkeypatch.setattr(windows, "encode_views", encode)
-    latent = [StageConfig(name=f"latent_{h}", objective="latent", steps=1, horizon=h, batch_size=2) for h in (1, 2)]
-    between = StageConfig(name="between", objective="mse", steps=1, horizon=0, batch_size=2)
-    again = StageConfig(name="again", objective="latent", steps=1, horizon=1, batch_size=2)
+    latent = [LatentErrorStage(name=f"latent_{h}", steps=1, horizon=h, batch_size=2) for h in (1, 2)]
+    between = ReconstructionStage(name="between", steps=1, batch_size=2)
+    again = LatentErrorStage(name="again", steps=1, horizon=1, batch_size=2)
     reports = []
     stages = (*latent, between, again)
-    fit(micro(data), *data, stages, weight_decay=0.0, seed=0, out_dir=tmp_path, encoding=lambda *report: reports.append(report))
+    fit(micro(data), data[0], stages, weight_decay=0.0, seed=0, out_dir=tmp_path, encoding=lambda *report: reports.append(report))
     assert len(encoded) == 2
     n = len(data[0])
     assert reports == [(name, done, n) for name in ("latent_1", "again") for done in range(n + 1)]
 
 
 def test_a_model_without_tokens_has_no_latent_stages(data, tmp_path: Path) -> None:
-    stage = StageConfig(name="latent", objective="latent", steps=1, horizon=1)
-    with pytest.raises(ValueError, match="stage 'latent': expected a model with tokens for objective latent, got Parc"):
-        fit(parc(data), *data, (stage,), weight_decay=0.0, seed=0, out_dir=tmp_path)
+    stage = LatentErrorStage(name="latent", steps=1, horizon=1)
+    with pytest.raises(ValueError, match="stage 'latent': expected a model with tokens, got Parc"):
+        fit(parc(data), data[0], (stage,), weight_decay=0.0, seed=0, out_dir=tmp_path)
 
 
 def test_held_out_simulations_are_for_stages_that_learn_uncertainty_and_no_means(
     data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trajectories, normalizer = data
+    trajectories, _ = data
     stages = (
-        StageConfig(name="means", objective="mse", steps=1, horizon=1, batch_size=2),
-        StageConfig(name="tokens", objective="latent", steps=1, horizon=1, batch_size=2),
-        StageConfig(name="spread", objective="elbo", steps=1, horizon=1, batch_size=2, learn="uncertainty"),
-        StageConfig(name="width", objective="elbo", steps=1, horizon=1, batch_size=2, learn="uncertainty", all_simulations=True),
+        RolloutErrorStage(name="means", steps=1, horizon=1, batch_size=2),
+        LatentErrorStage(name="tokens", steps=1, horizon=1, batch_size=2),
+        ElboStage(name="spread", steps=1, horizon=1, batch_size=2, learn=("noise", "guide")),
+        ElboStage(name="width", steps=1, horizon=1, batch_size=2, learn=("noise", "guide"), all_simulations=True),
     )
     seen = {}
 
     class Recorded(windows.StageData):
-        def windows(self, stage: StageConfig, *encoding):
+        def windows(self, stage: Stage, *encoding):
             found = super().windows(stage, *encoding)
-            seen[stage.name] = {tuple(context) for context in found._context.tolist()}
+            seen[stage.name] = {tuple(context) for context in found.trajectories.context.tolist()}
             return found
 
     monkeypatch.setattr(loop, "StageData", Recorded)
-    fit(micro(data), trajectories, normalizer, stages, weight_decay=0.0, seed=0, held_out=1, out_dir=tmp_path)
+    fit(micro(data), trajectories, stages, weight_decay=0.0, seed=0, held_out=1, out_dir=tmp_path)
     assert (len(seen["means"]), len(seen["spread"])) == (2, 1)
     assert seen["means"] == seen["tokens"]
     assert not seen["means"] & seen["spread"]
     assert seen["width"] == seen["means"] | seen["spread"]
     with pytest.raises(ValueError, match="held_out: expected fewer than the 3 training simulations, got 3"):
-        fit(micro(data), trajectories, normalizer, stages, weight_decay=0.0, seed=0, held_out=3, out_dir=tmp_path)
+        fit(micro(data), trajectories, stages, weight_decay=0.0, seed=0, held_out=3, out_dir=tmp_path)

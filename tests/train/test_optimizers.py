@@ -4,8 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from probtokens.nn.blocks import ConvNextBlock, ResidualBlock
+from probtokens.baselines import Parc
+from probtokens.config import ParcConfig
+from probtokens.models.base import learn
+from probtokens.nn.blocks import ConvNextBlock, ResidualBlock, hidden_kernels
 from probtokens.train.optimizers import make_optimizer
+from probtokens.verify.token_pairs import GRID, meso_tokens, micro_tokens, normalizer
 
 
 class Net(nn.Module):
@@ -27,7 +31,7 @@ def stepped(name: str, rate: float) -> dict[str, torch.Tensor]:
         for p in net.parameters():
             p.add_(0.1 * torch.randn_like(p))
     before = {key: p.detach().clone() for key, p in net.named_parameters()}
-    optimizer = make_optimizer(name, net, rate, weight_decay=0.0)
+    optimizer = make_optimizer(name, list(net.parameters()), hidden_kernels(net), rate, weight_decay=0.0)
     net(torch.randn(4, 3, 6, 6)).square().mean().backward()
     optimizer.step()
     return {key: (p.detach() - before[key]) / rate for key, p in net.named_parameters()}
@@ -48,9 +52,28 @@ def test_muon_gives_hidden_kernels_equal_singular_values_and_the_rest_to_adam():
 
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
-def test_what_takes_no_gradient_stays(name):
+@pytest.mark.parametrize("part", ["embed", "blocks"])
+def test_what_does_not_learn_stays(name, part):
+    """Hidden kernels are those of the whole network: the ones that do not learn are in no group."""
     net = Net()
-    net.blocks.requires_grad_(False)
-    optimizer = make_optimizer(name, net, 1e-3, weight_decay=0.1)
-    held = sum(len(group["params"]) for group in optimizer.param_groups)
-    assert held == 2
+    learning = list(net.get_submodule(part).parameters())
+    optimizer = make_optimizer(name, learning, hidden_kernels(net), 1e-3, weight_decay=0.1)
+    held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    assert sorted(map(id, held)) == sorted(map(id, learning))
+    before = {key: p.detach().clone() for key, p in net.named_parameters()}
+    net(torch.randn(4, 3, 6, 6)).square().mean().backward()
+    optimizer.step()
+    moved = {key for key, p in net.named_parameters() if not torch.equal(p, before[key])}
+    assert moved
+    assert {key.split(".")[0] for key in moved} == {part}
+
+
+@pytest.mark.parametrize("build", [micro_tokens, meso_tokens, lambda: Parc(ParcConfig(width=8), normalizer(), GRID)])
+def test_every_group_of_a_model_can_be_optimised_and_none_holds_the_parameters_of_another(build):
+    model = build()
+    held = []
+    for group in model.parameter_groups():
+        optimizer = make_optimizer("muon", learn(model, (group,)), model.hidden_kernels(), 1e-3, weight_decay=0.0)
+        held += [id(parameter) for part in optimizer.param_groups for parameter in part["params"]]
+    assert len(held) == len(set(held))
+    assert set(held) <= {id(parameter) for parameter in model.parameters()}

@@ -1,6 +1,8 @@
 """Cases of inference: fast ones here, those that train for a minute among the slow tests."""
 
-from dataclasses import replace
+from __future__ import annotations
+
+import copy
 
 import numpy as np
 import pytest
@@ -8,9 +10,11 @@ import torch
 from scipy.stats import multivariate_normal
 from torch.distributions import Normal
 
-from probtokens.verify import calibration
+from probtokens.models.state_space import Guide
+from probtokens.verify import calibration, kalman
+from probtokens.verify.guide_training import elbo
 from probtokens.verify.inference import CASES
-from probtokens.verify.linear_chain import Chain, ExactPosterior, LinearPair
+from probtokens.verify.linear_chain import Chain, ExactPosterior, LinearChain, simulate
 from probtokens.verify.pyro_pair import predictive_draws
 
 CHAIN = Chain(n_times=3, lattice=(1, 2))
@@ -31,17 +35,15 @@ def test_a_few_draws_in_turn_are_as_those_at_once():
     assert all(check.passed for check in checks)
 
 
-@pytest.mark.parametrize("chain", [CHAIN, replace(CHAIN, shared=(0.3, -0.5))])
-def test_evidence_and_posterior_are_those_of_the_simulated_joint_distribution(chain):
-    """Against moments of many simulations of the model itself, which the closed form knows nothing of."""
-    pair = LinearPair(chain)
-    frames = pair.simulate(200_000, torch.Generator().manual_seed(0)).double().numpy()
-    flat = frames.reshape(len(frames), -1)
+def test_evidence_and_posterior_are_those_of_the_simulated_joint_distribution():
+    """Against moments of many simulations of the model itself, which the closed form knows nothing of. The first frame is given."""
+    frames = simulate(CHAIN, 200_000, torch.Generator().manual_seed(0)).double().numpy()
+    flat = frames[:, 1:].reshape(len(frames), -1)
     sampled = multivariate_normal(np.zeros(flat.shape[1]), np.cov(flat.T))
-    exact = ExactPosterior(chain).log_evidence(frames[:50])
+    exact = ExactPosterior(CHAIN).log_evidence(frames[:50])
     np.testing.assert_allclose(exact, sampled.logpdf(flat[:50]), atol=0.2)
     # Posterior means are a linear regression on the frames; the effect is regressed on them here through the tokens' prior.
-    z_mean, z_scale, u_mean, u_scale = ExactPosterior(chain).moments(frames)
+    z_mean, z_scale, u_mean, u_scale = ExactPosterior(CHAIN).moments(frames)
     assert z_mean.var() + z_scale.mean() ** 2 > 0
     prior_u = u_mean.var(axis=0) + u_scale[0] ** 2  # law of total variance: the prior's is one
     np.testing.assert_allclose(prior_u, 1.0, atol=0.02)
@@ -49,19 +51,67 @@ def test_evidence_and_posterior_are_those_of_the_simulated_joint_distribution(ch
     np.testing.assert_allclose(prior_z0, 1.0, atol=0.02)
 
 
-def test_an_exact_guide_has_the_evidence_as_its_elbo():
-    """Encoder, messages and effects set to what they must learn, without any training."""
-    from probtokens.verify.guide_training import elbo
+def test_the_first_frame_of_a_chain_says_nothing():
+    frames = simulate(CHAIN, 8, torch.Generator().manual_seed(0))
+    other = frames.clone()
+    other[:, 0] += 3.0
+    exact, program = ExactPosterior(CHAIN), LinearChain(CHAIN)
+    np.testing.assert_array_equal(exact.log_evidence(frames.numpy()), exact.log_evidence(other.numpy()))
+    first = program.first_tokens(other[:, 0])
+    assert not first.mean.any()
+    assert (first.stddev == 1.0).all()
 
-    chain = Chain(carry=(0.9,), drive=(0.0,), noise=(0.3,), n_times=4)
-    pair = LinearPair(chain)
+
+def exact_guide(chain: Chain) -> LinearChain:
+    """Encoder and messages set to what they must learn, without any training; effects say nothing."""
+    program = LinearChain(chain)
     with torch.no_grad():
-        pair.autoencoder.inverse.copy_(torch.linalg.pinv(pair.autoencoder.matrix))
-        pair.autoencoder.log_scale.fill_(np.log(chain.pixel_noise / 1.5))
-        pair.smoother.jacobians[0][0, 0, 1, 1] = 0.9
-    frames = pair.simulate(64, torch.Generator().manual_seed(0))
+        program.inverse.copy_(torch.linalg.pinv(program.get_buffer("matrix")))
+        program.log_scale.fill_(np.log(chain.pixel_noise / 1.5))
+        program.effect_log_precision.fill_(-20.0)
+        for channel, carry in enumerate(chain.carry):
+            program.smoother.jacobians[0][channel, channel, 1, 1] = carry
+    return program
+
+
+UNDRIVEN = Chain(carry=(0.9, 0.6), drive=(0.0, 0.0), noise=(0.3, 0.5), n_times=4)
+
+
+def test_an_exact_guide_has_the_evidence_as_its_elbo():
+    frames = simulate(UNDRIVEN, 64, torch.Generator().manual_seed(0))
     torch.manual_seed(0)
-    assert elbo(pair.pair, frames, particles=200) == pytest.approx(ExactPosterior(chain).log_evidence(frames.numpy()).mean(), rel=2e-3)
+    found = elbo(exact_guide(UNDRIVEN), frames, particles=200)
+    assert found == pytest.approx(ExactPosterior(UNDRIVEN).log_evidence(frames.numpy()).mean(), rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    "guide", [kalman.NarrowGuide, kalman.WideGuide, kalman.BiasedGuide, kalman.FilteringGuide], ids=lambda guide: guide.__name__
+)
+def test_a_wrong_guide_has_less(guide: type[Guide]):
+    frames = simulate(UNDRIVEN, 64, torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    exact = ExactPosterior(UNDRIVEN).log_evidence(frames.numpy()).mean()
+    assert elbo(exact_guide(UNDRIVEN), frames, 50, guide) < exact - 0.5
+
+
+def test_an_exact_guide_of_a_wrong_transition_has_less():
+    frames = simulate(UNDRIVEN, 64, torch.Generator().manual_seed(0))
+    right = exact_guide(UNDRIVEN)
+    wrong = copy.deepcopy(right)
+    with torch.no_grad():
+        wrong.log_noise.sub_(np.log(2.0))
+    torch.manual_seed(0)
+    assert elbo(wrong, frames, 50) < elbo(right, frames, 50) - 0.5
+
+
+def test_draws_of_an_exact_guide_pass_the_comparison_and_those_of_wrong_ones_do_not(monkeypatch: pytest.MonkeyPatch):
+    """The checks of the case "smoother", with fewer draws; the effects drive nothing, and their posterior is the prior."""
+    monkeypatch.setattr(kalman, "_DRAWS", 10000)
+    monkeypatch.setattr(kalman, "_EVIDENCE", 256)
+    right = exact_guide(UNDRIVEN)
+    assert [check for check in kalman.compare(right) if not check.passed] == []
+    for guide in (kalman.NarrowGuide, kalman.WideGuide, kalman.BiasedGuide, kalman.FilteringGuide):
+        assert [check for check in kalman.compare(right, guide) if not check.passed], guide
 
 
 def test_calibrated_ranks_pass_and_wrong_ones_fail():

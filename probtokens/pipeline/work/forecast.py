@@ -13,23 +13,27 @@ if TYPE_CHECKING:
     from probtokens.models.base import Forecaster
 
 
-def rollout(job: Job, *, model: str) -> None:
-    """Forecast both splits; one that an interrupted call has finished is kept."""
+def rollout(job: Job, *, model: str) -> dict[str, str]:
+    """Forecast both splits; one that an interrupted call has finished is kept. Told is the precision of the model."""
     from probtokens.predict import write_rollout
 
+    precision: dict[str, str] = {}
     for split in FORECAST_SPLITS:
         path = job.folder.rollout(model, split)
         if path.exists():
             continue
         trajectories = open_split(job.config, job.folder, job.config.rollout.scale, split)
+        forecaster = _forecaster(job, model, trajectories)
+        precision[split] = getattr(forecaster, "precision", "float32")
         write_rollout(
-            _forecaster(job, model, trajectories),
+            forecaster,
             trajectories,
             path,
             members=job.config.rollout.members,
             seed=job.config.seed,
             progress=job.progress,
         )
+    return precision
 
 
 def _forecaster(job: Job, model: str, trajectories: TrajectorySet) -> Forecaster:
@@ -40,7 +44,7 @@ def _forecaster(job: Job, model: str, trajectories: TrajectorySet) -> Forecaster
         return Persistence(trajectories.fields)
     if model == "parc":
         return _parc(job, trajectories)
-    from probtokens.models.load import load_tokens
+    from probtokens.pipeline.tokens_of_run import load_tokens
 
     return load_tokens(model, job.config, job.folder.model)
 

@@ -9,35 +9,36 @@ from probtokens.config import Config, MesoConfig, MicroConfig, ParcConfig
 from probtokens.pipeline.fingerprint import file_digest
 from probtokens.pipeline.stage import Job
 from probtokens.pipeline.work.simulations import open_split
+from probtokens.precision import Precision
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from probtokens.data import Normalizer, TrajectorySet
+    from probtokens.data import TrajectorySet
     from probtokens.models.micro import MicroTokens
 
 
-def train_micro(job: Job) -> None:
-    """Learn micro tokens from the single-pore simulations."""
+def train_micro(job: Job) -> dict[str, Precision]:
+    """Learn micro tokens from the single-pore simulations; told is the precision of every training stage."""
     import torch
 
     from probtokens.data import Normalizer
-    from probtokens.models.card import write_card
     from probtokens.models.micro import MicroTokens
+    from probtokens.report.model_card import write_card
 
     trajectories = open_split(job.config, job.folder, "micro", "train")
-    normalizer = Normalizer.fit(trajectories)
     torch.manual_seed(job.config.seed)
-    model = MicroTokens(job.config.micro.tokens, normalizer, trajectories.grid)
-    model.initialise(trajectories)
+    model = MicroTokens(job.config.micro.tokens, Normalizer.fit(trajectories), trajectories.grid)
+    model.initialise(torch.tensor(trajectories.frames(number)) for number in range(len(trajectories)))
     held_out = job.config.micro.held_out
-    _fit(job, "micro", job.config.micro, model, trajectories, normalizer, held_out, job.config.micro.devices)
+    precisions = _fit(job, "micro", job.config.micro, model, trajectories, held_out, job.config.micro.devices)
     model.save(job.folder.model("micro"))
     write_card(
         job.folder.model("micro"),
         model,
-        _training_facts(job, job.config.micro, {"micro simulations": len(trajectories), "of these for uncertainty alone": held_out}),
+        _training_facts(job, job.config.micro, precisions, {"micro simulations": len(trajectories), "of these for spread alone": held_out}),
     )
+    return precisions
 
 
 def take_micro(job: Job, *, digest: str | None) -> None:
@@ -48,7 +49,7 @@ def take_micro(job: Job, *, digest: str | None) -> None:
     ValueError
         If they are not there, do not fit the recipe or have changed since.
     """
-    from probtokens.models.card import copy_model
+    from probtokens.models.files import copy_model
 
     given_micro(job.config)
     source, copy = job.config.data.micro_tokens, job.folder.model("micro")
@@ -93,25 +94,27 @@ def given_micro(config: Config) -> MicroTokens:
     return model
 
 
-def train_meso(job: Job) -> None:
-    """Learn the coupling of trained micro tokens from few meso simulations."""
+def train_meso(job: Job) -> dict[str, Precision]:
+    """Learn the coupling of trained micro tokens from few meso simulations; told is the precision of every training stage."""
     import torch
 
-    from probtokens.models.card import write_card
     from probtokens.models.meso import MesoTokens
     from probtokens.models.micro import MicroTokens
+    from probtokens.report.model_card import write_card
 
     micro = MicroTokens.load(job.folder.model("micro"))
     trajectories = meso_training_set(job)
     torch.manual_seed(job.config.seed)
     model = MesoTokens(micro, job.config.meso, len(trajectories), trajectories.grid.n_times)
-    _fit(job, "meso", job.config.meso, model, trajectories, micro.normalizer, devices=job.config.meso.devices)
+    precisions = _fit(job, "meso", job.config.meso, model, trajectories, devices=job.config.meso.devices)
     model.save(job.folder.model("meso"))
-    write_card(job.folder.model("meso"), model, _training_facts(job, job.config.meso, {"meso simulations": len(trajectories)}))
+    facts = _training_facts(job, job.config.meso, precisions, {"meso simulations": len(trajectories)})
+    write_card(job.folder.model("meso"), model, facts)
+    return precisions
 
 
-def train_parc(job: Job) -> None:
-    """Learn PARC from the simulations that the meso coupling is learned from, and from no others."""
+def train_parc(job: Job) -> dict[str, Precision]:
+    """Learn PARC from the simulations that the meso coupling is learned from, and from no others; told is each stage's precision."""
     import torch
 
     from probtokens.baselines import Parc
@@ -119,12 +122,12 @@ def train_parc(job: Job) -> None:
     from probtokens.data.atomic import replacing
 
     trajectories = meso_training_set(job)
-    normalizer = Normalizer.fit(trajectories)
     torch.manual_seed(job.config.seed)
-    model = Parc(job.config.parc, normalizer, trajectories.grid)
-    _fit(job, "parc", job.config.parc, model, trajectories, normalizer)
+    model = Parc(job.config.parc, Normalizer.fit(trajectories), trajectories.grid)
+    precisions = _fit(job, "parc", job.config.parc, model, trajectories)
     with replacing(job.folder.model("parc")) as temporary:
         torch.save(model.state_dict(), temporary)
+    return precisions
 
 
 def meso_training_set(job: Job) -> TrajectorySet:
@@ -146,9 +149,12 @@ def meso_training_set(job: Job) -> TrajectorySet:
     return trajectories.subset(subset_order(len(trajectories), job.config.seed)[:wanted])
 
 
-def _training_facts(job: Job, settings: MicroConfig | MesoConfig, data: Mapping[str, int]) -> dict[str, str]:
+def _training_facts(job: Job, settings: MicroConfig | MesoConfig, precisions: Mapping[str, str], data: Mapping[str, int]) -> dict[str, str]:
     """What a model card says of a training."""
-    stages = "; ".join(f"{stage.name} ({stage.objective}, {stage.steps} steps, horizon {stage.horizon})" for stage in settings.stages)
+    stages = "; ".join(
+        f"{stage.name} ({stage.objective}, {stage.steps} steps, horizon {stage.horizon}, {precisions[stage.name]})"
+        for stage in settings.stages
+    )
     return {name: str(number) for name, number in data.items()} | {"stages": stages, "seed": str(job.config.seed)}
 
 
@@ -158,17 +164,15 @@ def _fit(
     settings: MicroConfig | MesoConfig | ParcConfig,
     model: nn.Module,
     trajectories: TrajectorySet,
-    normalizer: Normalizer,
     held_out: int = 0,
     devices: int = 1,
-) -> None:
-    """Train in the model's own folder, from which an interrupted training goes on."""
+) -> dict[str, Precision]:
+    """Train in the model's own folder, from which an interrupted training goes on; the precision of every stage."""
     from probtokens.train import fit
 
-    fit(
+    return fit(
         model,
         trajectories,
-        normalizer,
         settings.stages,
         weight_decay=settings.weight_decay,
         seed=job.config.seed,

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from probtokens.config import load_config
-from probtokens.models.load import TOKEN_MODELS, load_tokens
 from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
+from probtokens.pipeline.tokens_of_run import TOKEN_MODELS, load_tokens
 from probtokens.verify.token_pairs import meso_tokens, micro_tokens
 
 

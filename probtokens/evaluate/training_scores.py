@@ -1,32 +1,21 @@
-"""What training minimises: the negative ELBO of a Pyro pair, and scores of free-running rollouts."""
+"""Differentiable scores of ensembles: what rollouts are trained by."""
 
 from __future__ import annotations
 
 import torch
-from pyro.infer import TraceMeanField_ELBO
 from torch import Tensor, nn
-
-from probtokens.models.state_space import Scales, TokenGuide, TokenModel, local_parameters
 
 #: Edges, in cells, of the blocks whose means the CRPS looks at beside the mean over the domain.
 BLOCKS = (1, 4, 16)
 
-#: A value counts as above a threshold gradually, over about so much [normalised units].
+#: A value counts as above a threshold gradually, over about so much [standard units].
 _SOFTNESS = 0.05
 
 #: Cells, not above the threshold, that the mean excess of a hot spot is taken with: it vanishes with the hot spot.
 _CELLS_BESIDE = 4
 
-#: Errors, in normalised units, that scores are taken relative to are at least this.
+#: Errors, in standard units, that scores are taken relative to are at least this.
 _SMALLEST_ERROR = 1e-5
-
-
-def negative_elbo(model: TokenModel, guide: TokenGuide, frames: Tensor, context: Tensor, scales: Scales) -> Tensor:
-    """Negative ELBO of a batch of windows in nats, Kullback–Leibler terms in closed form."""
-    with local_parameters():
-        loss = TraceMeanField_ELBO()(model, guide)(frames, context, None, scales)
-    guide.notes.clear()
-    return loss
 
 
 def fair_crps(members: Tensor, truth: Tensor) -> Tensor:
@@ -38,6 +27,11 @@ def fair_crps(members: Tensor, truth: Tensor) -> Tensor:
         Shape (member, ...), at least two members.
     truth
         Shape (...).
+
+    Raises
+    ------
+    ValueError
+        If there is a single member.
     """
     n = members.shape[0]
     if n < 2:
@@ -69,17 +63,17 @@ def fair_energy_score(members: Tensor, truth: Tensor) -> Tensor:
 
 
 def rollout_score(members: Tensor, truth: Tensor, energy_weight: float) -> dict[str, Tensor]:
-    """Fair CRPS of pixels, of means over blocks and over the domain, plus ``energy_weight`` times the fair energy score of whole fields.
+    """Fair CRPS of cells, of means over blocks and over the domain, plus ``energy_weight`` times the fair energy score of whole fields.
 
     Each is relative to its error, field by field, so that an ensemble has to be calibrated where errors are small as much as
-    where they are large, and in what hot spots add up to as much as in single pixels. The mixture is that of arXiv 2502.12902. Distances
+    where they are large, and in what hot spots add up to as much as in single cells. The mixture is that of arXiv 2502.12902. Distances
     of whole fields concentrate, so that the energy score is least where the ensemble's variance over a field is its squared error; CRPS
-    of pixels whose errors have heavy tails is least elsewhere.
+    of cells whose errors have heavy tails is least elsewhere.
 
     Parameters
     ----------
     members
-        Normalised frames at one lead (member, simulation, field, y, x).
+        Frames in standard units at one lead (member, simulation, field, y, x).
     truth
         Shape (simulation, field, y, x).
     """
@@ -100,7 +94,7 @@ def hot_spot_score(members: Tensor, truth: Tensor) -> Tensor:
     Parameters
     ----------
     members
-        Normalised values less their thresholds at one lead (member, simulation, field, y, x).
+        Values less their thresholds, standard units, at one lead (member, simulation, field, y, x).
     truth
         Shape (simulation, field, y, x).
     """

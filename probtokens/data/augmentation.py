@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from probtokens.data.dataset import Batch
-from probtokens.data.normalize import Normalizer
+from probtokens.data.normalize import mirror_image
+from probtokens.fields import FieldSpec
 
 
 class Reflection(nn.Module):
     """Reflect each window along y with probability one half."""
 
-    def __init__(self, normalizer: Normalizer) -> None:
+    def __init__(self, fields: Sequence[FieldSpec]) -> None:
         super().__init__()
-        self.normalizer = normalizer
+        self.fields = fields
 
     def forward(self, batch: Batch) -> Batch:
         """Batch in which about half of the windows are mirror images, drawn from torch's global generator."""
         mirrored = torch.rand(len(batch), device=batch.frames.device) < 0.5
-        frames = torch.where(mirrored[:, None, None, None, None], self.normalizer.mirror(batch.frames), batch.frames)
+        frames = torch.where(mirrored[:, None, None, None, None], mirror_image(batch.frames, self.fields), batch.frames)
         return Batch(frames, batch.context, batch.index)
 
 
@@ -33,7 +34,7 @@ class Extension:
 
     Parameters
     ----------
-    normalizer
+    fields
         Of the frames.
     boundary
         What every edge is.
@@ -41,11 +42,10 @@ class Extension:
         Cells along each edge of a patch.
     """
 
-    def __init__(self, normalizer: Normalizer, boundary: Mapping[str, str], patch: int) -> None:
+    def __init__(self, fields: Sequence[FieldSpec], boundary: Mapping[str, str], patch: int) -> None:
         self.boundary = boundary
         self.patch = patch
-        self._offset = (normalizer.field_mean / normalizer.field_scale).cpu()[:, None, None]
-        names = [spec.name for spec in normalizer.fields]
+        names = [spec.name for spec in fields]
         self._sign = {axis: torch.tensor([-1.0 if name.endswith(f"_{axis}") else 1.0 for name in names])[:, None, None] for axis in "yx"}
 
     def __call__(self, frames: Tensor, before: tuple[int, int]) -> Tensor:
@@ -66,7 +66,7 @@ class Extension:
             return edge.expand(shape)
         near = self.boundary[side] == "WALL"
         part = frames.narrow(dim, 0 if low == near else size - cells, cells)
-        return (part.flip(dim) + self._offset) * self._sign[axis] - self._offset if near else part
+        return part.flip(dim) * self._sign[axis] if near else part
 
 
 class RandomCrop(nn.Module):

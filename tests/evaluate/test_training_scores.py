@@ -5,7 +5,7 @@ import pytest
 import scoringrules
 import torch
 
-from probtokens.models.objectives import fair_crps, fair_energy_score, hot_spot_score, rollout_score
+from probtokens.evaluate.training_scores import fair_crps, fair_energy_score, hot_spot_score, rollout_score
 
 
 def ensemble(members: int = 5) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,38 @@
+"""Which arithmetic is fast here: half precision where the processor computes in it, single precision elsewhere."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+Precision = Literal["float32", "bfloat16"]
+
+#: Instruction sets of x86-64 that matter to convolutions, by the flag under which Linux lists them; the last found is the fastest.
+_INSTRUCTIONS = {"avx2": "AVX2", "avx512f": "AVX512", "avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX"}
+_HALF = frozenset({"AVX512-BF16", "AMX"})
+
+
+@cache
+def instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
+    """Those of AVX2, AVX512, AVX512-BF16 and AMX that the processor has; none where the system does not tell."""
+    try:
+        lines = cpuinfo.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return ()
+    flags = next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
+    return tuple(name for flag, name in _INSTRUCTIONS.items() if flag in flags)
+
+
+def resolve(asked: Literal["auto", "float32", "bfloat16"], device: str = "cpu") -> Precision:
+    """Precision of convolutions: what was asked for, or for ``auto`` bfloat16 where ``device`` computes in it.
+
+    Convolutions in bfloat16 are ten times slower than in float32 on a processor that has neither AVX512-BF16 nor AMX.
+    """
+    if asked != "auto":
+        return asked
+    if device == "cuda":
+        import torch
+
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bfloat16" if not _HALF.isdisjoint(instructions()) else "float32"

@@ -1,0 +1,74 @@
+"""Token models without the pipeline: frames to tokens and back, in physical units."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from probtokens.models.state_space import NO_SOURCES, State
+from probtokens.models.tokens import TokenForecaster
+from probtokens.verify.token_pairs import GRID, SCALE, meso_tokens, micro_tokens, window
+
+
+@pytest.fixture(params=[micro_tokens, meso_tokens])
+def model(request: pytest.FixtureRequest) -> TokenForecaster:
+    return request.param()
+
+
+def test_encode_and_decode_keep_leading_axes_and_units(model: TokenForecaster) -> None:
+    frames, _ = window()
+    tokens = model.encode(frames)
+    assert tokens.mean.shape == (2, 4, 7, 2, 3)
+    decoded = model.decode(tokens.mean)
+    assert decoded.mean.shape == frames.shape
+    expected = model.autoencoder.decode(tokens.mean).stddev * SCALE[:, None, None]
+    torch.testing.assert_close(decoded.scale, expected.detach())
+    assert not decoded.mean.requires_grad
+    assert decoded.mean[..., 2, :, :].max() <= 1.0
+
+
+def test_a_forecast_without_noise_is_the_chain_of_means(model: TokenForecaster) -> None:
+    """Against the model's own steps, one after the other."""
+    frames, context = window()
+    quiet = list(model.forecast(frames[:, 0], context, grid=GRID, n_steps=2, n_draws=1, seed=0, sources=NO_SOURCES))
+    source = model.encode(frames[:, 0])
+    z, u = source.mean, torch.zeros(2, *model.effect_shape(2, 3))
+    weights = model.weights(model.posterior.loc) if model.weight_prior() is not None else {}
+    for frame in quiet:
+        with torch.no_grad():
+            source = model.step(State(z, source), u, model.context_vector(context), weights)
+        z = source.mean
+        decoded = model.decode(z)
+        torch.testing.assert_close(frame[0], decoded.bounded(decoded.loc))
+
+
+def test_forecasts_take_any_extent_and_name_what_does_not_fit(model: TokenForecaster) -> None:
+    frames, context = window()
+    from dataclasses import replace
+
+    wide = torch.cat([frames[:, 0], frames[:, 0]], dim=-1)
+    larger = replace(GRID, nx=2 * GRID.nx)
+    assert next(model.forecast(wide, context, grid=larger, n_steps=1, n_draws=1, seed=0)).shape == (1, 2, 5, 16, 48)
+    with pytest.raises(ValueError, match="fields"):
+        model.forecast(frames[:, 0, :2], context, grid=GRID, n_steps=1, n_draws=1, seed=0)
+    with pytest.raises(ValueError, match="context"):
+        model.forecast(frames[:, 0], context[:, :0], grid=GRID, n_steps=1, n_draws=1, seed=0)
+
+
+def test_mean_frames_begin_with_the_reconstruction_in_standard_units(model: TokenForecaster) -> None:
+    frames, context = window()
+    found = list(model.mean_frames(frames[:, 0], context, (0, 2)))
+    assert len(found) == 2
+    standard = model.normalizer.normalize(frames[:, 0])
+    torch.testing.assert_close(found[0], model.autoencoder.decode(model.autoencoder.encode(standard).mean).mean, rtol=1e-4, atol=1e-4)
+    assert found[1].requires_grad
+
+
+def test_rest_is_what_the_encoder_makes_of_fields_at_rest() -> None:
+    model = micro_tokens(rest={"pressure": 0.0})
+    model.find_rest()
+    frames = model.normalizer.field_mean[:, None, None].expand(-1, *GRID.shape).clone()
+    frames[1] = 0.0
+    rest = model.transition.rest
+    torch.testing.assert_close(rest.tokens, model.encode(frames).mean[:, 1, 1])
+    assert rest.tells.tolist() == [0, 0, 0, 1, 1, 0, 0]

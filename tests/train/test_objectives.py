@@ -1,0 +1,286 @@
+"""Objectives, against the model's own distributions written out; and what each lets learn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from pyro.infer import SVI, TraceMeanField_ELBO
+from pyro.optim import Adam
+
+from probtokens.config import (
+    ElboStage,
+    LatentErrorStage,
+    NoiseLikelihoodStage,
+    ReconstructionStage,
+    RestStage,
+    RolloutErrorStage,
+    RolloutScoreStage,
+)
+from probtokens.models.base import learn
+from probtokens.models.state_space import State
+from probtokens.models.tokens import TokenForecaster
+from probtokens.train.objectives import (
+    Elbo,
+    LatentError,
+    NoiseLikelihood,
+    Reconstruction,
+    Rest,
+    RolloutError,
+    RolloutScore,
+    objective_of,
+)
+from probtokens.verify.token_pairs import meso_tokens, micro_tokens, window
+
+OBJECTIVES = (Elbo(), RolloutScore(members=2), RolloutError(), NoiseLikelihood(), Reconstruction())
+
+
+@pytest.fixture(params=[micro_tokens, meso_tokens])
+def model(request: pytest.FixtureRequest) -> TokenForecaster:
+    return request.param()
+
+
+def centre(model: TokenForecaster) -> dict[str, torch.Tensor]:
+    return dict(model.weights(model.posterior.loc)) if model.weight_prior() is not None else {}
+
+
+def learned(model: TokenForecaster) -> set[str]:
+    return {name for name, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+
+
+def descend(model: TokenForecaster, rate: float = 0.1) -> None:
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter.sub_(rate * parameter.grad.sign())
+
+
+def test_every_stage_has_its_objective_with_its_settings() -> None:
+    pairs = [
+        (ReconstructionStage(name="s", steps=1), Reconstruction()),
+        (LatentErrorStage(name="s", steps=1, horizon=3, shifts=2), LatentError(horizon=3, shifts=2)),
+        (RolloutErrorStage(name="s", steps=1, decoded="half"), RolloutError(decoded="half")),
+        (RolloutScoreStage(name="s", steps=1, members=4, learn=("noise",)), RolloutScore(members=4, learn=("noise",))),
+        (ElboStage(name="s", steps=1, effective_pixels=2.0), Elbo(effective_pixels=2.0)),
+        (NoiseLikelihoodStage(name="s", steps=1), NoiseLikelihood()),
+        (RestStage(name="s", steps=1), Rest()),
+    ]
+    for stage, objective in pairs:
+        assert objective_of(stage) == objective
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda objective: type(objective).__name__)
+def test_objectives_are_losses_of_svi(objective, model: TokenForecaster) -> None:
+    """With steps that change the parameters of the objective's groups, and no others."""
+    frames, context = window()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    svi = SVI(model.model, model.guide, Adam({"lr": 1e-3}), objective)
+    losses = [svi.step(frames, context) for _ in range(3)]
+    assert all(map(math.isfinite, losses))
+    changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    groups = model.parameter_groups()
+    wanted = {id(p) for name in getattr(objective, "learn", groups) for p in groups.get(name, ())}
+    assert {id(p) for name, p in model.named_parameters() if name in changed} <= wanted
+    assert changed or (isinstance(objective, Reconstruction) and "codec" not in groups)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda objective: type(objective).__name__)
+def test_objectives_are_modules(objective, model: TokenForecaster) -> None:
+    frames, context = window()
+    bound = objective(model.model, model.guide)
+    assert {id(p) for p in bound.parameters()} == {id(p) for p in model.parameters()}
+    torch.manual_seed(0)
+    loss = bound(frames, context)
+    torch.manual_seed(0)
+    torch.testing.assert_close(loss, objective(model.model, model.guide, frames, context))
+    if loss.requires_grad:  # a frozen codec reconstructs as it does
+        loss.backward()
+    assert learned(model) or isinstance(objective, Reconstruction)
+
+
+def test_the_elbo_is_that_of_pyro_per_token_and_frame() -> None:
+    model = micro_tokens()
+    frames, context = window()
+    torch.manual_seed(0)
+    plain = TraceMeanField_ELBO()(model.model, model.guide)(frames, context)
+    torch.manual_seed(0)
+    ours = Elbo(effective_pixels=float(model.tokens.patch**2)).parts(model, frames, context)["loss"]
+    torch.testing.assert_close(ours, plain / (2 * 3 * 2 * 3))
+    torch.manual_seed(0)
+    tempered = Elbo(effective_pixels=4.0).parts(model, frames, context)["loss"]
+    assert tempered < ours
+
+
+def test_the_score_counts_the_divergence_of_global_sites_and_micro_tokens_have_none() -> None:
+    frames, context = window()
+    assert "divergence" not in RolloutScore(members=2).parts(micro_tokens(), frames, context)
+    model = meso_tokens()
+    with torch.no_grad():
+        model.posterior.loc.fill_(0.5)
+    losses = []
+    for weight in (0.0, 1.0, 4.0):
+        torch.manual_seed(0)
+        losses.append(RolloutScore(members=2, kl_weight=weight).parts(model, frames, context))
+    divergence = torch.distributions.kl_divergence(model.weight_posterior(), model.weight_prior()) / (3 * 5)
+    torch.testing.assert_close(losses[1]["divergence"], divergence)
+    torch.testing.assert_close(losses[1]["loss"] - losses[0]["loss"], divergence)
+    torch.testing.assert_close(losses[2]["loss"] - losses[0]["loss"], 4 * divergence)
+
+
+def average_nats(mean: torch.Tensor, scale: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Gaussian negative log-likelihood in nats, values weighted by their standard deviation."""
+    nats = 0.5 * ((truth - mean) / scale).square() + scale.log() + 0.5 * math.log(2 * math.pi)
+    return (nats * scale).sum() / scale.sum()
+
+
+def test_noise_is_judged_by_what_its_own_mean_misses(model: TokenForecaster) -> None:
+    """Against the model's own Gaussians, channel by channel, with weights like their scales; and only what tells noise learns."""
+    frames, context = window(n_times=2)
+    learn(model, ("noise",))
+    loss = NoiseLikelihood(effective_pixels=3.0).parts(model, frames, context)["loss"]
+    loss.backward()
+    assert learned(model)
+    assert all({"spread", "pixel_raw_scale", "noise_log_factor"} & set(name.split(".")) for name in learned(model))
+    x = model.normalizer.normalize(frames)
+    tokens = model.autoencoder.encode(x).mean
+    seen = model.autoencoder.decode(tokens)
+    pixels = sum(average_nats(*(part[:, :, k] for part in (seen.mean, seen.stddev, x))) for k in range(x.shape[2]))
+    z = tokens[:, 0]
+    known = torch.distributions.Normal(z, torch.full_like(z, 0.0067))
+    step = model.step(State(z, known), torch.zeros(2, 3, 1, 1), model.context_vector(context), centre(model))
+    steps = sum(average_nats(*(part[:, k] for part in (step.mean, step.stddev, tokens[:, 1]))) for k in range(z.shape[1]))
+    torch.testing.assert_close(loss, 3.0 * pixels + steps)
+
+
+@pytest.mark.parametrize(
+    ("horizon", "field_weights", "shares"),
+    [(1, {}, [1, 1, 1, 1, 1]), (3, {}, [1, 1, 1, 1, 1]), (3, {"temperature": 4.0, "velocity_y": 2.0}, [4, 1, 1, 1, 2])],
+)
+def test_latent_errors_are_those_of_fields_by_the_linear_decoder(
+    model: TokenForecaster, horizon: int, field_weights: dict[str, float], shares: list[int]
+) -> None:
+    """Against the model's own steps and its linear decoder, pixel by pixel; the groups' fields are in another order than the frames'."""
+    frames, context = window(n_times=horizon + 1)
+    tokens = model.encode(frames).mean
+    learn(model, ("dynamics",))
+    found = LatentError(horizon=horizon, field_weights=field_weights).parts(model, tokens, context)["loss"]
+    found.backward()
+    assert all(not name.startswith("autoencoder") for name in learned(model))
+    assert any(name.startswith(("transition", "coupling")) for name in learned(model))
+    z, errors = tokens[:, 0], []
+    source = torch.distributions.Normal(z, torch.full_like(z, 0.0067))
+
+    def linear(z: torch.Tensor) -> torch.Tensor:
+        patches = model.autoencoder.linear_change(z)
+        joined = torch.nn.functional.pixel_shuffle(patches, model.tokens.patch)
+        return joined[:, model.autoencoder.field_order]
+
+    for lead in range(1, horizon + 1):
+        source = model.step(State(z, source), torch.zeros(2, 3, 1, 1), model.context_vector(context), centre(model))
+        z = source.mean
+        errors.append((linear(z) - linear(tokens[:, lead])).square().mean((0, 2, 3)))
+    weights = torch.tensor(shares, dtype=torch.float32)
+    torch.testing.assert_close(found, (torch.stack(errors).mean(0) * weights).sum() / weights.sum())
+
+
+def test_hot_spots_are_scored_beside_fields_from_thresholds_in_their_units(model: TokenForecaster) -> None:
+    frames, context = window()
+    mean = float(model.normalizer.field_mean[0])
+
+    def parts(**settings: object) -> dict[str, torch.Tensor]:
+        return RolloutScore(members=3, decoder_noise=True, kl_weight=0.0, **settings).parts(model, frames, context)
+
+    plain = parts()
+    scored, out_of_reach = (parts(hot_spots={"temperature": limit}, hot_spot_weight=0.5) for limit in (mean, mean + 1e6))
+    assert "hot_spots" not in plain
+    assert scored["hot_spots"].item() > 0.05
+    torch.testing.assert_close(scored["loss"], scored["crps"] + 0.1 * scored["energy"] + scored["hot_spots"] / 2)
+    assert out_of_reach["hot_spots"].item() < 1e-6
+    # Decoder noise learns from the rest alone.
+    noise = model.autoencoder.pixel_raw_scale
+    assert torch.autograd.grad(scored["hot_spots"], noise, retain_graph=True, allow_unused=True) == (None,)
+    assert torch.autograd.grad(scored["loss"], noise)[0].any()
+
+
+@pytest.mark.parametrize("views", ["one", "shifted"])
+@pytest.mark.parametrize("decoder_noise", [False, True])
+def test_scores_teach_decoder_noise_where_asked_and_the_rest_in_any_view(views: str, decoder_noise: bool) -> None:
+    frames, context = window()
+    model = micro_tokens(views=views)
+    learn(model, ("noise",))
+    torch.manual_seed(0)
+    RolloutScore(members=2, decoder_noise=decoder_noise).parts(model, frames, context)["loss"].backward()
+    assert ("autoencoder.pixel_raw_scale" in learned(model)) is decoder_noise
+    assert any(name.startswith("autoencoder.decoders") for name in learned(model)) is decoder_noise
+    assert any(".spread" in name and name.startswith("transition") for name in learned(model))
+
+
+@pytest.mark.parametrize("objective", [Elbo(), NoiseLikelihood(), RolloutScore(members=2)], ids=lambda o: type(o).__name__)
+def test_learning_noise_alone_leaves_noiseless_rollouts_as_they_are(objective) -> None:
+    model = micro_tokens()
+    frames, context = window()
+
+    def rollout() -> list[torch.Tensor]:
+        return [frame.detach() for frame in model.mean_frames(frames[:, 0], context, (0, 1, 2))]
+
+    noiseless = rollout()
+    noisy = next(model.forecast(frames[:, 0], context, grid=model.grid, n_steps=1, n_draws=2, seed=0))
+    learn(model, ("noise",))
+    objective.parts(model, frames, context)["loss"].backward()
+    descend(model)
+    assert all(torch.equal(one, other) for one, other in zip(rollout(), noiseless, strict=True))
+    assert not torch.allclose(next(model.forecast(frames[:, 0], context, grid=model.grid, n_steps=1, n_draws=2, seed=0)), noisy)
+
+
+@pytest.mark.parametrize("build", [micro_tokens, meso_tokens])
+def test_learning_the_guide_alone_leaves_the_model_as_it_is(build: Callable[[], TokenForecaster]) -> None:
+    """Forecasts draw from the same distributions but for the weights'; the guide learns."""
+    model = build()
+    frames, context = window()
+    learn(model, ("guide", "weights"))
+    Elbo().parts(model, frames, context)["loss"].backward()
+    guides = ("trajectory_encoder.", "smoother.", *(("posterior.",) if build is meso_tokens else ()))
+    assert {guide for guide in guides for name in learned(model) if name.startswith(guide)} == set(guides)
+    assert all(name.startswith(guides) for name in learned(model))
+
+
+def test_dynamics_learn_while_tokens_mean_the_same_fields() -> None:
+    model = micro_tokens()
+    frames, context = window()
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    decoded = model.decode(model.encode(frames).mean).mean
+    learn(model, ("dynamics", "noise"))
+    for _ in range(2):  # layers that start silent pass gradients on from the second step
+        RolloutScore(members=2).parts(model, frames, context)["loss"].backward()
+        descend(model, 0.01)
+    assert torch.equal(model.decode(model.encode(frames).mean).loc, model.decode(model.encode(frames).mean).loc)
+    torch.testing.assert_close(model.decode(model.encode(frames).mean).mean, decoded, rtol=1e-3, atol=1.0)
+    moved = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
+    assert {name for name in before if name.startswith("transition.")} <= moved
+    assert all("spread" in name.split(".") for name in moved if name.startswith("autoencoder."))
+
+
+def test_noiseless_rollouts_use_the_centre_of_the_weight_posterior() -> None:
+    frames, context = window(n_times=2)
+    model = meso_tokens()
+    losses = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        losses.append(RolloutError().parts(model, frames, context)["loss"])
+    assert torch.equal(*losses)
+
+
+def test_rollout_errors_are_of_all_leads_or_a_random_half() -> None:
+    frames, context = window()
+    model = micro_tokens()
+    x = model.normalizer.normalize(frames)
+    errors = [(mean - x[:, t]).square().mean() for t, mean in enumerate(model.mean_frames(frames[:, 0], context, range(4)))]
+    parts = RolloutError(horizon=3).parts(model, frames, context)
+    torch.testing.assert_close(parts["reconstruction"], errors[0])
+    torch.testing.assert_close(parts["rollout"], torch.stack(errors[1:]).mean())
+    pairs = {round(float((errors[i] + errors[j]).detach() / 2), 4) for i, j in ((1, 2), (1, 3), (2, 3))}
+    found = {round(float(RolloutError(horizon=3, decoded="half").parts(model, frames, context)["rollout"].detach()), 4) for _ in range(12)}
+    assert found <= pairs
+    assert len(found) > 1
