@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from probtokens.ensembles import above, as_floats, ensemble_mean
 from probtokens.evaluate import scores
 from probtokens.fields import FieldSpec
 from probtokens.predict.store import Slab, map_slabs, rollout_grid
@@ -77,10 +78,10 @@ def reduce_strip(run: Run, spec: FieldSpec, frames: Sequence[int], n_draws: int 
         draws.append(ensemble[:n_draws])
         if recalibration is not None and frame > 0:
             ensemble = recalibration.apply(ensemble, spec, frame)
-        mean.append(scores.ensemble_mean(ensemble))
+        mean.append(ensemble_mean(ensemble))
         if len(ensemble) > 1:
-            spread.append(ensemble.std(axis=0, ddof=1))
-            probability.append((ensemble > threshold).mean(axis=0))
+            spread.append(as_floats(ensemble).std(axis=0, ddof=1))
+            probability.append(above(ensemble, threshold).mean(axis=0))
     rival = None if run.rival is None else _images(run.rollouts[run.rival]["prediction"], run.simulation, spec, frames).mean(axis=0)
     return Strip(
         spec=spec,
