@@ -8,8 +8,9 @@ truth : (simulation, time, field, y, x) float32
 Time starts with the initial frame, lead 0, which every draw repeats unchanged: it is given, not
 predicted, and no score counts it. Coordinates: ``draw``, ``simulation`` (trajectory names), ``time`` [ns]
 since the initial frame, ``lead`` (frame number), ``field`` with ``field_unit``, ``field_label``,
-``field_lower`` and ``field_upper`` (NaN where unbounded), ``y`` and ``x`` (cell centres [µm]) and one
-coordinate along ``simulation`` for each context scalar.
+``field_lower`` and ``field_upper`` (NaN where unbounded), ``field_odd`` and ``field_vector`` (as in
+:class:`probtokens.fields.FieldSpec`), ``y`` and ``x`` (cell centres [µm]) and one coordinate along ``simulation`` for each
+context scalar.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -171,14 +172,26 @@ def rollout_fields(rollout: xr.Dataset) -> tuple[FieldSpec, ...]:
     """Fields of a rollout, in order."""
     rollout = all_axes(rollout)
 
-    def column(name: str) -> list[Any]:
-        return list(rollout[name].values.tolist())
+    def bound(name: str, i: int) -> float | None:
+        value = float(rollout[name].values[i])
+        return None if np.isnan(value) else value
 
-    def bounds(name: str) -> list[float | None]:
-        return [None if np.isnan(value) else float(value) for value in column(name)]
+    def text(name: str, i: int) -> str | None:
+        """``None`` in a rollout that was written before there was such a coordinate."""
+        return str(rollout[name].values[i]) if name in rollout.coords else None
 
-    columns = (map(str, column("field")), map(str, column("field_unit")), map(str, column("field_label")))
-    return tuple(FieldSpec(*values) for values in zip(*columns, bounds("field_lower"), bounds("field_upper"), strict=True))
+    return tuple(
+        FieldSpec(
+            str(rollout["field"].values[i]),
+            str(rollout["field_unit"].values[i]),
+            str(rollout["field_label"].values[i]),
+            lower=bound("field_lower", i),
+            upper=bound("field_upper", i),
+            odd=text("field_odd", i),
+            vector=text("field_vector", i),
+        )
+        for i in range(rollout.sizes["field"])
+    )
 
 
 def rollout_grid(rollout: xr.Dataset) -> Grid:
@@ -306,6 +319,8 @@ def _coordinates(
         "field_label": ("field", text([spec.label for spec in fields]), {}),
         "field_lower": ("field", bound([spec.lower for spec in fields]), {}),
         "field_upper": ("field", bound([spec.upper for spec in fields]), {}),
+        "field_odd": ("field", text([str(spec.odd) for spec in fields]), {}),
+        "field_vector": ("field", text([str(spec.vector) for spec in fields]), {}),
         "y": ("y", (np.arange(grid.ny) + 0.5) * grid.spacing, {"unit": "µm"}),
         "x": ("x", (np.arange(grid.nx) + 0.5) * grid.spacing, {"unit": "µm"}),
     }

@@ -9,10 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probtokens.data.normalize import Normalizer
+from probtokens.data.normalize import Normalizer, mirror_image
 from probtokens.data.the_well import write_shard
 from probtokens.data.trajectories import TrajectorySet
-from probtokens.fields import Grid, field_spec
+from probtokens.fields import FieldSpec, Grid, field_spec
 from tests.helpers import BOUNDARY, UNITS
 
 FIELDS = ("temperature", "pressure", "velocity_x")
@@ -42,6 +42,24 @@ def test_vectors_share_a_scale_and_fractions_have_one_of_their_range(campaign: P
     assert spread[0] < spread[2]
     assert spread[1] < 0.25
     np.testing.assert_allclose(Normalizer.fit(trajectories).field_scale, [spread[2], 0.25, spread[2]], rtol=1e-4)
+
+
+def test_components_share_a_scale_by_their_vector_not_by_their_name(tmp_path: Path) -> None:
+    spread = {"momentum_x": 4.0, "momentum_y": 1.0, "concentration_x": 3.0, "concentration_y": 1.0}
+    rng = np.random.default_rng(0)
+    write_shard(
+        tmp_path / "a.hdf5",
+        {name: scale * rng.normal(size=(2, 3, 8, 8)) for name, scale in spread.items()},
+        grid=Grid(ny=8, nx=8, spacing=0.04, time_step=0.125, n_times=3),
+        scalars={},
+        units=dict.fromkeys(spread, "1"),
+        dataset_name="species called X and Y",
+        boundary=BOUNDARY,
+        vectors=("momentum",),
+    )
+    scale = Normalizer.fit(TrajectorySet.open(tmp_path, list(spread), [])).field_scale
+    np.testing.assert_allclose(scale, [4, 4, 3, 1], rtol=0.2)
+    assert scale[0] == scale[1]
 
 
 @settings(max_examples=40, deadline=None)
@@ -107,6 +125,24 @@ def test_mirror_images_are_taken_in_physical_units() -> None:
     expected[:, 1] *= -1
     torch.testing.assert_close(made.denormalize(made.mirror(frames)), expected, atol=1e-3, rtol=1e-4)
     torch.testing.assert_close(made.mirror(made.mirror(frames)), frames, atol=1e-5, rtol=1e-4)
+
+
+DECLARED = {"Vy": "y", "v": "y", "u": "x", "vorticity": "xy", "concentration_y": "", "stress_xy": "xy", "stress_yy": "", "velocity_y": None}
+
+
+def test_fields_change_their_sign_by_declaration_not_by_name() -> None:
+    fields = tuple(FieldSpec(name, "1", name, odd=odd) for name, odd in DECLARED.items())
+    frames = torch.randn(3, len(fields), 6, 8)
+    image = mirror_image(frames, fields)
+    for number, name in enumerate(DECLARED):
+        sign = 1 if name in ("u", "concentration_y", "stress_yy") else -1
+        assert torch.equal(image[:, number], sign * frames[:, number].flip(-2)), name
+    assert torch.equal(mirror_image(image, fields), frames)
+    assert mirror_image(frames.double(), fields).dtype == torch.float64
+    made = Normalizer(fields, ())
+    made.field_mean.copy_(torch.linspace(-1, 1, len(fields)))
+    made.field_scale.copy_(torch.linspace(0.5, 2, len(fields)))
+    torch.testing.assert_close(made.denormalize(made.mirror(made.normalize(frames))), image)
 
 
 def test_unfitted_is_the_identity() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from probtokens.fields import Grid
+from probtokens.fields import FieldSpec, Grid, field_spec
 from probtokens.predict import rollout_fields, rollout_grid
 from probtokens.predict.store import all_axes, map_slabs, rollout_leads
 from tests.predict.synthetic import FIELDS, make_rollout
@@ -70,6 +70,13 @@ def test_axes_of_something_else_are_refused(rollout):
     for broken in (rollout.drop_vars("truth"), rollout.isel(time=2), rollout.rename(draw="member"), xr.Dataset()):
         with pytest.raises(ValueError, match="rollout: expected '(prediction|truth)' of dimensions"):
             all_axes(broken)
+
+
+def test_fields_of_a_rollout_from_before_there_was_a_symmetry_have_the_known_one(tmp_path):
+    fields = (FieldSpec("concentration_y", "1", "species Y"), field_spec("velocity_y"))
+    values = np.zeros((1, 2, 2, 4, 4))
+    rollout = make_rollout(tmp_path / "r", values[None], values, fields)
+    assert rollout_fields(rollout.drop_vars(["field_odd", "field_vector"])) == rollout_fields(rollout) == fields
 
 
 def test_slabs_know_their_place_and_their_lead(rollout):

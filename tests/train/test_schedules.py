@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from probtokens.data.dataset import Batch
+from probtokens.data.normalize import Normalizer
+from probtokens.fields import FieldSpec
 from probtokens.train.augmentation import Extension, RandomCrop, Reflection
 from probtokens.train.schedules import warmup_cosine
 from probtokens.verify.token_pairs import MEAN, SCALE, normalizer
@@ -62,3 +64,15 @@ def test_beyond_walls_lie_mirror_images_beyond_open_edges_what_is_at_them() -> N
     torch.testing.assert_close(found[..., 1:7, 10], frames[..., 6])
     torch.testing.assert_close(found[..., 0, 3:10], frames[..., 5, :])
     torch.testing.assert_close(found[..., 7:, 3:10], frames[..., :3, :])
+
+
+def test_walls_turn_around_what_is_declared_to_be_odd_across_them() -> None:
+    odd = {"Vy": "y", "u": "x", "vorticity": "xy", "concentration_y": ""}
+    made = Normalizer(tuple(FieldSpec(name, "1", name, odd=axes) for name, axes in odd.items()), ())
+    frames = torch.randn(4, 6, 7, generator=torch.Generator().manual_seed(0))
+    found = Extension(made, dict.fromkeys(("left", "right", "bottom", "top"), "WALL"), patch=4)(frames, (2, 1))
+    for number, axes in enumerate(odd.values()):
+        sign = {axis: -1.0 if axis in axes else 1.0 for axis in "xy"}
+        torch.testing.assert_close(found[number, 1, 1:8], sign["y"] * frames[number, 0])
+        torch.testing.assert_close(found[number, 2:8, 0], sign["x"] * frames[number, :, 0])
+        torch.testing.assert_close(found[number, 1, 0], sign["x"] * sign["y"] * frames[number, 0, 0])
