@@ -55,7 +55,7 @@ class Recalibration:
     def apply(self, prediction: NDArray[Any], field: FieldSpec, lead: int) -> NDArray[Any]:
         """Widen or narrow one frame about its ensemble mean; shape (draw, ...) is kept, and so is the order of members.
 
-        Floating-point members keep their type, others become double precision.
+        A factor of 1 and single members leave it as it is. Floating-point members keep their type, others become double precision.
 
         Where the factor differs from 1, values beyond the field's physical bounds are set to the bound (no
         negative temperature, no fraction outside [0, 1]); that trims the tail and moves the mean inward a little.
