@@ -161,6 +161,7 @@ def all_axes(rollout: xr.Dataset) -> xr.Dataset:
             raise ValueError(f"rollout: expected {name!r} of dimensions {dims}, got {found or 'none of that name'}")
         arrays[name] = rollout[name].expand_dims(missing).transpose(*dims)
     chosen = [dim for dim in PREDICTION_DIMS if dim not in rollout.dims]
+    # What describes a chosen field or simulation has lost its axis with it; context scalars are those that no field is described by.
     described = {name: values for name, values in rollout.coords.items() if values.ndim == 0 and name not in chosen}
     axes = {name: "field" if str(name).startswith("field_") else "simulation" for name in described}
     columns = {name: (axes[name], [values.values[()]], values.attrs) for name, values in described.items() if axes[name] in chosen}
