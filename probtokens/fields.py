@@ -9,6 +9,12 @@ from dataclasses import dataclass
 #: Spatial dimensions of every array in the package, slowest first.
 SPATIAL_DIMS = ("y", "x")
 
+#: Names of the material velocity along (x, y) [km/s = µm/ns], for models that move what they describe with it.
+VELOCITY = ("velocity_x", "velocity_y")
+
+#: Vector, and axes of odd symmetry, of the known fields that are components.
+_COMPONENTS = {VELOCITY[0]: ("velocity", "x"), VELOCITY[1]: ("velocity", "y")}
+
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
@@ -24,6 +30,17 @@ class FieldSpec:
         Human-readable name for figures.
     lower, upper
         Physical bounds, ``None`` where there is none. Values outside are a data error.
+    odd
+        Axes along which a mirror image changes the sign: ``"y"`` of a velocity along y, ``"xy"`` of a vorticity or a shear stress,
+        ``""`` of a temperature. What is not declared is that of the known field of this name, or ``""``.
+    vector
+        Vector that this is a component of, ``""`` if of none; its components share a scale. What is not declared is that of the known
+        field of this name, or ``""``.
+
+    Raises
+    ------
+    ValueError
+        If ``odd`` is something else.
     """
 
     name: str
@@ -31,6 +48,21 @@ class FieldSpec:
     label: str
     lower: float | None = None
     upper: float | None = None
+    odd: str | None = None
+    vector: str | None = None
+
+    def __post_init__(self) -> None:
+        vector, odd = _COMPONENTS.get(self.name, ("", ""))
+        if self.vector is None:
+            object.__setattr__(self, "vector", vector)
+        if self.odd is None:
+            object.__setattr__(self, "odd", odd)
+        if self.odd not in ("", "x", "y", "xy"):
+            raise ValueError(f"field {self.name!r}: expected odd '', 'x', 'y' or 'xy', got {self.odd!r}")
+
+    def mirror_sign(self, axis: str) -> float:
+        """What values are multiplied with in a mirror image along ``axis``, ``"x"`` or ``"y"``: -1 or 1."""
+        return -1.0 if axis in (self.odd or "") else 1.0
 
     @property
     def axis_label(self) -> str:
@@ -40,9 +72,6 @@ class FieldSpec:
 
 #: Curves beside that of a field's mean over its hot spots, which has the field's name.
 _OTHER_CURVES = ("area", "area_rate", "mean_pressure", "mean_reacted_fraction")
-
-#: Names of the material velocity along (x, y) [km/s = µm/ns], for models that move what they describe with it.
-VELOCITY = ("velocity_x", "velocity_y")
 
 #: Fields that the built-in simulator writes. Other data sets bring their own.
 KNOWN_FIELDS: dict[str, FieldSpec] = {
@@ -90,8 +119,8 @@ class HotSpot:
         return ("area", self.field)
 
 
-def field_spec(name: str, unit: str | None = None) -> FieldSpec:
-    """Return the known spec called ``name``, or a plain one with the given unit.
+def field_spec(name: str, unit: str | None = None, *, odd: str | None = None, vector: str | None = None) -> FieldSpec:
+    """Return the known spec called ``name``, or a plain one with the given unit, symmetry and vector.
 
     Raises
     ------
@@ -100,7 +129,7 @@ def field_spec(name: str, unit: str | None = None) -> FieldSpec:
     """
     known = KNOWN_FIELDS.get(name)
     if known is None:
-        return FieldSpec(name, unit or "1", name.replace("_", " "))
+        return FieldSpec(name, unit or "1", name.replace("_", " "), odd=odd, vector=vector)
     if unit is not None and unit != known.unit:
         raise ValueError(f"field {name!r}: expected unit {known.unit!r}, got {unit!r}")
     return known

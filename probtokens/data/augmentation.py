@@ -45,8 +45,7 @@ class Extension:
     def __init__(self, fields: Sequence[FieldSpec], boundary: Mapping[str, str], patch: int) -> None:
         self.boundary = boundary
         self.patch = patch
-        names = [spec.name for spec in fields]
-        self._sign = {axis: torch.tensor([-1.0 if name.endswith(f"_{axis}") else 1.0 for name in names])[:, None, None] for axis in "yx"}
+        self._sign = {axis: torch.tensor([spec.mirror_sign(axis) for spec in fields])[:, None, None] for axis in "yx"}
 
     def __call__(self, frames: Tensor, before: tuple[int, int]) -> Tensor:
         """Extended frames (..., field, y + patch, x + patch) that begin ``before`` cells, at most a patch, below and left of the domain."""

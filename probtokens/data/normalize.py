@@ -126,14 +126,9 @@ class Normalizer(nn.Module):
 
 
 def mirror_image(frames: Tensor, fields: Sequence[FieldSpec]) -> Tensor:
-    """Frames in physical units (…, field, y, x) turned over along y.
-
-    Fields whose name ends in ``_y`` are components along y and change sign.
-    """
-    odd = [number for number, spec in enumerate(fields) if spec.name.endswith("_y")]
-    image = frames.flip(-2)
-    image[..., odd, :, :] *= -1
-    return image
+    """Frames in physical units (…, field, y, x) turned over along y; fields that are odd along y change their sign."""
+    sign = torch.tensor([spec.mirror_sign("y") for spec in fields], dtype=frames.dtype, device=frames.device)
+    return frames.flip(-2) * sign[:, None, None]
 
 
 def _scale(mean: np.ndarray, std: np.ndarray) -> Tensor:
@@ -143,9 +138,9 @@ def _scale(mean: np.ndarray, std: np.ndarray) -> Tensor:
 def _balanced(fields: Sequence[FieldSpec], scale: Tensor) -> Tensor:
     """Scales with the physics of fields in mind; see :meth:`Normalizer.fit`."""
     balanced = scale.clone()
-    stems = [spec.name.removesuffix("_x").removesuffix("_y") for spec in fields]
     for number, spec in enumerate(fields):
-        balanced[number] = max(scale[other] for other, stem in enumerate(stems) if stem == stems[number])
+        together = [other for other, one in enumerate(fields) if other == number or (spec.vector and one.vector == spec.vector)]
+        balanced[number] = scale[together].max()
         if spec.lower is not None and spec.upper is not None:
             balanced[number] = max(float(balanced[number]), 0.25 * (spec.upper - spec.lower))
     return balanced

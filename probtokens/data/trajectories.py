@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from probtokens.data.the_well import SHARD_SUFFIXES, ShardInfo, is_shard, read_frames, read_info, read_scalar
-from probtokens.fields import FieldSpec, Grid, field_spec
+from probtokens.fields import FieldSpec, Grid
 
 _CACHE_BYTES = 2 * 1024**3
 
@@ -97,7 +97,7 @@ class TrajectorySet:
         places = tuple((info, simulation) for info in infos for simulation in range(info.n_simulations))
         columns = [np.concatenate([read_scalar(info, name) for info in infos]) for name in context]
         return cls(
-            fields=tuple(field_spec(name, infos[0].units[name]) for name in fields),
+            fields=tuple(infos[0].spec(name) for name in fields),
             context_names=tuple(context),
             grid=infos[0].grid,
             names=tuple(f"{info.path.stem}/{simulation}" for info, simulation in places),

@@ -61,7 +61,7 @@ def score_leads(
     Raises
     ------
     ValueError
-        If there is no such field, the model does not fit the trajectories, or a forecast is not finite.
+        If there is no such field, the model does not fit the trajectories, or a forecast or a truth is not finite.
     """
     check_rollout_request(model, trajectories, members)
     n_draws = members if sources else 1
@@ -83,7 +83,10 @@ def score_leads(
             prediction = frame[:, 0, number_of_field].cpu().numpy()
             if not np.isfinite(prediction).all():
                 raise ValueError(f"{model.name}, simulation {name}, lead {lead}: expected finite values of {field}, got others")
-            rows.append(marginal_scores(np.sort(prediction, axis=0), truth[lead, number_of_field], (_LEVEL,)))
+            row = marginal_scores(np.sort(prediction, axis=0), truth[lead, number_of_field], (_LEVEL,))
+            if not np.isfinite(list(row.values())).all():
+                raise ValueError(f"simulation {name}, lead {lead}: expected finite scores of {field}, got others; is the truth finite?")
+            rows.append(row)
         if progress is not None:
             progress(number + 1, len(trajectories))
     return _pooled({key: np.array([row[key] for row in rows]).reshape(-1, len(leads)) for key in rows[0]}, n_draws)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from probtokens.evaluate.multivariate import pool
 from probtokens.predict.recalibrate import Recalibration
-from probtokens.predict.store import Slab, map_slabs, rollout_fields, rollout_grid
+from probtokens.predict.store import Slab, all_axes, map_slabs, rollout_fields, rollout_grid
 
 
 def to_datatree(
@@ -47,6 +47,7 @@ def to_datatree(
     ValueError
         If the rollout is deterministic.
     """
+    rollout = all_axes(rollout)
     sizes, grid = rollout.sizes, rollout_grid(rollout)
     if sizes["draw"] < 2:
         raise ValueError(f"rollout of {rollout.attrs.get('model')}: expected at least 2 draws, got {sizes['draw']}")
@@ -59,7 +60,7 @@ def to_datatree(
 
     def work(slab: Slab) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         prediction = (slab if recalibration is None else recalibration.apply_to(slab)).prediction
-        here = (simulation == slab.simulation) & (lead + 1 == slab.lead)
+        here = (simulation == slab.simulation) & (lead + 1 == slab.frame)
         rows, columns = row[here], column[here]
         return pool(prediction, block)[:, rows, columns].astype(np.float32), pool(slab.truth, block)[rows, columns].astype(np.float32)
 
@@ -69,8 +70,8 @@ def to_datatree(
     places = {
         "simulation": simulation,
         "time": rollout["time"].values[1:][lead],
-        "y": (row + 0.5) * block * grid.spacing,
-        "x": (column + 0.5) * block * grid.spacing,
+        "y": _block_centres(rollout["y"].values, block)[row],
+        "x": _block_centres(rollout["x"].values, block)[column],
     }
     tree = arviz_base.from_dict(
         {
@@ -84,3 +85,9 @@ def to_datatree(
         for group in ("posterior_predictive", "observed_data"):
             tree[group][spec.name].attrs["unit"] = spec.unit
     return tree
+
+
+def _block_centres(cells: NDArray[np.floating], block: int) -> NDArray[np.floating]:
+    """Centres of blocks from those of cells, without what is left over at the far end."""
+    whole = len(cells) // block * block
+    return cells[:whole].reshape(-1, block).mean(axis=1)

@@ -6,36 +6,35 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
+from probtokens.ensembles import Floats, above, as_floats
 from probtokens.fields import HotSpot
 from probtokens.predict.recalibrate import Recalibration
-from probtokens.predict.store import Slab, map_slabs, rollout_fields, rollout_grid
-
-Array = NDArray[np.floating]
+from probtokens.predict.store import Slab, all_axes, map_slabs, rollout_fields, rollout_grid
 
 _DOMAIN_MEANS = {"pressure": "mean_pressure", "reacted_fraction": "mean_reacted_fraction"}
 
 
-def hotspot_area(values: Array, threshold: float, cell_area: float) -> Array:
-    """Area [µm²] above ``threshold``, shape (...), from a field of shape (..., y, x) in the threshold's unit."""
-    return np.count_nonzero(values > threshold, axis=(-2, -1)) * cell_area
+def hotspot_area(values: ArrayLike, threshold: float, cell_area: float) -> Floats:
+    """Area [µm²] above ``threshold``, shape (...), from a field of shape (..., y, x) in the threshold's unit; NaN if a cell is."""
+    return above(values, threshold).sum(axis=(-2, -1)) * cell_area
 
 
-def hotspot_mean(values: Array, threshold: float) -> Array:
-    """Mean of the cells above ``threshold``, in its unit, shape (...), from a field of shape (..., y, x).
+def hotspot_mean(values: ArrayLike, threshold: float) -> Floats:
+    """Mean of the cells above ``threshold``, in its unit, shape (...), from a field of shape (..., y, x); NaN if a cell is.
 
     Where no cell is, it is the threshold: the limit of a hot spot that vanishes, so the curve is continuous at
-    ignition, never NaN, and members without hot spot can be scored together with members that have one.
+    ignition, and members without hot spot can be scored together with members that have one.
     """
-    count = np.count_nonzero(values > threshold, axis=(-2, -1))
-    excess = np.maximum(values - threshold, 0).sum(axis=(-2, -1))
-    return threshold + excess / np.maximum(count, 1)
+    hot = above(values, threshold)
+    excess = np.where(hot == 0, 0, as_floats(values) - threshold).sum(axis=(-2, -1))
+    return threshold + excess / np.maximum(hot.sum(axis=(-2, -1)), 1)
 
 
-def rates(curve: Array, time_step: float) -> Array:
+def rates(curve: ArrayLike, time_step: float) -> Floats:
     """Backward differences per ns, shape (..., time - 1), of a curve of shape (..., time)."""
-    return np.diff(curve, axis=-1) / time_step
+    return np.diff(as_floats(curve, "curve"), axis=-1) / time_step
 
 
 def curve_units(rollout: xr.Dataset, hotspot: HotSpot) -> dict[str, str]:
@@ -46,7 +45,7 @@ def curve_units(rollout: xr.Dataset, hotspot: HotSpot) -> dict[str, str]:
     return shown | {f"{name}_rate": f"{unit}/ns" for name, unit in shown.items()} | means
 
 
-def slab_curves(slab: Slab, hotspot: HotSpot, cell_area: float) -> dict[str, Array]:
+def slab_curves(slab: Slab, hotspot: HotSpot, cell_area: float) -> dict[str, Floats]:
     """What one frame adds to the curves, by curve: one value for each draw and, last, that of the truth."""
     name, both = slab.field.name, (slab.prediction, slab.truth[None])
     curves = {}
@@ -54,19 +53,20 @@ def slab_curves(slab: Slab, hotspot: HotSpot, cell_area: float) -> dict[str, Arr
         curves["area"] = np.concatenate([hotspot_area(values, hotspot.threshold, cell_area) for values in both])
         curves[name] = np.concatenate([hotspot_mean(values, hotspot.threshold) for values in both])
     if name in _DOMAIN_MEANS:
-        curves[_DOMAIN_MEANS[name]] = np.concatenate([values.mean(axis=(-2, -1), dtype=np.float64) for values in both])
+        curves[_DOMAIN_MEANS[name]] = np.concatenate([as_floats(values).mean(axis=(-2, -1)) for values in both])
     return curves
 
 
-def assemble_curves(columns: Mapping[str, Sequence[Mapping[str, Array]]], rollout: xr.Dataset, hotspot: HotSpot) -> xr.Dataset:
+def assemble_curves(columns: Mapping[str, Sequence[Mapping[str, Floats]]], rollout: xr.Dataset, hotspot: HotSpot) -> xr.Dataset:
     """Curves, as :func:`hotspot_curves` returns them, from the results of :func:`slab_curves` by field."""
+    rollout = all_axes(rollout)
     grid, draws = rollout_grid(rollout), rollout.sizes["draw"]
     dims, shape = ("simulation", "time"), (rollout.sizes["simulation"], grid.n_times - 1)
     specs = {spec.name: spec for spec in rollout_fields(rollout)}
     curves = {}
     for field, parts in columns.items():
         given = rollout["truth"].isel(time=0, field=list(specs).index(field)).values
-        first = [slab_curves(Slab(specs[field], i, 0, frame[None], frame), hotspot, grid.cell_area) for i, frame in enumerate(given)]
+        first = [slab_curves(Slab(specs[field], i, 0, 0, frame[None], frame), hotspot, grid.cell_area) for i, frame in enumerate(given)]
         for name in parts[0]:
             later = np.moveaxis(np.reshape([part[name] for part in parts], (*shape, draws + 1)), -1, 0)
             start = np.broadcast_to([[part[name][-1]] for part in first], (draws + 1, shape[0], 1))
@@ -74,7 +74,7 @@ def assemble_curves(columns: Mapping[str, Sequence[Mapping[str, Array]]], rollou
     for name in hotspot.curves:
         curves[f"{name}_rate"] = np.full_like(curves[name], np.nan)
         curves[f"{name}_rate"][..., 1:] = rates(curves[name], grid.time_step)
-    variables: dict[str, tuple[tuple[str, ...], Array, dict[str, str]]] = {}
+    variables: dict[str, tuple[tuple[str, ...], Floats, dict[str, str]]] = {}
     for name, unit in curve_units(rollout, hotspot).items():
         variables[name] = (("draw", *dims), curves[name][:-1], {"unit": unit})
         variables[f"{name}_truth"] = (dims, curves[name][-1], {"unit": unit})
@@ -104,12 +104,12 @@ def hotspot_curves(rollout: xr.Dataset, hotspot: HotSpot, recalibration: Recalib
     Raises
     ------
     ValueError
-        If the rollout lacks the field.
+        If the rollout lacks the field or the initial frame, or its coordinates are not those of square cells and equal steps.
     """
     fields = curve_fields(rollout, hotspot)
     cell_area = rollout_grid(rollout).cell_area
 
-    def work(slab: Slab) -> dict[str, Array]:
+    def work(slab: Slab) -> dict[str, Floats]:
         return slab_curves(slab if recalibration is None else recalibration.apply_to(slab), hotspot, cell_area)
 
     columns = map_slabs(work, rollout, fields)

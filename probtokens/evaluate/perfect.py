@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from probtokens.evaluate.scores import Array, check_level, covered
+from probtokens.ensembles import Floats, as_floats, mean_of_defined
+from probtokens.evaluate.scores import check_level, covered
 
 Statistic = Literal["spread_skill", "coverage"]
-Floats = NDArray[np.float64]
 
 #: Fewer members than this leave none to compare with once one of them stands for the truth and two have a variance.
 FEWEST_MEMBERS = 3
@@ -72,7 +72,7 @@ class Chance:
         return float(((values >= low) & (values <= high)).all(axis=1).mean())
 
 
-def chance(ensembles: Iterable[Array], level: float, *, n_trials: int = 2000, seed: int = 0) -> Chance:
+def chance(ensembles: Iterable[ArrayLike], level: float, *, n_trials: int = 2000, seed: int = 0) -> Chance:
     """Calibration that a perfect forecaster would be found to have on these simulations.
 
     Parameters
@@ -87,9 +87,14 @@ def chance(ensembles: Iterable[Array], level: float, *, n_trials: int = 2000, se
     Raises
     ------
     ValueError
-        If there is no simulation, one has fewer than three members or another shape, or the level is no probability.
+        If there is no simulation, one has fewer than three members or another shape, a member is not finite, or the level is no
+        probability.
     """
-    parts = [[left_out(members[:, lead], (level,)) for lead in range(members.shape[1])] for members in ensembles]
+    parts = []
+    for number, members in enumerate(as_floats(given, "ensembles") for given in ensembles):
+        if not np.isfinite(members).all():
+            raise ValueError(f"ensembles: expected finite members, got others in simulation {number}")
+        parts.append([left_out(members[:, lead], (level,)) for lead in range(members.shape[1])])
     shapes = sorted({(row[0].error_square.shape[-1], len(row)) for row in parts if row})
     if len(shapes) != 1:
         raise ValueError(f"ensembles: expected some simulations with as many members and leads each, got (member, lead) {shapes}")
@@ -106,13 +111,13 @@ def trials(parts: Sequence[Sequence[LeftOut]], *, n_trials: int = 2000, seed: in
     chosen = np.random.default_rng(seed).integers(n_members, size=(n_trials, n_simulations))
     rows = np.arange(n_simulations)
     squared, spread = (values[rows, :, chosen].mean(axis=1) for values in (errors, variances))
-    inside = _mean_of_defined(coverages[rows, :, :, chosen], axis=1)  # (trial, lead, level)
+    inside = mean_of_defined(coverages[rows, :, :, chosen], axis=1)  # (trial, lead, level)
     ratio = np.divide(spread, squared, out=np.full_like(spread, np.nan), where=squared > 0)
     return Chance(np.sqrt(ratio), inside.transpose(2, 0, 1))
 
 
-def left_out(members: Array, levels: Sequence[float]) -> LeftOut:
-    """Scores of the others for each member as the truth.
+def left_out(members: ArrayLike, levels: Sequence[float]) -> LeftOut:
+    """Scores of the others for each member as the truth; NaN if one is NaN.
 
     Parameters
     ----------
@@ -128,11 +133,12 @@ def left_out(members: Array, levels: Sequence[float]) -> LeftOut:
     """
     for level in levels:
         check_level(level)
-    n = len(members)
+    given = as_floats(members, "ensembles")
+    n = len(given)
     if n < FEWEST_MEMBERS:
         raise ValueError(f"ensembles: expected at least {FEWEST_MEMBERS} members, got {n}")
-    values = members.reshape(n, -1).astype(np.float64)
-    values -= values[0].copy()  # members that are the same become exactly 0
+    values = given.reshape(n, -1)
+    values = values - values[0]  # members that are the same become exactly 0
     values -= values.mean(axis=0)
     # With members about their mean, the mean of all but one is minus that one over n - 1.
     squares = np.square(values)
@@ -154,16 +160,11 @@ def _rank_ranges(ordered: Floats) -> tuple[Floats, Floats]:
         for k in range(1, n):
             below[k] = np.where(same[k - 1], below[k - 1], below[k])
             not_above[n - 1 - k] = np.where(same[n - 1 - k], not_above[n - k], not_above[n - 1 - k])
+    missing = np.isnan(ordered)
+    below[missing] = not_above[missing] = np.nan
     return below, not_above
 
 
-def _by_member(order: NDArray[np.intp], values: Array) -> Floats:
+def _by_member(order: NDArray[np.intp], values: Floats) -> Floats:
     """Means over cells, shape (member,), of values (rank, cell) where ``order`` tells which member has a rank."""
     return np.bincount(order.ravel(), values.ravel(), len(order)) / order.shape[1]
-
-
-def _mean_of_defined(values: Floats, axis: int) -> Floats:
-    """Mean over an axis of what is not NaN; NaN where nothing is."""
-    defined = np.isfinite(values)
-    total, count = np.where(defined, values, 0).sum(axis=axis), defined.sum(axis=axis)
-    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)

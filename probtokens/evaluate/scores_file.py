@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from probtokens.data.atomic import replacing
 from probtokens.fields import HotSpot
 
@@ -140,7 +142,9 @@ def _require(node: Any, keys: tuple[str, ...], where: str) -> None:
 
 
 def without_nan(node: Any) -> Any:
-    """Nested mappings and lists with ``None`` in place of NaN, which strict JSON lacks."""
+    """Nested mappings and lists of Python's numbers, with ``None`` in place of NaN, which strict JSON lacks."""
+    if isinstance(node, np.generic):
+        node = node.item()
     if isinstance(node, Mapping):
         return {str(key): without_nan(value) for key, value in node.items()}
     if isinstance(node, list | tuple):

@@ -8,20 +8,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
+from probtokens.ensembles import Floats, as_ensemble, ensemble_mean, mean_of_defined, spread_variance
 from probtokens.evaluate import scores
 from probtokens.evaluate.hotspots import assemble_curves, curve_fields, curve_units, slab_curves
 from probtokens.evaluate.multivariate import Pairs, energy_score, lattice_pairs, pool, variogram_score
 from probtokens.evaluate.perfect import FEWEST_MEMBERS, LeftOut, left_out, trials
 from probtokens.fields import Grid, HotSpot
 from probtokens.predict.recalibrate import Recalibration
-from probtokens.predict.store import Slab, map_slabs, rollout_fields, rollout_grid
+from probtokens.predict.store import Slab, all_axes, map_slabs, rollout_fields, rollout_grid
 
-Array = NDArray[np.floating]
 #: Name of a quantity to its values by simulation and lead, shape (simulation, lead). Names ending in ``_square``
 #: are averaged, then rooted.
-Table = dict[str, Array]
+Table = dict[str, Floats]
 
 #: Cells of a frame that tell what chance makes of its calibration: neighbours err alike, and all cells would double the cost of scores.
 _CELLS_FOR_CHANCE = 2048
@@ -68,8 +68,10 @@ def score_rollout(
     Raises
     ------
     ValueError
-        If the rollout lacks the field of hot spots, a level is not in (0, 1), or a score is not finite (corrupt store).
+        If the rollout lacks the field of hot spots or the initial frame, its coordinates are not those of square cells and equal
+        steps, a level is not in (0, 1), or a score is not finite (corrupt store).
     """
+    rollout = all_axes(rollout)
     for level in coverage_levels:
         scores.check_level(level)
     recalibrations = [None] if recalibration is None else [recalibration, None]
@@ -106,7 +108,7 @@ class _SlabResult(NamedTuple):
     """What one slab contributes: scores averaged over the frame, and columns of the hot-spot curves."""
 
     scores: dict[str, float]
-    curves: dict[str, Array]
+    curves: dict[str, Floats]
     left_out: LeftOut | None
 
 
@@ -148,7 +150,7 @@ def _table(rows: Sequence[dict[str, float]], rollout: xr.Dataset) -> Table:
     return {key: np.array([row[key] for row in rows]).reshape(shape) for key in rows[0]}
 
 
-def marginal_scores(ordered: Array, truth: Array, levels: Sequence[float]) -> dict[str, float]:
+def marginal_scores(ordered: ArrayLike, truth: ArrayLike, levels: Sequence[float]) -> dict[str, float]:
     """Scores of single cells, averaged over one frame, for :func:`reduce_table`.
 
     Parameters
@@ -165,20 +167,25 @@ def marginal_scores(ordered: Array, truth: Array, levels: Sequence[float]) -> di
     dict
         ``error_square``, ``crps`` and, of more than one member, ``spread_square`` and ``coverage_90``, ``interval_score_90``, …
     """
-    members = len(ordered)
-    error = scores.ensemble_mean(ordered) - truth
-    row = {"error_square": _mean(error**2), "crps": _mean(scores.crps(ordered, truth, is_sorted=True))}
+    return {name: _mean(values) for name, values in element_scores(ordered, truth, levels).items()}
+
+
+def element_scores(ordered: ArrayLike, truth: ArrayLike, levels: Sequence[float]) -> Table:
+    """What :func:`marginal_scores` averages, each of shape (...), from members in ascending order (draw, ...) and the truth (...)."""
+    values, target = as_ensemble(ordered, truth)
+    members = len(values)
+    table = {"error_square": (ensemble_mean(values) - target) ** 2, "crps": scores.crps(values, target, is_sorted=True)}
     if members > 1:
-        row["spread_square"] = _mean(scores.spread_variance(ordered))
-        ranks = scores.rank_range(ordered, truth)
+        table["spread_square"] = spread_variance(values)
+        ranks = scores.rank_range(values, target)
         for level in levels:
-            lower, upper = scores.central_interval(ordered, level, is_sorted=True)
-            row[_key("coverage", level)] = _mean(scores.covered(*ranks, members, level))
-            row[_key("interval_score", level)] = _mean(scores.interval_score(lower, upper, truth, level))
-    return row
+            lower, upper = scores.central_interval(values, level, is_sorted=True)
+            table[_key("coverage", level)] = scores.covered(*ranks, members, level)
+            table[_key("interval_score", level)] = scores.interval_score(lower, upper, target, level)
+    return table
 
 
-def _spatial_scores(prediction: Array, truth: Array, block: int, pairs: Pairs) -> dict[str, float]:
+def _spatial_scores(prediction: ArrayLike, truth: ArrayLike, block: int, pairs: Pairs) -> dict[str, float]:
     """Scores of one frame averaged over blocks; ``prediction`` has shape (draw, y, x)."""
     pooled, target = pool(prediction, block), pool(truth, block)
     return {"energy_score": energy_score(pooled, target), "variogram_score": variogram_score(pooled, target, pairs)}
@@ -189,21 +196,16 @@ def _score_curve(name: str, curves: xr.Dataset, levels: Sequence[float], rollout
     prediction, truth = curves[name].values[..., 1:], curves[f"{name}_truth"].values[..., 1:]
     ordered = np.sort(prediction, axis=0)
     members = len(ordered)
-    table: Table = {
-        "error_square": (ordered.mean(axis=0) - truth) ** 2,
-        "median_error_square": (np.median(ordered, axis=0) - truth) ** 2,
-        "crps": scores.crps(ordered, truth, is_sorted=True),
-    }
-    quantiles: dict[str, Any] = {"mean": ordered.mean(axis=0), "median": np.median(ordered, axis=0)}
+    table = element_scores(ordered, truth, levels)
+    if any(not np.isfinite(values).all() for values in table.values()):
+        raise ValueError(f"{name}: expected finite scores, got others; is a frame not finite, the initial one included?")
+    table["median_error_square"] = (np.median(ordered, axis=0) - truth) ** 2
+    quantiles: dict[str, Any] = {"mean": ensemble_mean(ordered), "median": np.median(ordered, axis=0)}
     if members > 1:
-        table["spread_square"] = scores.spread_variance(ordered)
-        ranks = scores.rank_range(ordered, truth)
         informative = (ordered[0] != ordered[-1]) | (ordered[0] != truth)
         for level in levels:
-            table[_key("coverage", level)] = np.where(informative, scores.covered(*ranks, members, level), np.nan)
-            lower, upper = scores.central_interval(ordered, level, is_sorted=True)
-            table[_key("interval_score", level)] = scores.interval_score(lower, upper, truth, level)
-            quantiles[_key("lower", level)], quantiles[_key("upper", level)] = lower, upper
+            table[_key("coverage", level)] = np.where(informative, table[_key("coverage", level)], np.nan)
+            quantiles[_key("lower", level)], quantiles[_key("upper", level)] = scores.central_interval(ordered, level, is_sorted=True)
     lists = {key: values.tolist() for key, values in ({"truth": truth} | quantiles).items()}
     summary = _summarise(table, levels, rollout)
     summary["by_chance"] = _by_chance([_left_out_of_curve(column, levels) for column in prediction.reshape(members, -1).T], levels, rollout)
@@ -222,7 +224,7 @@ def _summarise(table: Table, levels: Sequence[float], rollout: xr.Dataset) -> di
     return summary
 
 
-def _left_out_of_curve(members: Array, levels: Sequence[float]) -> LeftOut | None:
+def _left_out_of_curve(members: Floats, levels: Sequence[float]) -> LeftOut | None:
     """What :func:`left_out` finds for one number, members having shape (draw,); no coverage where all are the same."""
     if len(members) < FEWEST_MEMBERS:
         return None
@@ -243,7 +245,7 @@ def _by_chance(found: Sequence[LeftOut | None], levels: Sequence[float], rollout
     }
 
 
-def _quantiles(values: Array, share: float) -> list[float | None]:
+def _quantiles(values: Floats, share: float) -> list[float | None]:
     """Of the trials (trial, lead) in which a score is defined, lead by lead."""
     defined = [column[np.isfinite(column)] for column in values.T]
     return [float(np.quantile(column, share)) if len(column) else None for column in defined]
@@ -251,14 +253,9 @@ def _quantiles(values: Array, share: float) -> list[float | None]:
 
 def reduce_table(table: Table, axis: tuple[int, ...]) -> dict[str, list[float | None]]:
     """Means over ``axis`` of a table (simulation, lead), roots of mean squares, and their ratio; ``None`` where not defined."""
-    means = {}
-    for name, values in table.items():
-        defined = np.isfinite(values)
-        count = defined.sum(axis=axis)
-        total = np.where(defined, values, 0).sum(axis=axis)
-        means[name] = np.atleast_1d(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+    means = {name: np.atleast_1d(mean_of_defined(values, axis)) for name, values in table.items()}
     error = np.sqrt(means.pop("error_square"))
-    out: dict[str, Array] = {"rmse": error}
+    out: dict[str, Floats] = {"rmse": error}
     if "median_error_square" in means:
         out["rmse_median"] = np.sqrt(means.pop("median_error_square"))
     out["crps"] = means.pop("crps")
@@ -267,7 +264,7 @@ def reduce_table(table: Table, axis: tuple[int, ...]) -> dict[str, list[float | 
     return {name: _defined(values) for name, values in (out | means).items()}
 
 
-def _defined(values: Array) -> list[float | None]:
+def _defined(values: Floats) -> list[float | None]:
     return [None if np.isnan(value) else float(value) for value in values]
 
 
@@ -275,7 +272,7 @@ def _key(name: str, level: float) -> str:
     return f"{name}_{100 * level:g}"
 
 
-def _mean(values: Array) -> float:
+def _mean(values: Floats) -> float:
     return float(np.mean(values, dtype=np.float64))
 
 

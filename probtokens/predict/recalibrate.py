@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from probtokens.data.atomic import replacing
+from probtokens.ensembles import as_floats, ensemble_mean, spread_variance
 from probtokens.fields import FieldSpec
-from probtokens.predict.store import Slab, map_slabs, rollout_fields
+from probtokens.predict.store import Slab, all_axes, map_slabs, rollout_fields, rollout_leads
 
 #: Smallest factor: a spread is never removed altogether.
 FLOOR = 0.05
@@ -50,8 +52,10 @@ class Recalibration:
             raise ValueError(f"recalibration of {self.model}: expected one of {list(self.factors)} and lead >= 1, got {field!r}, {lead}")
         return self.factors[field][min(lead, len(self.factors[field])) - 1]
 
-    def apply(self, prediction: NDArray[np.float32], field: FieldSpec, lead: int) -> NDArray[np.float32]:
+    def apply(self, prediction: NDArray[Any], field: FieldSpec, lead: int) -> NDArray[Any]:
         """Widen or narrow one frame about its ensemble mean; shape (draw, ...) is kept, and so is the order of members.
+
+        A factor of 1 and single members leave it as it is. Floating-point members keep their type, others become double precision.
 
         Where the factor differs from 1, values beyond the field's physical bounds are set to the bound (no
         negative temperature, no fraction outside [0, 1]); that trims the tail and moves the mean inward a little.
@@ -60,16 +64,17 @@ class Recalibration:
         factor = self.factor(field.name, lead)
         if factor == 1 or len(prediction) == 1:
             return prediction
-        mean = prediction.mean(axis=0, dtype=np.float64).astype(prediction.dtype)
-        scaled = prediction - mean
-        scaled *= prediction.dtype.type(factor)
-        scaled += mean
-        if field.lower is not None or field.upper is not None:
-            np.clip(scaled, field.lower, field.upper, out=scaled)
-            for bound in (field.lower, field.upper):
-                if bound is not None:
-                    scaled[prediction == bound] = bound
-        return scaled
+        values = as_floats(prediction, field.name)
+        mean = ensemble_mean(values)
+        scaled = (values - mean) * factor + mean
+        kind = prediction.dtype if prediction.dtype.kind == "f" else np.dtype(np.float64)
+        if field.lower is None and field.upper is None:
+            return scaled.astype(kind, copy=False)
+        clipped = np.clip(scaled, field.lower, field.upper).astype(kind, copy=False)
+        for bound in (field.lower, field.upper):
+            if bound is not None:
+                clipped[prediction == bound] = bound
+        return clipped
 
     def apply_to(self, slab: Slab) -> Slab:
         """The slab with its prediction recalibrated."""
@@ -108,9 +113,17 @@ def fit_recalibration(validation: xr.Dataset) -> Recalibration:
     towards their mean over leads by an empirical-Bayes weight: the variance between leads that exceeds what the
     jackknife over simulations explains, as a fraction of the total. With one simulation only the mean is used.
     The clipping in :meth:`Recalibration.apply` is not undone.
+
+    Raises
+    ------
+    ValueError
+        If leads are left out, or a frame holds values that are not finite.
     """
+    validation = all_axes(validation)
     fields = rollout_fields(validation)
     n, leads = validation.sizes["simulation"], validation.sizes["time"] - 1
+    if rollout_leads(validation) != list(range(leads + 1)):
+        raise ValueError(f"recalibration: expected every lead from 0 to {leads}, got {rollout_leads(validation)}")
     model = str(validation.attrs.get("model", "model"))
     if validation.sizes["draw"] == 1:
         return Recalibration(model, n, {spec.name: [1.0] * leads for spec in fields})
@@ -123,10 +136,11 @@ def fit_recalibration(validation: xr.Dataset) -> Recalibration:
 
 def _error_and_spread(slab: Slab) -> tuple[float, float]:
     """Mean squared error of the ensemble mean and the one that the spread announces."""
-    members = len(slab.prediction)
-    error = slab.prediction.mean(axis=0, dtype=np.float64) - slab.truth
-    spread = np.var(slab.prediction, axis=0, ddof=1, dtype=np.float64) * ((members + 1) / members)
-    return float(np.mean(error**2)), float(np.mean(spread))
+    error = float(np.mean((ensemble_mean(slab.prediction) - slab.truth) ** 2))
+    spread = float(np.mean(spread_variance(slab.prediction)))
+    if not np.isfinite([error, spread]).all():
+        raise ValueError(f"{slab.field.name}, simulation {slab.simulation}, lead {slab.lead}: expected finite values, got others")
+    return error, spread
 
 
 def _fit(error: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,8 +8,9 @@ truth : (simulation, time, field, y, x) float32
 Time starts with the initial frame, lead 0, which every draw repeats unchanged: it is given, not
 predicted, and no score counts it. Coordinates: ``draw``, ``simulation`` (trajectory names), ``time`` [ns]
 since the initial frame, ``lead`` (frame number), ``field`` with ``field_unit``, ``field_label``,
-``field_lower`` and ``field_upper`` (NaN where unbounded), ``y`` and ``x`` (cell centres [µm]) and one
-coordinate along ``simulation`` for each context scalar.
+``field_lower`` and ``field_upper`` (NaN where unbounded), ``field_odd`` and ``field_vector`` (as in
+:class:`probtokens.fields.FieldSpec`), ``y`` and ``x`` (cell centres [µm]) and one coordinate along ``simulation`` for each
+context scalar.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -29,10 +31,13 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
-from probtokens.fields import FieldSpec, Grid, field_index
+from probtokens.fields import SPATIAL_DIMS, FieldSpec, Grid, field_index
 
 TRUTH_DIMS = ("simulation", "time", "field", "y", "x")
 PREDICTION_DIMS = ("draw", *TRUTH_DIMS)
+
+#: Steps of an axis that differ by less than this share are the same.
+_STEP_RTOL = 1e-4
 
 Result = TypeVar("Result")
 
@@ -47,8 +52,10 @@ class Slab:
         The field, with its unit and bounds.
     simulation
         Position along the simulation axis.
+    frame
+        Position along the time axis.
     lead
-        Frames since the initial one, 1 or more.
+        Frames since the initial one when the rollout was written, 1 or more; where frames were left out, more than ``frame``.
     prediction
         All members, shape (draw, y, x), float32, in the field's unit.
     truth
@@ -57,6 +64,7 @@ class Slab:
 
     field: FieldSpec
     simulation: int
+    frame: int
     lead: int
     prediction: NDArray[np.float32]
     truth: NDArray[np.float32]
@@ -137,29 +145,102 @@ def open_rollout(path: Path | str) -> xr.Dataset:
     return rollout.assign_coords({name: values.load() for name, values in rollout.coords.items()} | texts)
 
 
+def all_axes(rollout: xr.Dataset) -> xr.Dataset:
+    """The rollout with an axis of one wherever a single draw, simulation or field was chosen, e.g. with ``isel(simulation=0)``.
+
+    Raises
+    ------
+    ValueError
+        If ``prediction`` or ``truth`` is missing, has another axis, or is without an axis of time or space.
+    """
+    arrays = {}
+    for name, dims in (("prediction", PREDICTION_DIMS), ("truth", TRUTH_DIMS)):
+        found = rollout[name].dims if name in rollout else ()
+        missing = [dim for dim in dims if dim not in found]
+        if not {"time", *SPATIAL_DIMS} <= set(found) <= set(dims):
+            raise ValueError(f"rollout: expected {name!r} of dimensions {dims}, got {found or 'none of that name'}")
+        arrays[name] = rollout[name].expand_dims(missing).transpose(*dims)
+    chosen = [dim for dim in PREDICTION_DIMS if dim not in rollout.dims]
+    # What describes a chosen field or simulation has lost its axis with it; context scalars are those that no field is described by.
+    described = {name: values for name, values in rollout.coords.items() if values.ndim == 0 and name not in chosen}
+    axes = {name: "field" if str(name).startswith("field_") else "simulation" for name in described}
+    columns = {name: (axes[name], [values.values[()]], values.attrs) for name, values in described.items() if axes[name] in chosen}
+    named = [dim for dim in chosen if dim in rollout.coords]
+    return rollout.drop_vars([*named, *columns]).assign(arrays).assign_coords(columns)
+
+
 def rollout_fields(rollout: xr.Dataset) -> tuple[FieldSpec, ...]:
     """Fields of a rollout, in order."""
+    rollout = all_axes(rollout)
 
     def bound(name: str, i: int) -> float | None:
         value = float(rollout[name].values[i])
         return None if np.isnan(value) else value
+
+    def text(name: str, i: int) -> str | None:
+        """``None`` in a rollout that was written before there was such a coordinate."""
+        return str(rollout[name].values[i]) if name in rollout.coords else None
 
     return tuple(
         FieldSpec(
             str(rollout["field"].values[i]),
             str(rollout["field_unit"].values[i]),
             str(rollout["field_label"].values[i]),
-            bound("field_lower", i),
-            bound("field_upper", i),
+            lower=bound("field_lower", i),
+            upper=bound("field_upper", i),
+            odd=text("field_odd", i),
+            vector=text("field_vector", i),
         )
         for i in range(rollout.sizes["field"])
     )
 
 
 def rollout_grid(rollout: xr.Dataset) -> Grid:
-    """Grid of a rollout; ``n_times`` counts the initial frame."""
-    sizes = rollout.sizes
-    return Grid(sizes["y"], sizes["x"], float(rollout.attrs["spacing"]), float(rollout.attrs["time_step"]), sizes["time"])
+    """Grid of a rollout; ``n_times`` counts the initial frame.
+
+    Cell edge and frame step are those of the coordinates, so that a rollout may be cropped or thinned. The attributes ``spacing`` and
+    ``time_step`` count where an axis has a single point.
+
+    Raises
+    ------
+    ValueError
+        If an axis is missing or does not ascend in equal steps, or the cells are not square.
+    """
+    sizes = all_axes(rollout).sizes
+    edges = [_step(rollout, axis, "spacing") for axis in SPATIAL_DIMS]
+    if abs(edges[0] - edges[1]) > _STEP_RTOL * edges[1]:
+        raise ValueError(f"rollout: expected square cells, got {edges[0]:g} µm along y and {edges[1]:g} µm along x")
+    return Grid(sizes["y"], sizes["x"], edges[1], _step(rollout, "time", "time_step"), sizes["time"])
+
+
+def _step(rollout: xr.Dataset, axis: str, attribute: str) -> float:
+    """Step of a coordinate; the attribute's value, which is not rounded, where they agree."""
+    if axis not in rollout.coords or (rollout.sizes[axis] < 2 and attribute not in rollout.attrs):
+        raise ValueError(f"rollout: expected a coordinate {axis!r} or, of one point, an attribute {attribute!r}, got neither")
+    values, stated = rollout[axis].values.astype(np.float64), float(rollout.attrs.get(attribute, np.nan))
+    if len(values) < 2:
+        return stated
+    steps = np.diff(values)
+    mean = float(steps.mean())
+    # Coordinates in single precision are uniform up to their own rounding.
+    tolerance = _STEP_RTOL * abs(mean) + 2 * float(np.finfo(np.float32).eps) * float(np.abs(values).max())
+    if not (mean > 0 and np.abs(steps - mean).max() <= tolerance):
+        raise ValueError(f"rollout: expected {axis!r} to ascend in equal steps, got steps from {steps.min():g} to {steps.max():g}")
+    return stated if abs(stated - mean) <= tolerance else mean
+
+
+def rollout_leads(rollout: xr.Dataset) -> list[int]:
+    """Frames since the initial one, by position along the time axis, starting with 0.
+
+    Raises
+    ------
+    ValueError
+        If the initial frame is missing or leads do not ascend.
+    """
+    leads = [int(lead) for lead in np.atleast_1d(rollout["lead"].values)]
+    if leads[:1] != [0] or any(later <= earlier for earlier, later in pairwise(leads)):
+        raise ValueError(f"rollout: expected ascending leads from 0, the initial frame, which is given, got {leads}")
+    return leads
 
 
 def map_slabs(function: Callable[[Slab], Result], rollout: xr.Dataset, fields: Sequence[str] | None = None) -> dict[str, list[Result]]:
@@ -171,20 +252,21 @@ def map_slabs(function: Callable[[Slab], Result], rollout: xr.Dataset, fields: S
     Raises
     ------
     ValueError
-        If a name in ``fields`` is no field of the rollout.
+        If a name in ``fields`` is no field of the rollout, or the rollout does not start with the initial frame.
     """
-    specs = rollout_fields(rollout)
+    rollout = all_axes(rollout)
+    specs, leads = rollout_fields(rollout), rollout_leads(rollout)
     names = [spec.name for spec in specs] if fields is None else list(fields)
     indices = [field_index(specs, name) for name in names]
     arrays = rollout[["prediction", "truth"]].reset_coords(drop=True).drop_vars(rollout.dims, errors="ignore").isel(field=indices)
 
     def work(key: tuple[int, int]) -> list[Result]:
-        simulation, lead = key
-        frame = arrays.isel(simulation=simulation, time=lead).compute(scheduler="synchronous")
-        prediction, truth = frame["prediction"].values, frame["truth"].values
-        return [function(Slab(specs[i], simulation, lead, prediction[:, k], truth[k])) for k, i in enumerate(indices)]
+        simulation, frame = key
+        values = arrays.isel(simulation=simulation, time=frame).compute(scheduler="synchronous")
+        prediction, truth = values["prediction"].values, values["truth"].values
+        return [function(Slab(specs[i], simulation, frame, leads[frame], prediction[:, k], truth[k])) for k, i in enumerate(indices)]
 
-    keys = [(simulation, lead) for simulation in range(rollout.sizes["simulation"]) for lead in range(1, rollout.sizes["time"])]
+    keys = [(simulation, frame) for simulation in range(rollout.sizes["simulation"]) for frame in range(1, rollout.sizes["time"])]
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         frames = list(pool.map(work, keys))
     return {name: [results[k] for results in frames] for k, name in enumerate(names)}
@@ -238,6 +320,8 @@ def _coordinates(
         "field_label": ("field", text([spec.label for spec in fields]), {}),
         "field_lower": ("field", bound([spec.lower for spec in fields]), {}),
         "field_upper": ("field", bound([spec.upper for spec in fields]), {}),
+        "field_odd": ("field", text([str(spec.odd) for spec in fields]), {}),
+        "field_vector": ("field", text([str(spec.vector) for spec in fields]), {}),
         "y": ("y", (np.arange(grid.ny) + 0.5) * grid.spacing, {"unit": "µm"}),
         "x": ("x", (np.arange(grid.nx) + 0.5) * grid.spacing, {"unit": "µm"}),
     }

@@ -9,9 +9,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from probtokens.ensembles import above, as_floats, ensemble_mean
 from probtokens.evaluate import scores
 from probtokens.fields import FieldSpec
-from probtokens.predict.store import Slab, map_slabs
+from probtokens.predict.store import Slab, map_slabs, rollout_grid
 from probtokens.report.run import Run
 
 Array = NDArray[np.floating]
@@ -77,10 +78,10 @@ def reduce_strip(run: Run, spec: FieldSpec, frames: Sequence[int], n_draws: int 
         draws.append(ensemble[:n_draws])
         if recalibration is not None and frame > 0:
             ensemble = recalibration.apply(ensemble, spec, frame)
-        mean.append(scores.ensemble_mean(ensemble))
+        mean.append(ensemble_mean(ensemble))
         if len(ensemble) > 1:
-            spread.append(ensemble.std(axis=0, ddof=1))
-            probability.append((ensemble > threshold).mean(axis=0))
+            spread.append(as_floats(ensemble).std(axis=0, ddof=1))
+            probability.append(above(ensemble, threshold).mean(axis=0))
     rival = None if run.rival is None else _images(run.rollouts[run.rival]["prediction"], run.simulation, spec, frames).mean(axis=0)
     return Strip(
         spec=spec,
@@ -111,8 +112,8 @@ def reduce_reliability(run: Run) -> list[Reliability]:
         raw, truth = slab.prediction[:, ::_STRIDE, ::_STRIDE], slab.truth[::_STRIDE, ::_STRIDE]
         versions = {"raw": raw}
         if recalibration is not None:
-            versions["recalibrated"] = recalibration.apply(raw, slab.field, leads[slab.lead])
-        return {name: _calibration(members, truth, seed=slab.lead) for name, members in versions.items()}
+            versions["recalibrated"] = recalibration.apply(raw, slab.field, slab.lead)
+        return {name: _calibration(members, truth, seed=slab.frame) for name, members in versions.items()}
 
     results = map_slabs(work, data.isel(time=leads))
     reliability = []
@@ -138,5 +139,5 @@ def _images(variable: xr.DataArray, simulation: int, spec: FieldSpec, frames: Se
 def extent_of(data: xr.Dataset) -> tuple[float, float, float, float]:
     """Edges (left, right, bottom, top) [µm] of a rollout's frames."""
     x, y = np.asarray(data["x"].values), np.asarray(data["y"].values)
-    half = 0.5 * float(data.attrs["spacing"])
+    half = 0.5 * rollout_grid(data).spacing
     return (float(x[0]) - half, float(x[-1]) + half, float(y[0]) - half, float(y[-1]) + half)

@@ -96,7 +96,7 @@ def reduce_traversal(run: Run, model: TokenForecaster, hotspot: HotSpot) -> Trav
     for simulation in simulations:
         fields = _fields(run, model, simulation, position, list(product(range(n_directions), _ENDS)), last)
         for d, (low, high) in enumerate(zip(fields, fields, strict=True)):
-            squares[d] += np.mean(np.square(high - low), dtype=np.float64)
+            squares[d] += np.mean(np.square(high - low, dtype=np.float64))
     changes = np.sqrt(squares / run.n_simulations)
     top = tuple(int(d) for d in np.argsort(-changes, kind="stable")[:_TOP])
     settings, shape = list(product(top, VALUES)), (len(top), len(VALUES))

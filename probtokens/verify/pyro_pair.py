@@ -40,7 +40,8 @@ def silent_parameters(tokens: TokenForecaster) -> list[str]:
 def predictive_draws(pairs: Collection[str] = tuple(_PAIRS), draws: int = 120, repetitions: int = 4) -> Sequence[Check]:
     """Moments of posterior predictive frames, drawn one after the other and all at once.
 
-    Pixels of one repetition share weights and effects: alone it says little.
+    Pixels of one repetition share weights and effects: alone it says little. Fields with bounds are left out: where all draws lie on
+    one, their mean has no standard error.
     """
     checks = []
     for name in pairs:
@@ -61,13 +62,14 @@ def predictive_draws(pairs: Collection[str] = tuple(_PAIRS), draws: int = 120, r
 def _moments(
     tokens: TokenForecaster, frames: Tensor, context: Tensor, draws: int, repetitions: int, *, parallel: bool
 ) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation over draws of frames (repetition, simulation, time, field, y, x) three steps ahead."""
+    """Mean and standard deviation over draws of unbounded fields (repetition, simulation, time, field, y, x) three steps ahead."""
+    unbounded = [number for number, spec in enumerate(tokens.fields) if spec.lower is None and spec.upper is None]
     moments = []
     for seed in range(repetitions):
         torch.manual_seed(seed)
         with torch.no_grad():
             predictive = Predictive(tokens.model, guide=tokens.guide, num_samples=draws, parallel=parallel)
-            x = tokens.normalizer.normalize(predictive(frames, context, 3)["x"])
+            x = tokens.normalizer.normalize(predictive(frames, context, 3)["x"])[..., unbounded, :, :]
         moments.append((x.mean(0), x.std(0)))
     means, spreads = (torch.stack(parts) for parts in zip(*moments, strict=True))
     return means, spreads

@@ -8,6 +8,7 @@ import torch
 from probtokens.data.augmentation import Extension, RandomCrop, Reflection
 from probtokens.data.dataset import Batch
 from probtokens.data.normalize import mirror_image
+from probtokens.fields import FieldSpec
 from probtokens.verify.token_pairs import FIELDS, window
 
 VELOCITY_X, VELOCITY_Y = 3, 4
@@ -68,3 +69,15 @@ def test_walls_below_and_above_turn_the_velocity_along_y_around() -> None:
     found = Extension(FIELDS, boundary, patch=4)(frames, (0, 0))
     assert torch.equal(found[..., 6:, :7], mirror_image(frames[..., 2:, :], FIELDS))
     assert torch.equal(found[..., 6:, :7][:, VELOCITY_Y], -frames[..., 2:, :].flip(-2)[:, VELOCITY_Y])
+
+
+def test_walls_turn_around_what_is_declared_to_be_odd_across_them() -> None:
+    odd = {"Vy": "y", "u": "x", "vorticity": "xy", "concentration_y": ""}
+    fields = tuple(FieldSpec(name, "1", name, odd=axes) for name, axes in odd.items())
+    frames = torch.randn(4, 6, 7, generator=torch.Generator().manual_seed(0))
+    found = Extension(fields, dict.fromkeys(("left", "right", "bottom", "top"), "WALL"), patch=4)(frames, (2, 1))
+    for number, axes in enumerate(odd.values()):
+        sign = {axis: -1.0 if axis in axes else 1.0 for axis in "xy"}
+        torch.testing.assert_close(found[number, 1, 1:8], sign["y"] * frames[number, 0])
+        torch.testing.assert_close(found[number, 2:8, 0], sign["x"] * frames[number, :, 0])
+        torch.testing.assert_close(found[number, 1, 0], sign["x"] * sign["y"] * frames[number, 0, 0])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from probtokens.data.normalize import Normalizer, mirror_image
 from probtokens.data.the_well import write_shard
 from probtokens.data.trajectories import TrajectorySet
-from probtokens.fields import Grid, field_spec
+from probtokens.fields import FieldSpec, Grid, field_spec
 from tests.helpers import BOUNDARY, UNITS
 
 FIELDS = ("temperature", "pressure", "velocity_x")
@@ -53,6 +53,24 @@ def test_spread_and_ranges_are_those_of_the_data_whatever_the_scales(campaign: P
     assert (normalizer.field_std < normalizer.field_scale).tolist() == [True, True, False]
     np.testing.assert_array_equal(normalizer.field_range, [frames.min(axis=(0, 2, 3)), frames.max(axis=(0, 2, 3))])
     np.testing.assert_array_equal(normalizer.context_range, [trajectories.context.min(axis=0), trajectories.context.max(axis=0)])
+
+
+def test_components_share_a_scale_by_their_vector_not_by_their_name(tmp_path: Path) -> None:
+    spread = {"momentum_x": 4.0, "momentum_y": 1.0, "concentration_x": 3.0, "concentration_y": 1.0}
+    rng = np.random.default_rng(0)
+    write_shard(
+        tmp_path / "a.hdf5",
+        {name: scale * rng.normal(size=(2, 3, 8, 8)) for name, scale in spread.items()},
+        grid=Grid(ny=8, nx=8, spacing=0.04, time_step=0.125, n_times=3),
+        scalars={},
+        units=dict.fromkeys(spread, "1"),
+        dataset_name="species called X and Y",
+        boundary=BOUNDARY,
+        vectors=("momentum",),
+    )
+    scale = Normalizer.fit(TrajectorySet.open(tmp_path, list(spread), [])).field_scale
+    np.testing.assert_allclose(scale, [4, 4, 3, 1], rtol=0.2)
+    assert scale[0] == scale[1]
 
 
 @settings(max_examples=40, deadline=None)
@@ -136,6 +154,20 @@ def test_unfitted_is_the_identity_and_knows_no_range() -> None:
     assert torch.equal(normalizer.normalize(frames), frames)
     for unknown in (normalizer.field_std, normalizer.field_range, normalizer.context_range):
         assert unknown.isnan().all()
+
+
+DECLARED = {"Vy": "y", "v": "y", "u": "x", "vorticity": "xy", "concentration_y": "", "stress_xy": "xy", "stress_yy": "", "velocity_y": None}
+
+
+def test_fields_change_their_sign_by_declaration_not_by_name() -> None:
+    fields = tuple(FieldSpec(name, "1", name, odd=odd) for name, odd in DECLARED.items())
+    frames = torch.randn(3, len(fields), 6, 8)
+    image = mirror_image(frames, fields)
+    for number, name in enumerate(DECLARED):
+        sign = 1 if name in ("u", "concentration_y", "stress_yy") else -1
+        assert torch.equal(image[:, number], sign * frames[:, number].flip(-2)), name
+    assert torch.equal(mirror_image(image, fields), frames)
+    assert mirror_image(frames.double(), fields).dtype == torch.float64
 
 
 def test_wrong_axes_are_refused(trajectories: TrajectorySet) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from probtokens.data.the_well import read_frames, read_info, read_scalar
+from probtokens.data.trajectories import TrajectorySet
 from probtokens.fields import Grid
 from tests.helpers import make_frames
 
@@ -81,6 +82,31 @@ def test_files_of_others(tmp_path: Path, order: tuple[str, str]) -> None:
         np.testing.assert_array_equal(got["temperature"], yx(file["t0_fields/temperature"][1:3]))
         np.testing.assert_array_equal(got[f"velocity_{second}"], yx(file["t1_fields/velocity"][2, 1:3, ..., 1]))
         np.testing.assert_array_equal(got[f"stress_{first}{second}"], yx(file["t2_fields/stress"][2, 1:3, ..., 0, 1]))
+
+
+@pytest.mark.parametrize("order", [("x", "y"), ("y", "x")])
+def test_the_tensor_order_tells_the_symmetry_of_components(tmp_path: Path, order: tuple[str, str]) -> None:
+    info = read_info(_foreign(tmp_path / "a.hdf5", order))
+    found = {name: (info.spec(name).odd, info.spec(name).vector) for name in info.fields}
+    assert found == {
+        **dict.fromkeys(("kept", "dropped", "map", "temperature", "stress_xx", "stress_yy"), ("", "")),
+        **dict.fromkeys(("stress_xy", "stress_yx"), ("xy", "")),
+        "velocity_x": ("x", "velocity"),
+        "velocity_y": ("y", "velocity"),
+    }
+
+
+@pytest.mark.parametrize("name", ["B", "momentum", "Vy", "concentration"])
+def test_vectors_of_any_name_have_components_and_scalars_have_none(tmp_path: Path, name: str) -> None:
+    path = _foreign(tmp_path / "a.hdf5")
+    with h5py.File(path, "r+") as file:
+        file["t1_fields"].move("velocity", name)
+        file["t1_fields"].attrs["field_names"] = [name]
+        file["t0_fields"].move("kept", "species_y")
+        file["t0_fields"].move("dropped", "v")
+        file["t0_fields"].attrs["field_names"] = ["species_y", "v", "map", "temperature"]
+    fields = TrajectorySet.open(tmp_path, [f"{name}_y", f"{name}_x", "species_y", "v"], []).fields
+    assert [(spec.odd, spec.vector) for spec in fields] == [("y", name), ("x", name), ("", ""), ("", "")]
 
 
 def test_scalars_of_every_kind(tmp_path: Path) -> None:

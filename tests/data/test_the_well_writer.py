@@ -93,6 +93,21 @@ def test_lone_component_is_a_scalar_field(tmp_path: Path) -> None:
     assert info.sources["velocity_x"].group == "t0_fields"
 
 
+def test_only_what_is_declared_is_a_vector(tmp_path: Path) -> None:
+    species = {f"{kind}_{dim}": np.ones((2, 4, 6, 8)) for kind in ("concentration", "flux") for dim in "xy"}
+    units = dict.fromkeys(("concentration_x", "concentration_y"), "mol/l") | dict.fromkeys(("flux_x", "flux_y"), "mol/s")
+    changes = {"frames": _arguments()["frames"] | species, "units": UNITS | units, "vectors": ("velocity", "flux")}
+    write_shard(tmp_path / "a.hdf5", **_arguments(**changes))
+    info = read_info(tmp_path / "a.hdf5")
+    assert {name for name, source in info.sources.items() if source.group == "t1_fields"} == {
+        "velocity_x",
+        "velocity_y",
+        "flux_x",
+        "flux_y",
+    }
+    assert [info.spec(name).odd for name in ("concentration_y", "flux_y", "velocity_y")] == ["", "y", "y"]
+
+
 def test_same_input_same_bytes(tmp_path: Path) -> None:
     first, second = make_shard(tmp_path / "a.hdf5"), make_shard(tmp_path / "b.hdf5")
     assert first.read_bytes() == second.read_bytes()

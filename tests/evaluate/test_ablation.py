@@ -195,6 +195,20 @@ def test_what_does_not_fit_is_refused() -> None:
         score_leads(model, trajectories, (1,), **request | {"field": "temperature"})
     with pytest.raises(ValueError, match="expected the fields of the trajectories"):
         score_leads(model, Trajectories(2, grid=model.grid, fields=model.fields[::-1]), (1,), **request)
+
+
+def test_truths_and_forecasts_that_are_not_finite_are_refused() -> None:
+    class Gaps(Trajectories):
+        def frames(self, i: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+            frames = super().frames(i, start, stop).copy()
+            frames[1:, 0, 0, 0] = np.nan
+            return frames
+
+    model = LinearTokens()
+    trajectories = Trajectories(2, grid=model.grid, fields=model.fields)
+    request = {"field": "pixel_0", "members": 2, "seed": 0}
+    with pytest.raises(ValueError, match="simulation shard_0000/0, lead 1: expected finite scores of pixel_0, got others; is the truth"):
+        score_leads(model, Gaps(2, grid=model.grid, fields=model.fields), (1,), **request)
     with torch.no_grad():
         model.chain.carry.fill_(float("nan"))
     with pytest.raises(ValueError, match="tokens, simulation shard_0000/0, lead 1: expected finite values of pixel_0"):

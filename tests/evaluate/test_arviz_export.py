@@ -66,6 +66,19 @@ def test_domains_smaller_than_a_block_are_one_block(rollout):
     assert tree["observed_data"].sizes["obs"] == 3 * 2
 
 
+def test_blocks_of_a_rollout_that_was_cut_or_thinned_stay_where_they_are(rollout):
+    places = to_datatree(rollout.isel(y=slice(8, None), time=[0, 2]), block=4)["constant_data"]
+    assert sorted(set(places["time"].values)) == [1.0]
+    np.testing.assert_allclose(sorted(set(places["y"].values)), [1.0, 1.4])
+    thinned = to_datatree(rollout.isel(y=slice(None, None, 2), x=slice(None, None, 2)), block=4)["constant_data"]
+    np.testing.assert_allclose(np.unique(thinned["x"]), [0.35, 1.15, 1.95])
+
+
+def test_a_single_simulation_may_be_chosen_either_way(rollout):
+    one, axis = (to_datatree(rollout.isel(simulation=chosen))["observed_data"].to_dataset() for chosen in (1, [1]))
+    assert one.equals(axis)
+
+
 def test_deterministic_rollout_is_refused(rollout):
     with pytest.raises(ValueError, match="synthetic: expected at least 2 draws, got 1"):
         to_datatree(rollout.isel(draw=[0]))

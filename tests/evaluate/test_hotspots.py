@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from probtokens.evaluate import hotspot_curves
 from probtokens.evaluate.hotspots import hotspot_area, hotspot_mean, rates
 from probtokens.fields import FieldSpec, HotSpot, field_spec
 from probtokens.predict import Recalibration
+from tests.evaluate.given import ensembles
 from tests.predict.synthetic import make_rollout
 
 FIELDS = tuple(field_spec(name) for name in ("pressure", "temperature", "reacted_fraction"))
@@ -148,3 +150,83 @@ def test_their_field_is_needed(tmp_path):
 def test_a_hot_spot_that_no_curve_can_tell_is_refused(field, threshold, message):
     with pytest.raises(ValueError, match=message):
         HotSpot(field, threshold)
+
+
+@settings(deadline=None)
+@given(ensembles(cells=(5, 6)))
+def test_area_mean_and_rates_of_any_type_and_size_of_numbers(ensemble):
+    frames, exact = ensemble[0], ensemble[0].astype(np.float64)
+    threshold = float(np.sort(exact.ravel())[exact.size // 2])
+    hot = exact > threshold
+    np.testing.assert_allclose(hotspot_area(frames, threshold, 0.25), 0.25 * hot.sum(axis=(-2, -1)))
+    expected = [values[cells].mean() if cells.any() else threshold for values, cells in zip(exact, hot, strict=True)]
+    np.testing.assert_allclose(hotspot_mean(frames, threshold), expected, rtol=1e-12)
+    curve = np.moveaxis(frames, 0, -1)
+    np.testing.assert_allclose(rates(curve, 0.5), 2 * (curve[..., 1:].astype(np.float64) - curve[..., :-1]), atol=1e-12 * exact.max())
+
+
+def test_a_frame_with_a_cell_that_is_missing_has_no_hot_spots_to_tell():
+    frames = np.stack([hot_cells(900.0, np.nan), hot_cells(900.0)])
+    np.testing.assert_allclose(hotspot_area(frames, THRESHOLD, 0.01), [np.nan, 0.01])
+    np.testing.assert_allclose(hotspot_mean(frames, THRESHOLD), [np.nan, 900])
+
+
+def growing(path, columns=(0, 2, 4, 6, 8), size=8):
+    """Two more columns are hot in each frame, in all three members and the truth: 0.16 µm² and 0.32 µm²/ns more."""
+    frames = np.full((len(columns), 1, size, size), 300.0)
+    for number, hot in enumerate(columns):
+        frames[number, 0, :, :hot] = 1000.0
+    return make_rollout(path, np.broadcast_to(frames, (3, 2, *frames.shape)), np.broadcast_to(frames, (2, *frames.shape)), FIELDS[1:2])
+
+
+@pytest.mark.parametrize(
+    ("chosen", "area"),
+    [
+        ({"y": slice(None, None, 2), "x": slice(None, None, 2)}, [0, 0.16, 0.32, 0.48, 0.64]),
+        ({"x": slice(2, 6)}, [0, 0, 0.16, 0.32, 0.32]),
+        ({"time": slice(None, None, 2)}, [0, 0.32, 0.64]),
+        ({"time": [0, 4]}, [0, 0.64]),
+        ({"y": [3]}, [0, 0.02, 0.04, 0.06, 0.08]),
+    ],
+)
+def test_cells_and_steps_of_a_rollout_that_was_cut_or_thinned_are_those_of_its_coordinates(tmp_path, chosen, area):
+    curves = hotspot_curves(growing(tmp_path / "r").isel(chosen), HOT)
+    step = 0.5 * 4 / (len(area) - 1)
+    for member in (curves["area_truth"][0], curves["area"][2, 1]):
+        np.testing.assert_allclose(member, area, atol=1e-12)
+    np.testing.assert_allclose(curves["area_rate"][0, 0, 1:], np.diff(area) / step, atol=1e-12)
+    np.testing.assert_allclose(curves["time"], step * np.arange(len(area)))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"x": slice(None, None, 2)}, "expected square cells, got 0.1 µm along y and 0.2 µm along x"),
+        ({"time": [0, 1, 4]}, "expected 'time' to ascend in equal steps, got steps from 0.5 to 1.5"),
+        ({"y": slice(None, None, -1)}, "expected 'y' to ascend in equal steps, got steps from -0.1 to -0.1"),
+        ({"time": slice(2, None)}, r"expected ascending leads from 0, the initial frame, which is given, got \[2, 3, 4\]"),
+        ({"time": 3}, "expected 'prediction' of dimensions .*'time'"),
+        ({"x": 3}, "expected 'prediction' of dimensions .*'x'"),
+    ],
+)
+def test_rollouts_that_leave_no_curve_to_tell_are_refused(tmp_path, chosen, message):
+    with pytest.raises(ValueError, match=message):
+        hotspot_curves(growing(tmp_path / "r").isel(chosen), HOT)
+
+
+def test_a_single_simulation_draw_or_field_may_be_chosen_either_way(tmp_path):
+    rollout = growing(tmp_path / "r")
+    for axis in ("simulation", "draw", "field"):
+        assert hotspot_curves(rollout.isel({axis: 0}), HOT).identical(hotspot_curves(rollout.isel({axis: [0]}), HOT))
+    assert hotspot_curves(rollout.isel(simulation=1, draw=2, field=0), HOT)["area"].dims == ("draw", "simulation", "time")
+    transposed = rollout.transpose("x", "y", "time", "simulation", "draw", "field")
+    assert hotspot_curves(transposed, HOT).identical(hotspot_curves(rollout, HOT))
+
+
+def test_factors_of_a_thinned_rollout_are_those_of_its_leads(tmp_path):
+    truth = np.full((1, 5, 1, 4, 5), 900.0)
+    prediction = np.stack([truth - 100, truth + 100])
+    prediction[:, :, 0] = truth[:, 0]
+    rollout = make_rollout(tmp_path / "r", prediction, truth, FIELDS[1:2])
+    curves = hotspot_curves(rollout.isel(time=slice(None, None, 2)), HOT, Recalibration("m", 3, {"temperature": [9.0, 2.0, 9.0, 3.0]}))
+    np.testing.assert_allclose(curves["temperature"][1, 0], [900, 1100, 1200])

@@ -2,10 +2,12 @@ import numpy as np
 import pytest
 import scoringrules
 import xarray as xr
+from hypothesis import given, settings
 from scipy.ndimage import gaussian_filter
 
 from probtokens.evaluate.multivariate import energy_score, lattice_pairs, pool, variogram_score
 from probtokens.evaluate.scores import crps
+from tests.evaluate.given import ensembles
 
 
 def ensemble(members, ny=4, nx=5, n=None, seed=0):
@@ -54,8 +56,8 @@ def test_energy_score_of_members_that_agree_far_from_the_truth():
     truth = np.zeros((8, 8))
     prediction = 1000 + 1e-3 * rng.normal(size=(50, 8, 8))
     expected = scoringrules.es_ensemble(truth.ravel(), prediction.reshape(50, -1), estimator="fair") / 8
-    assert energy_score(prediction, truth) == pytest.approx(expected, abs=1e-7)
-    assert energy_score(np.full((50, 8, 8), 1000.1), truth) == pytest.approx(1000.1, abs=1e-3)
+    assert energy_score(prediction, truth) == pytest.approx(expected, rel=1e-12)
+    assert energy_score(np.full((50, 8, 8), 1000.1), truth) == pytest.approx(1000.1, rel=1e-12)
 
 
 @pytest.mark.parametrize("members", [2, 12])
@@ -123,3 +125,36 @@ def test_wrong_spatial_dependence_is_seen_where_the_crps_is_blind():
     assert crps(wrong, truth).mean() == pytest.approx(crps(right, truth).mean(), abs=1e-9)
     assert mean(energy_score, wrong) > mean(energy_score, right)
     assert mean(lambda x, y: variogram_score(x, y, pairs), wrong) > 1.5 * mean(lambda x, y: variogram_score(x, y, pairs), right)
+
+
+@settings(deadline=None)
+@given(ensembles())
+def test_scores_of_fields_are_those_of_scoringrules_whatever_the_type_and_size_of_numbers(ensemble):
+    prediction, truth = ensemble
+    members, cells = len(prediction), truth.size
+    exact, target = prediction.astype(np.float64).reshape(members, -1), truth.astype(np.float64).ravel()
+    size = float(np.abs(exact).max()) or 1.0
+    expected = scoringrules.es_ensemble(target, exact, estimator="fair") / np.sqrt(cells)
+    assert energy_score(prediction, truth) == pytest.approx(expected, rel=1e-9, abs=1e-9 * size)
+    pairs = lattice_pairs(*truth.shape)
+    weights = np.zeros((cells, cells))
+    weights[pairs.first, pairs.second] = pairs.weight
+    expected = scoringrules.vs_ensemble(target, exact, weights, p=0.5, estimator="fair")
+    assert variogram_score(prediction, truth, pairs) == pytest.approx(expected, rel=1e-9, abs=1e-12 * size)
+    np.testing.assert_allclose(pool(prediction, 2), pool(prediction.astype(np.float64), 2))
+
+
+@pytest.mark.parametrize("missing", ["member", "truth"])
+def test_scores_of_fields_with_something_missing_are_missing(missing):
+    prediction, truth = ensemble(5)
+    (truth if missing == "truth" else prediction[2])[1, 1] = np.nan
+    assert np.isnan(energy_score(prediction, truth))
+    assert np.isnan(variogram_score(prediction, truth, lattice_pairs(4, 5)))
+    assert np.isnan(pool(truth if missing == "truth" else prediction[2], 2)[0, 0])
+
+
+@pytest.mark.parametrize("score", [energy_score, lambda x, y: variogram_score(x, y, lattice_pairs(4, 5))])
+def test_shapes_that_do_not_fit_are_refused(score):
+    prediction, truth = ensemble(3)
+    with pytest.raises(ValueError, match=r"expected shape \(member, \*truth\)"):
+        score(prediction, truth[0])

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from probtokens.evaluate import scores
 from probtokens.evaluate.perfect import chance, left_out, trials
+from tests.evaluate import given as brought
 
 
 def ensembles(n_simulations: int, seed: int = 0, shape: tuple[int, ...] = (12, 3, 4, 5)) -> list[np.ndarray]:
@@ -73,3 +75,26 @@ def test_what_cannot_be_compared_is_refused():
         chance([*ensembles(1, shape=(4, 1, 3, 3)), *ensembles(1, shape=(5, 1, 3, 3))], 0.9)
     with pytest.raises(ValueError, match="level: expected a probability"):
         chance(ensembles(1), 1.0)
+
+
+@settings(deadline=None)
+@given(brought.ensembles())
+def test_members_of_any_type_and_size_stand_for_the_truth(ensemble):
+    members = np.concatenate([ensemble[0], ensemble[1][None]])
+    found, size = left_out(members, (0.6,)), float(members.max()) or 1.0
+    for k, truth in enumerate(members):
+        others = np.delete(members, k, axis=0)
+        np.testing.assert_allclose(found.error_square[k], scores.rmse(others, truth) ** 2, rtol=1e-9, atol=1e-24 * size**2)
+        np.testing.assert_allclose(found.spread_square[k], scores.spread_variance(others).mean(), rtol=1e-9, atol=1e-14 * size**2)
+        np.testing.assert_allclose(found.coverage[0, k], scores.coverage(others, truth, 0.6), rtol=1e-9)
+
+
+def test_members_that_are_missing_leave_nothing_to_tell():
+    members = ensembles(1)[0]
+    members[3, 1, 2, 2] = np.nan
+    found = left_out(members[:, 1], (0.5, 0.9))
+    assert np.isnan(found.error_square).all()
+    assert np.isnan(found.spread_square).all()
+    assert np.isnan(found.coverage).all()
+    with pytest.raises(ValueError, match="expected finite members, got others in simulation 1"):
+        chance([ensembles(1)[0], members], 0.9)

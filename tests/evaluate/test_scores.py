@@ -7,6 +7,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from probtokens.evaluate import scores
+from tests.evaluate.given import ensembles
 
 N = 20_000
 
@@ -38,7 +39,7 @@ def test_crps_is_that_of_scoringrules(members):
     np.testing.assert_array_equal(scores.crps(ordered, truth, is_sorted=True), scores.crps(prediction, truth))
     np.testing.assert_array_equal(ordered, before, err_msg="input is not changed")
     single = scores.crps(prediction.astype(np.float32), truth.astype(np.float32))
-    assert single.dtype == np.float32
+    assert single.dtype == np.float64
     np.testing.assert_allclose(single, expected, atol=1e-5)
 
 
@@ -223,3 +224,108 @@ def test_brier_is_fair(members):
 def test_errors_say_what_was_expected(call, message):
     with pytest.raises(ValueError, match=message):
         call(*gaussian(3, n=5))
+
+
+def size_of(values):
+    return float(np.abs(values).max()) or 1.0
+
+
+@settings(deadline=None)
+@given(ensembles())
+def test_scores_are_those_of_scoringrules_whatever_the_type_and_size_of_numbers(ensemble):
+    prediction, truth = ensemble
+    exact, target = prediction.astype(np.float64), truth.astype(np.float64)
+    size, threshold = size_of(exact), float(np.sort(exact.ravel())[exact.size // 2])
+    close = {"rtol": 1e-9, "atol": 1e-12 * size}
+    fair = {"m_axis": 0, "estimator": "fair"}
+    np.testing.assert_allclose(scores.crps(prediction, truth), scoringrules.crps_ensemble(target, exact, **fair), **close)
+    events, outcome = (exact > threshold).astype(float), (target > threshold).astype(float)
+    np.testing.assert_allclose(scores.brier(prediction, truth, threshold), scoringrules.crps_ensemble(outcome, events, **fair), atol=1e-12)
+    lower, upper = scores.central_interval(prediction, 0.5)
+    for end, probability in ((lower, 0.25), (upper, 0.75)):
+        np.testing.assert_allclose(end, np.quantile(exact, probability, axis=0, method="weibull"), **close)
+    np.testing.assert_allclose(
+        scores.interval_score(lower, upper, truth, 0.5), scoringrules.interval_score(target, lower, upper, 0.5), **close
+    )
+    np.testing.assert_allclose(
+        scores.interval_score(prediction[0], prediction[1], truth, 0.8),
+        scoringrules.interval_score(target, exact[0], exact[1], 0.2),
+        **close,
+    )
+
+
+@settings(deadline=None)
+@given(ensembles())
+def test_error_spread_and_ranks_are_those_of_double_precision(ensemble):
+    prediction, truth = ensemble
+    exact, target, members = prediction.astype(np.float64), truth.astype(np.float64), len(prediction)
+    error = np.sqrt(np.mean((exact.mean(axis=0) - target) ** 2))
+    np.testing.assert_allclose(scores.rmse(prediction, truth), error, rtol=1e-9, atol=1e-14 * size_of(exact))
+    spread = np.sqrt((members + 1) / members * np.var(exact, axis=0, ddof=1).mean())
+    if error > 1e-6 * size_of(exact):
+        np.testing.assert_allclose(scores.spread_skill(prediction, truth), spread / error, rtol=1e-9)
+    below, not_above = scores.rank_range(prediction, truth)
+    np.testing.assert_array_equal(below, (exact < target).sum(axis=0))
+    np.testing.assert_array_equal(not_above, (exact <= target).sum(axis=0))
+    np.testing.assert_allclose(scores.coverage(prediction, truth, 0.7), scores.covered(below, not_above, members, 0.7).mean())
+    position = scores.pit(prediction, truth, seed=3) * (members + 1)
+    assert ((below <= position) & (position <= not_above + 1)).all()
+    counts = np.bincount(np.floor(position).astype(int).ravel(), minlength=members + 1)
+    np.testing.assert_array_equal(scores.rank_histogram(prediction, truth, seed=3), counts)
+
+
+BY_ELEMENT = {
+    "crps": scores.crps,
+    "brier": lambda x, y: scores.brier(x, y, 0.4),
+    "pit": lambda x, y: scores.pit(x, y, seed=1),
+    "below": lambda x, y: scores.rank_range(x, y)[0],
+    "not above": lambda x, y: scores.rank_range(x, y)[1],
+    "covered": lambda x, y: scores.covered(*scores.rank_range(x, y), len(x), 0.8),
+    "interval score": lambda x, y: scores.interval_score(*scores.central_interval(x, 0.8), y, 0.8),
+}
+
+
+@pytest.mark.parametrize("name", BY_ELEMENT)
+@settings(deadline=None, max_examples=30)
+@given(
+    ensemble=ensembles(dtypes=("float32", "float64")), places=st.lists(st.integers(0, 11), min_size=1, max_size=4), seed=st.integers(0, 99)
+)
+def test_missing_members_and_truths_have_no_score_and_leave_others_theirs(name, ensemble, places, seed):
+    prediction, truth = (values.copy().reshape(-1, 12) for values in ensemble)
+    truth, rng, before = truth[0], np.random.default_rng(seed), BY_ELEMENT[name](prediction, truth[0])
+    for place in places:
+        member = rng.integers(-1, len(prediction))
+        (truth if member < 0 else prediction[member])[place] = np.nan
+    found = BY_ELEMENT[name](prediction, truth)
+    missing = np.isin(np.arange(12), places)
+    assert np.isnan(found[missing]).all()
+    np.testing.assert_array_equal(found[~missing], before[~missing])
+
+
+@pytest.mark.parametrize("missing", ["member", "truth", "all members"])
+def test_scores_of_a_whole_with_something_missing_are_missing(missing):
+    prediction, truth = gaussian(5, n=30)
+    if missing == "truth":
+        truth[3] = np.nan
+    else:
+        prediction[(2, 3) if missing == "member" else ...] = np.nan
+    for score in (scores.rmse, scores.spread_skill, lambda x, y: scores.coverage(x, y, 0.9)):
+        assert np.isnan(score(prediction, truth))
+    with pytest.raises(ValueError, match=r"rank histogram: expected numbers, got NaN in (1|30) of 30 elements"):
+        scores.rank_histogram(prediction, truth, seed=0)
+
+
+@pytest.mark.parametrize("probability", [0.01, 0.3, 0.99])
+def test_a_quantile_of_members_of_which_one_is_missing_is_missing(probability):
+    members = np.array([[1.0, 2.0], [np.nan, 3.0], [0.0, 1.0]])
+    found = scores.quantile(members, probability)
+    assert np.isnan(found[0])
+    assert np.isfinite(found[1])
+    np.testing.assert_array_equal(found, scores.quantile(np.sort(members, axis=0), probability, is_sorted=True))
+
+
+def test_masked_truths_are_missing():
+    prediction, truth = gaussian(5, n=30)
+    masked = np.ma.masked_where(np.arange(30) == 3, truth)
+    np.testing.assert_array_equal(np.isnan(scores.crps(prediction, masked)), np.arange(30) == 3)
+    assert np.isnan(scores.coverage(prediction, masked, 0.9))

@@ -57,6 +57,13 @@ def test_file_is_strict_json_with_null_for_undefined(tmp_path, entries):
     assert document["models"]["persistence"]["fields"]["temperature"]["coverage_90"] is None
 
 
+@pytest.mark.parametrize(("given", "written"), [(np.float32(0.5), 0.5), (np.float32("nan"), None), (np.int64(7), 7)])
+def test_numbers_of_arrays_are_written_as_numbers(tmp_path, entries, given, written):
+    entries = copy.deepcopy(entries)
+    entries["tokens"]["fields"]["temperature"]["crps"] = given
+    assert load_scores(write(tmp_path / "s.json", entries))["models"]["tokens"]["fields"]["temperature"]["crps"] == written
+
+
 def _remove(*path):
     def change(entries):
         node = entries

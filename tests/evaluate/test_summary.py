@@ -6,7 +6,7 @@ from probtokens.evaluate import hotspot_curves, score_rollout
 from probtokens.evaluate.multivariate import energy_score, lattice_pairs, pool, variogram_score
 from probtokens.evaluate.perfect import chance
 from probtokens.evaluate.scores import brier, central_interval, coverage
-from probtokens.fields import HotSpot, field_spec
+from probtokens.fields import FieldSpec, HotSpot, field_spec
 from probtokens.predict import Recalibration
 from tests.predict.synthetic import FIELDS, gaussian_rollout, make_rollout
 
@@ -222,3 +222,53 @@ def test_errors(small, tmp_path):
     cold = make_rollout(tmp_path / "p", prediction[:, :, :, :1], truth[:, :, :1], (field_spec("pressure"),))
     with pytest.raises(ValueError, match="expected a field 'temperature'"):
         score_rollout(cold, **OPTIONS)
+
+
+SAME_IN_ANY_UNIT = ("spread_skill", "coverage", "brier", "by_chance", "time", "simulation")
+
+
+def in_another_unit(node, factor):
+    """Scores with a unit, or lists and mappings of them, as numbers ``factor`` times as large."""
+    if isinstance(node, dict):
+        return {key: in_another_unit(value, 1.0 if key.startswith(SAME_IN_ANY_UNIT) else factor) for key, value in node.items()}
+    if isinstance(node, list):
+        return [in_another_unit(value, factor) for value in node]
+    return pytest.approx(factor * node, rel=1e-5, abs=1e-6 * factor) if isinstance(node, float) else node
+
+
+@pytest.mark.parametrize("scale", [1e-24, 1e25])
+def test_scores_scale_with_the_unit(tmp_path, scale):
+    rng, fields = np.random.default_rng(0), (FieldSpec("n", "1", "n"),)
+    prediction, truth = rng.normal(size=(5, 2, 3, 1, 8, 8)), rng.normal(size=(2, 3, 1, 8, 8))
+    prediction[:, :, 0] = truth[:, 0]
+
+    def scored(factor):
+        rollout = make_rollout(tmp_path / f"{factor}", factor * prediction, factor * truth, fields)
+        return score_rollout(rollout, hotspot=HotSpot("n", factor), coverage_levels=LEVELS)
+
+    found, expected = scored(scale), scored(1.0)
+    assert found["fields"] == in_another_unit(expected["fields"], scale)
+    for name, factor in {"n": scale, "n_rate": scale, "area": 1.0, "area_rate": 1.0}.items():
+        assert found["hotspot"][name] == in_another_unit(expected["hotspot"][name], factor)
+
+
+def test_scores_of_a_thinned_rollout_are_those_of_its_leads(small):
+    whole = score_rollout(small, **OPTIONS, recalibration=RECALIBRATION)
+    thinned = score_rollout(small.isel(time=[0, 2]), **OPTIONS, recalibration=RECALIBRATION)
+    for name in ("temperature", "solid_fraction"):
+        for key in ("rmse", "crps", "spread_skill", "coverage_90", "energy_score"):
+            assert thinned["fields"][name]["by_lead"][key] == [whole["fields"][name]["by_lead"][key][1]], (name, key)
+    assert thinned["fields"]["temperature"]["by_lead"]["time"] == [1.0]
+    assert thinned["hotspot"]["area"]["by_lead"]["crps"] == [whole["hotspot"]["area"]["by_lead"]["crps"][1]]
+
+
+def test_a_single_simulation_draw_or_field_may_be_chosen_either_way(small):
+    for axis in ("simulation", "draw", "field"):
+        assert score_rollout(small.isel({axis: 0}), **OPTIONS) == score_rollout(small.isel({axis: [0]}), **OPTIONS)
+
+
+def test_hot_spots_of_an_initial_frame_with_gaps_are_refused(small):
+    broken = small.load().copy(deep=True)
+    broken["truth"][{"simulation": 1, "time": 0, "field": 0, "y": 2, "x": 2}] = np.nan
+    with pytest.raises(ValueError, match=r"area_rate: expected finite scores, got others; is a frame not finite"):
+        score_rollout(broken, **OPTIONS)

@@ -71,7 +71,10 @@ def test_meso_runs_then_need_no_micro_simulations(tmp_path, given):
 
 
 def test_no_file_is_a_clear_error(tmp_path, recipe):
-    with pytest.raises(ValueError, match=r"data\.micro_tokens: .*nowhere\.pt: expected a file of trained micro tokens or one of \['hmx-standard'\], found none"):
+    with pytest.raises(
+        ValueError,
+        match=r"data\.micro_tokens: .*nowhere\.pt: expected a file of trained micro tokens or one of \['hmx-standard'\], found none",
+    ):
         run_all(recipe, tmp_path / "run", ["data.micro_tokens=nowhere.pt"])
 
 

@@ -2,11 +2,14 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from probtokens.evaluate import score_rollout
-from probtokens.fields import HotSpot, field_spec
+from probtokens.fields import FieldSpec, HotSpot, field_spec
 from probtokens.predict import Recalibration, fit_recalibration, load_recalibration
 from probtokens.predict.recalibrate import FLOOR
+from tests.evaluate.given import ensembles
 from tests.predict.synthetic import FIELDS, gaussian_rollout, make_rollout
 
 TEMPERATURE = field_spec("temperature")
@@ -122,3 +125,40 @@ def test_round_trip_and_errors(tmp_path):
     path.write_text(json.dumps({"schema": 9, "model": "m", "n_simulations": 1, "factors": {}}))
     with pytest.raises(ValueError, match="schema 1"):
         load_recalibration(path)
+
+
+@settings(deadline=None)
+@given(ensembles(), st.floats(0.1, 5.0))
+def test_members_of_any_type_and_size_are_scaled_about_their_mean(ensemble, factor):
+    members = ensemble[0]
+    scaled = Recalibration("m", 3, {"n": [factor]}).apply(members, FieldSpec("n", "1", "n"), 1)
+    assume(factor != 1)  # members then stay as they are
+    assert scaled.dtype == (members.dtype if members.dtype.kind == "f" else np.float64)
+    exact = members.astype(np.float64)
+    mean = exact.mean(axis=0)
+    precision = np.finfo(scaled.dtype).eps
+    np.testing.assert_allclose(scaled, mean + factor * (exact - mean), rtol=2 * precision, atol=8 * precision * exact.max())
+
+
+@pytest.mark.parametrize("scale", [1e-24, 1e25])
+def test_factors_do_not_depend_on_the_unit(tmp_path, scale):
+    rng, fields = np.random.default_rng(0), (FieldSpec("n", "1", "n"),)
+    truth, prediction = rng.normal(size=(2, 4, 1, 8, 8)), 0.5 * rng.normal(size=(6, 2, 4, 1, 8, 8))
+    expected = fit_recalibration(make_rollout(tmp_path / "a", prediction, truth, fields)).factors["n"]
+    found = fit_recalibration(make_rollout(tmp_path / "b", scale * prediction, scale * truth, fields)).factors["n"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("broken", ["prediction", "truth"])
+def test_values_that_are_missing_are_refused(tmp_path, broken):
+    rollout = gaussian_rollout(tmp_path / "v", members=4, n=2).load()
+    rollout[broken][{"simulation": 1, "time": 3, "field": 1, "y": 0, "x": 0}] = np.nan
+    with pytest.raises(ValueError, match="solid_fraction, simulation 1, lead 3: expected finite values"):
+        fit_recalibration(rollout)
+
+
+def test_one_simulation_may_be_chosen_but_leads_may_not(tmp_path):
+    rollout = gaussian_rollout(tmp_path / "v", members=6, n=3)
+    assert fit_recalibration(rollout.isel(simulation=1)) == fit_recalibration(rollout.isel(simulation=[1]))
+    with pytest.raises(ValueError, match=r"expected every lead from 0 to 2, got \[0, 2, 4\]"):
+        fit_recalibration(rollout.isel(time=slice(None, None, 2)))

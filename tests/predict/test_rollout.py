@@ -37,8 +37,9 @@ def test_layout(tmp_path):
         np.testing.assert_array_equal(rollout.prediction.isel(simulation=i, time=0), np.stack([trajectories.frames(i)[0]] * 5))
 
 
-def test_fields_with_their_own_bounds_come_back(tmp_path):
-    fields = (FieldSpec("density", "g/cm³", "mass density", lower=0.0), FieldSpec("flux", "kJ/g", "heat"))
+def test_fields_with_their_own_bounds_and_symmetry_come_back(tmp_path):
+    vorticity = FieldSpec("vorticity", "1/ns", "vorticity", odd="xy")
+    fields = (FieldSpec("density", "g/cm³", "mass density", lower=0.0), FieldSpec("v", "kJ/g", "heat", odd="y", vector="u"), vorticity)
     path = write_rollout(RandomWalk(fields=fields), Trajectories(fields=fields), tmp_path / "r.zarr", members=2, seed=0)
     assert rollout_fields(open_rollout(path)) == fields
 

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from probtokens.data.the_well.layout import AXIS_UNITS, BOUNDARY_TYPES, FIELD_GROUPS, FILE_DIMS, GROUPS, SIDES
-from probtokens.fields import Grid, field_spec
+from probtokens.fields import FieldSpec, Grid, field_spec
 
 #: Endings of files of simulations.
 SHARD_SUFFIXES = (".hdf5", ".h5")
@@ -47,6 +47,17 @@ class FieldSource:
     time_varying: bool
     axes: tuple[str, ...]
     stored: tuple[int, ...]
+
+    @property
+    def odd(self) -> str | None:
+        """Axes that the component's index names an odd number of times, ``None`` of a scalar field, of which the file does not tell."""
+        along = [self.axes[index] for index in self.component]
+        return "".join(axis for axis in FILE_DIMS if along.count(axis) % 2) if along else None
+
+    @property
+    def vector(self) -> str | None:
+        """Name of the vector that this is a component of, ``None`` of a scalar field or a tensor."""
+        return self.dataset if len(self.component) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,11 @@ class ShardInfo:
     attributes: Mapping[str, Any]
     boundary: Mapping[str, str]
     sources: Mapping[str, FieldSource] = field(repr=False)
+
+    def spec(self, name: str) -> FieldSpec:
+        """One of the fields, with its unit; the tensor order in the file tells the symmetry of a component."""
+        source = self.sources[name]
+        return field_spec(name, self.units[name], odd=source.odd, vector=source.vector)
 
 
 def is_shard(path: Path) -> bool:

@@ -10,7 +10,6 @@ import numpy as np
 
 from probtokens.data.the_well.info import FieldSource, ShardInfo, child, opened, varying
 from probtokens.data.the_well.layout import check_values
-from probtokens.fields import field_spec
 
 
 def read_frames(info: ShardInfo, simulation: int, fields: Sequence[str], start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -51,8 +50,7 @@ def read_frames(info: ShardInfo, simulation: int, fields: Sequence[str], start: 
             component: tuple[Any, ...] = (..., *source.component)
             frames[:, position] = blocks[key][component]
     for position, name in enumerate(fields):
-        spec = field_spec(name, info.units[name])
-        check_values(frames[:, position], spec, path=info.path, simulation=simulation, first_frame=start)
+        check_values(frames[:, position], info.spec(name), path=info.path, simulation=simulation, first_frame=start)
     return frames
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ def write_shard(
     units: Mapping[str, str],
     dataset_name: str,
     boundary: Mapping[str, str],
+    vectors: Sequence[str] = ("velocity",),
     attributes: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one file of simulations; it appears under ``path`` whole or not at all.
@@ -35,8 +36,7 @@ def write_shard(
     path
         File to make or replace, by convention ``*.hdf5``; missing folders are made.
     frames
-        Scalar-field name -> array of shape (simulation, time, y, x). A pair ``name_x``, ``name_y``
-        is stored together as the vector field ``name``.
+        Scalar-field name -> array of shape (simulation, time, y, x).
     grid
         Grid of all simulations: cell edge [µm], frame step [ns]; at least two points on every axis.
     scalars
@@ -47,6 +47,9 @@ def write_shard(
         Name of the data set; the same for all files of a folder.
     boundary
         ``left``, ``right``, ``bottom``, ``top`` -> ``WALL``, ``OPEN`` or ``PERIODIC``.
+    vectors
+        Names of vectors: where ``NAME_x`` and ``NAME_y`` are both among the frames they are stored together as the vector field
+        ``NAME``, and change their sign in mirror images.
     attributes
         Further root attributes. Floating-point ones are listed as simulation parameters.
 
@@ -59,7 +62,8 @@ def write_shard(
         If the file cannot be written, e.g. because the disk is full.
     """
     n_simulations = _check_arrays(path, frames, grid, scalars)
-    _check_units(path, frames, scalars, units)
+    present = [vector for vector in vectors if all(f"{vector}_{dim}" in frames for dim in FILE_DIMS)]
+    _check_units(path, frames, scalars, units, present)
     _check_boundary(path, boundary)
     extra = dict(attributes or {})
     _check_attributes(path, extra)
@@ -76,7 +80,7 @@ def write_shard(
         _write_axes(file["dimensions"], grid)
         _write_boundary(file["boundary_conditions"], boundary, grid)
         _write_scalars(file["scalars"], scalars, units)
-        _write_fields(file, frames, units)
+        _write_fields(file, frames, units, present)
     with replacing(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
@@ -97,11 +101,13 @@ def _check_arrays(path: Path, frames: Mapping[str, np.ndarray], grid: Grid, scal
     return n_simulations
 
 
-def _check_units(path: Path, frames: Mapping[str, np.ndarray], scalars: Mapping[str, np.ndarray], units: Mapping[str, str]) -> None:
+def _check_units(
+    path: Path, frames: Mapping[str, np.ndarray], scalars: Mapping[str, np.ndarray], units: Mapping[str, str], vectors: Sequence[str]
+) -> None:
     missing = sorted({*frames, *scalars} - set(units))
     if missing:
         raise ValueError(f"{path}: expected a unit for every field and scalar, got none for {missing}")
-    for vector in _vectors(frames):
+    for vector in vectors:
         pair = [units[f"{vector}_{dim}"] for dim in FILE_DIMS]
         if len(set(pair)) > 1:
             raise ValueError(f"{path}: field {vector!r}: expected one unit for its components, got {pair}")
@@ -124,12 +130,6 @@ def _check_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
             raise ValueError(f"{path}: attribute {name!r}: expected a name other than {_RESERVED}")
         if not isinstance(value, str | int | float | np.generic):
             raise ValueError(f"{path}: attribute {name!r}: expected text or a number, got {type(value).__name__}")
-
-
-def _vectors(frames: Mapping[str, np.ndarray]) -> list[str]:
-    """Names whose components along every axis are all there."""
-    stems = [name.removesuffix("_x") for name in frames if name.endswith("_x")]
-    return [stem for stem in stems if all(f"{stem}_{dim}" in frames for dim in FILE_DIMS)]
 
 
 def _write_root(file: h5py.File, dataset_name: str, n_simulations: int, attributes: Mapping[str, Any]) -> None:
@@ -176,8 +176,7 @@ def _write_scalars(group: h5py.Group, scalars: Mapping[str, np.ndarray], units: 
         _set_varying(dataset, sample=True, time=False)
 
 
-def _write_fields(file: h5py.File, frames: Mapping[str, np.ndarray], units: Mapping[str, str]) -> None:
-    vectors = _vectors(frames)
+def _write_fields(file: h5py.File, frames: Mapping[str, np.ndarray], units: Mapping[str, str], vectors: list[str]) -> None:
     components = {f"{vector}_{dim}" for vector in vectors for dim in FILE_DIMS}
     names = {"t0_fields": [name for name in frames if name not in components], "t1_fields": vectors, "t2_fields": []}
     for group in FIELD_GROUPS:
