@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from probtokens.data.the_well.faults import fault, listed
+from probtokens.data.the_well.heaps import require_sound_heaps
 from probtokens.data.the_well.plain import as_text, plain, raw_name, single
 
 #: Links that may follow each other before an object is reached.
@@ -34,8 +35,15 @@ _KINDS = {
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Node]:
+def opened(path: Path, *, known: bool = False) -> Iterator[Node]:
     """Open a file for reading.
+
+    Parameters
+    ----------
+    path
+        The file.
+    known
+        Whether the structure of the file has been looked through before.
 
     Raises
     ------
@@ -43,6 +51,8 @@ def opened(path: Path) -> Iterator[Node]:
         If it is missing, truncated, no regular file or not HDF5.
     """
     _require_regular(path)
+    if not known:
+        require_sound_heaps(path)
     try:
         # Shards never change once they have their name, and file locks fail on some shared file systems.
         file = h5py.File(path, "r", locking=False)
@@ -140,9 +150,9 @@ class Node:
             return name in self.item.attrs
 
     def attributes(self) -> dict[str, Any]:
-        """All attributes as plain values."""
+        """All attributes that are text or numbers, as plain values."""
         with naming(self.path, self.name):
-            names = list(self.item.attrs)
+            names = [name for name in self.item.attrs if _is_simple(self.item.attrs.get_id(name))]
         return {as_text(name): self.attribute(name) for name in names}
 
     def attribute(self, name: str) -> Any:
@@ -151,7 +161,7 @@ class Node:
         Raises
         ------
         ValueError
-            If there is none.
+            If there is none, or it is neither text nor numbers.
         """
         with naming(self.path, self.name):
             found = name in self.item.attrs
@@ -161,6 +171,9 @@ class Node:
         with naming(self.path, f"{self.name}, attribute {name!r}"):
             stored = self.item.attrs.get_id(name)
             size = math.prod(stored.shape or (0,)) * stored.dtype.itemsize
+            simple = _is_simple(stored)
+        if not simple:
+            raise self.fault(f"attribute {name!r} to be text or numbers", "values of another type")
         if size > _MAX_ATTRIBUTE:
             raise self.fault(f"attribute {name!r} of at most {_MAX_ATTRIBUTE} bytes", size)
         with naming(self.path, f"{self.name}, attribute {name!r}"):
@@ -253,6 +266,11 @@ class Node:
             file, place = map(as_text, target)
             raise self.fault(f"{name!r} in the file itself", f"a link to {place!r} in {file!r}")
         return raw, None if target is None else as_text(target)
+
+
+def _is_simple(attribute: h5py.h5a.AttrID) -> bool:
+    """Whether an attribute is text or numbers; what is made of other types, the library may crash over if it is damaged."""
+    return h5py.check_string_dtype(attribute.dtype) is not None or attribute.dtype.kind in "biufc"
 
 
 def _kind(item: Any) -> str:

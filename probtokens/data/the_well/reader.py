@@ -45,7 +45,7 @@ def read_frames(info: ShardInfo, simulation: int, fields: Sequence[str], start: 
     _check_request(info, simulation, fields, start, stop)
     frames = np.empty((stop - start, len(fields), *info.grid.shape), dtype=np.float32)
     blocks: dict[tuple[str, str], np.ndarray] = {}
-    with opened(info.path) as file:
+    with opened(info.path, known=True) as file:
         for position, name in enumerate(fields):
             source = info.sources[name]
             key = (source.group, source.dataset)
@@ -99,7 +99,7 @@ def read_scalar_as_stored(info: ShardInfo, name: str) -> np.ndarray:
     """
     if name not in info.scalars:
         raise fault(info.path, f"one of {listed(info.scalars)}", "none of them", where=f"scalar {name!r}")
-    with opened(info.path) as file:
+    with opened(info.path, known=True) as file:
         if name in file.group("scalars").names("field_names"):
             values = _read_scalar_values(file.group("scalars").dataset(name))
         else:

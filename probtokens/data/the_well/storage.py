@@ -167,10 +167,12 @@ def _require_source(node: Node, file: Node, dataset: str, points: int, space: An
     size = _backing(source, depth + 1)
     with naming(node.path, node.name):
         everything = space.get_select_type() == h5py.h5s.SEL_ALL
-        last = source.item.shape if everything else tuple(end + 1 for end in space.get_select_bounds()[1])
-    short = len(last) != source.item.ndim or any(end > length for end, length in zip(last, source.item.shape, strict=True))
-    if short or (everything and source.item.size < points):
-        raise node.fault(f"a source of at least {last}", f"{source.item.shape} in {file.path.name}")
+        last = () if everything else tuple(end + 1 for end in space.get_select_bounds()[1])
+        shape = source.item.shape
+    if everything and math.prod(shape) != points:
+        raise node.fault(f"a source of {points} values", f"shape {shape} in {file.path.name}")
+    if not everything and (len(last) != len(shape) or any(end > length for end, length in zip(last, shape, strict=True))):
+        raise node.fault(f"a source of shape {last} or more", f"shape {shape} in {file.path.name}")
     return size
 
 
