@@ -77,7 +77,7 @@ def _without_fields(path: Path, fields: Mapping[str, Summary]) -> ValueError:
 
 def _describe_failed(infos: Sequence[ShardInfo], screen: rich.console.Console) -> None:
     """List the simulations that a campaign planned and left out."""
-    failed = [(info, run) for info in infos for run in load_failed(info.attributes)]
+    failed = [(info, run) for info in infos for run in load_failed(info.attributes, info.path)]
     if not failed:
         return
     screen.print(f"[yellow]failed and left out: {len(failed)}[/yellow]")

@@ -325,3 +325,20 @@ def test_a_simulation_that_expands_too_much(shard: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(limits, "ALWAYS_ALLOWED", 1000)
     monkeypatch.setattr(limits, "MAX_EXPANSION", 0)
     refuses(shard, "expected one simulation of at most 1 kB in a file of .*, got 1.54 kB")
+
+
+def test_an_axis_for_every_simulation_is_read_as_a_whole(shard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    redo(shard, "dimensions/time", data=np.tile(np.arange(4.0), (2, 1)), chunks=(1, 4), compression="gzip")
+    set_attribute(shard, "dimensions/time", "sample_varying", True)
+    read_info(shard)
+    monkeypatch.setattr(limits, "ALWAYS_ALLOWED", 63)
+    monkeypatch.setattr(limits, "MAX_EXPANSION", 0)
+    with pytest.raises(ValueError, match="/dimensions/time: expected values of at most 63 B in a file of .*, got 64 B"):
+        read_info(shard)
+
+
+def test_the_documented_limits_are_those_of_the_code() -> None:
+    page = Path("docs/data_files.md").read_text(encoding="utf-8")
+    assert f"| simulations in a file | {limits.MAX_SIMULATIONS:,} |".replace(",", " ") in page
+    assert f"| points on an axis | {limits.MAX_POINTS:,} |".replace(",", " ") in page
+    assert f"{limits.MAX_EXPANSION} times the size of the file, and never less than {limits.ALWAYS_ALLOWED / 1e6:.0f} MB" in page

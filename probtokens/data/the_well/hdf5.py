@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -258,7 +259,7 @@ class Node:
             raise self.fault(f"a group with {name!r}", _kind(self.item))
         with naming(self.path, f"{self.name}, {name!r}"):
             links = self.item.id.links
-            candidates = (raw_name(name), *map(raw_name, self.item))
+            candidates = chain([raw_name(name)], map(raw_name, self.item))
             raw = next((raw for raw in candidates if as_text(raw) == name and links.exists(raw)), None)
             kind = None if raw is None else links.get_info(raw).type
             target = links.get_val(raw) if kind in (h5py.h5l.TYPE_SOFT, h5py.h5l.TYPE_EXTERNAL) else None

@@ -154,7 +154,7 @@ def _read_sources(file: Node, n_simulations: int, grid: Grid, axes: tuple[str, .
             sample, time = varying(node)
             leading = (n_simulations,) * sample + (grid.n_times,) * time
             stored = _stored_shape(node, leading, grid, axes, (len(axes),) * order)
-            reason = _reason_against(node)
+            reason = _reason_against(node, by_simulation=sample)
             missing = () if reason else missing_values(node)
             for component in itertools.product(range(len(axes)), repeat=order):
                 suffix = "".join(axes[i] for i in component)
@@ -165,11 +165,11 @@ def _read_sources(file: Node, n_simulations: int, grid: Grid, axes: tuple[str, .
     return sources
 
 
-def _reason_against(node: Node) -> str:
+def _reason_against(node: Node, *, by_simulation: bool) -> str:
     """Why the values of a field cannot be used; empty if they can."""
     try:
         require_numbers(node)
-        require_stored(node)
+        require_stored(node, by_simulation=by_simulation)
     except ValueError as error:
         return str(error)
     return ""

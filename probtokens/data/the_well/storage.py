@@ -56,15 +56,22 @@ def require_numbers(node: Node, *, flags: bool = False) -> None:
         raise node.fault("real numbers", _type_name(dtype, enumeration))
 
 
-def require_stored(node: Node) -> None:
+def require_stored(node: Node, *, by_simulation: bool = False) -> None:
     """Refuse a data set of which a part was never written, lies elsewhere or is larger than its file can hold.
+
+    Parameters
+    ----------
+    node
+        The data set.
+    by_simulation
+        Whether its first axis counts simulations, which are read one by one; else it is read as a whole.
 
     Raises
     ------
     ValueError
         If chunks are missing, a source of a virtual data set is, values lie outside of HDF5 or are packed.
     """
-    _backing(node, 0)
+    _backing(node, 0, by_simulation=by_simulation)
     for name, neutral in _PACKING.items():
         value = single(node.get(name))
         if value is not None and value != neutral:
@@ -96,7 +103,7 @@ def undeclared_missing(values: np.ndarray) -> float | None:
     return largest if others.size and 0 < float(others.max()) < _SENTINEL_RATIO * largest else None
 
 
-def _backing(node: Node, depth: int) -> int:
+def _backing(node: Node, depth: int, *, by_simulation: bool = False) -> int:
     """Size of the files that hold all values of a data set [bytes]."""
     with naming(node.path, node.name):
         properties = node.item.id.get_create_plist()
@@ -115,14 +122,9 @@ def _backing(node: Node, depth: int) -> int:
             stored = node.item.id.get_storage_size()
         if stored < on_disk or stored > file_bytes:
             raise node.fault(f"{on_disk} bytes of values", "none that were ever written" if stored == 0 else stored)
-    require_fits(node, in_memory // max(_simulations(node), 1), file_bytes, "one simulation")
+    parts = max(node.item.shape[0], 1) if by_simulation else 1
+    require_fits(node, in_memory // parts, file_bytes, "one simulation" if by_simulation else "values")
     return file_bytes
-
-
-def _simulations(node: Node) -> int:
-    """Length of the first axis where it counts simulations, which are read one by one."""
-    values = _flat(node.get("sample_varying")) if node.item.shape else []
-    return int(node.item.shape[0]) if values == [True] and node.item.ndim > 1 else 1
 
 
 def _require_chunks(node: Node, file_bytes: int) -> None:
