@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from probtokens.data.the_well.faults import listed
 from probtokens.data.trajectories import TrajectorySet
 
 #: A simulation by the name of its set and its own name.
@@ -39,7 +40,7 @@ def find_duplicates(sets: Mapping[str, TrajectorySet], *, frames: int | None = N
         raise ValueError(f"duplicates: expected at least 1 frame to compare, got {frames}")
     names = {tuple(spec.name for spec in trajectories.fields) for trajectories in sets.values()}
     if len(names) > 1:
-        raise ValueError(f"duplicates: expected sets of the same fields, got {sorted(names)}")
+        raise ValueError(f"duplicates: expected sets of the same fields, got {listed(sorted(names))}")
     places: dict[bytes, list[Place]] = defaultdict(list)
     for label, trajectories in sets.items():
         for number, name in enumerate(trajectories.names):

@@ -176,7 +176,7 @@ class TrajectorySet:
         chosen = [int(i) for i in indices]
         wrong = [i for i in chosen if not 0 <= i < len(self)]
         if wrong:
-            raise ValueError(f"subset: expected indices in 0..{len(self) - 1}, got {wrong}")
+            raise ValueError(f"subset: expected indices in 0..{len(self) - 1}, got {listed(wrong)}")
         return TrajectorySet(
             fields=self.fields,
             context_names=self.context_names,
