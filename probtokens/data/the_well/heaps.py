@@ -20,7 +20,7 @@ _OBJECT = struct.Struct("<HHIQ")
 _HEADER = len(_HEAP) + 8
 
 #: Part of a file that is searched for heaps, at its beginning and at its end, where programs put them [bytes].
-_SEARCHED = 8 * 1024**2
+_SEARCHED = 1024**2
 
 
 def require_sound_heaps(path: Path) -> None:
