@@ -1,6 +1,8 @@
 """Simulations on disk, as trajectories, and as normalised batches."""
 
+from probtokens.data.agreement import require_agreement
 from probtokens.data.dataset import Batch, StepSampler, WindowDataset
+from probtokens.data.duplicates import find_duplicates
 from probtokens.data.normalize import Normalizer
 from probtokens.data.splits import split_folder, split_simulations, subset_order
 from probtokens.data.stats import write_stats
@@ -14,9 +16,11 @@ __all__ = [
     "StepSampler",
     "TrajectorySet",
     "WindowDataset",
+    "find_duplicates",
     "read_frames",
     "read_info",
     "read_scalar",
+    "require_agreement",
     "split_folder",
     "split_simulations",
     "subset_order",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from probtokens.data.agreement import differences, require_none
 from probtokens.data.the_well import SHARD_SUFFIXES, ShardInfo, is_shard, read_frames, read_info, read_scalar
+from probtokens.data.the_well.faults import fault, listed
 from probtokens.fields import FieldSpec, Grid
 
 _CACHE_BYTES = 2 * 1024**3
@@ -55,11 +58,11 @@ class TrajectorySet:
     grid
         Grid that all trajectories share.
     names
-        Stable identifiers, file stem and number in the file, e.g. ``"shard_0000/3"``.
+        Stable identifiers, file stem and number in the file, e.g. ``"shard_0000/3"``; with the ending where stems repeat.
     context
         Known scalars in physical units, shape (simulation, context), float32.
     boundary
-        What the edges ``left``, ``right``, ``bottom`` and ``top`` are: ``WALL``, ``OPEN`` or ``PERIODIC``; those of the first file.
+        What the edges ``left``, ``right``, ``bottom`` and ``top`` are: ``WALL``, ``OPEN`` or ``PERIODIC``.
     """
 
     fields: tuple[FieldSpec, ...]
@@ -88,25 +91,32 @@ class TrajectorySet:
         Raises
         ------
         ValueError
-            If there is no file, a file is not complete, lacks a field or a scalar, or differs from the
-            first in grid or unit; the message names the file.
+            If there is no file, a file is not complete, lacks a field or a scalar or its values, or differs
+            from the first in grid, unit or edges; the message names the file.
         """
         infos = [read_info(path) for path in shard_paths(Path(folder))]
         for info in infos:
-            _check_shard(info, infos[0], fields, context)
+            _require_names(info, fields, context)
+            require_none(differences(infos[0], info, (*fields, *context), extent=True), infos[0], info)
+        labels = _labels([info.path for info in infos])
         places = tuple((info, simulation) for info in infos for simulation in range(info.n_simulations))
         columns = [np.concatenate([read_scalar(info, name) for info in infos]) for name in context]
         return cls(
             fields=tuple(infos[0].spec(name) for name in fields),
             context_names=tuple(context),
-            grid=infos[0].grid,
-            names=tuple(f"{info.path.stem}/{simulation}" for info, simulation in places),
+            grid=_common_grid(infos),
+            names=tuple(f"{labels[info.path]}/{simulation}" for info, simulation in places),
             context=np.stack(columns, axis=1) if columns else np.zeros((len(places), 0), dtype=np.float32),
             boundary=infos[0].boundary,
             _places=places,
             _keys=tuple(range(len(places))),
             _cache=_FrameCache(cache_bytes),
         )
+
+    @property
+    def files(self) -> tuple[ShardInfo, ...]:
+        """Descriptions of the files that hold the trajectories, each once."""
+        return tuple({info.path: info for info, _ in self._places}.values())
 
     def __len__(self) -> int:
         """Number of trajectories."""
@@ -166,7 +176,7 @@ class TrajectorySet:
         chosen = [int(i) for i in indices]
         wrong = [i for i in chosen if not 0 <= i < len(self)]
         if wrong:
-            raise ValueError(f"subset: expected indices in 0..{len(self) - 1}, got {wrong}")
+            raise ValueError(f"subset: expected indices in 0..{len(self) - 1}, got {listed(wrong)}")
         return TrajectorySet(
             fields=self.fields,
             context_names=self.context_names,
@@ -189,24 +199,35 @@ def shard_paths(folder: Path) -> list[Path]:
         If the folder is missing or has none.
     """
     if not folder.is_dir():
-        raise ValueError(f"{folder}: expected a folder of HDF5 files, found none")
+        raise fault(folder, "a folder of HDF5 files", "none")
     paths = sorted(path for path in folder.iterdir() if is_shard(path))
     if not paths:
-        found = sorted(path.name for path in folder.iterdir())
-        raise ValueError(f"{folder}: expected files ending in {' or '.join(SHARD_SUFFIXES)}, got {found}")
+        raise fault(folder, f"files ending in {' or '.join(SHARD_SUFFIXES)}", listed(sorted(path.name for path in folder.iterdir())))
     return paths
 
 
-def _check_shard(info: ShardInfo, first: ShardInfo, fields: Sequence[str], context: Sequence[str]) -> None:
+def _require_names(info: ShardInfo, fields: Sequence[str], context: Sequence[str]) -> None:
     for kind, wanted, present in (("fields", fields, info.fields), ("scalars", context, info.scalars)):
         missing = [name for name in wanted if name not in present]
         if missing:
-            raise ValueError(f"{info.path}: expected {kind} {missing}, got a file with {list(present)}")
-    same_extent = (info.grid.shape, info.grid.n_times) == (first.grid.shape, first.grid.n_times)
-    if not (same_extent and info.grid.compatible_with(first.grid)):
-        raise ValueError(f"{info.path}: expected the grid of {first.path.name}, {first.grid}, got {info.grid}")
+            raise fault(info.path, f"{kind} {listed(missing)}", f"a file with {listed(present)}")
     for name in fields:
-        if info.units[name] != first.units[name]:
-            raise ValueError(
-                f"{info.path}: field {name!r}: expected unit {first.units[name]!r} as in {first.path.name}, got {info.units[name]!r}"
-            )
+        if info.sources[name].fault:
+            raise ValueError(info.sources[name].fault)
+
+
+def _common_grid(infos: Sequence[ShardInfo]) -> Grid:
+    """Grid of files that agree: cell size and frame step of the file whose axes tell them most precisely."""
+    steps = {key: getattr(min(infos, key=lambda info: info.rounding[key]).grid, key) for key in ("spacing", "time_step")}
+    return replace(infos[0].grid, **steps)
+
+
+def _labels(paths: Sequence[Path]) -> dict[Path, str]:
+    """Name of each file of a folder without its ending, and with it where two would be the same.
+
+    >>> list(_labels([Path("a.h5"), Path("a.hdf5"), Path("b.h5")]).values())
+    ['a.h5', 'a.hdf5', 'b']
+    """
+    stems = Counter(path.stem for path in paths)
+    whole = {path.name for path in paths}
+    return {path: path.stem if stems[path.stem] == 1 and path.stem not in whole else path.name for path in paths}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import rich.console
@@ -48,6 +49,18 @@ def describe(path: Path, screen: rich.console.Console | None = None) -> None:
 
 
 def _shards(path: Path) -> list[Path]:
-    """HDF5 files at ``path`` or below, without hidden (temporary) ones."""
-    candidates = [path] if path.is_file() else sorted(path.rglob("*"))
-    return [file for file in candidates if is_shard(file) and file.is_file()]
+    """HDF5 files at ``path`` or below, also behind symbolic links, without hidden (temporary) ones."""
+    candidates = [path] if path.is_file() else _files_below(path, frozenset())
+    return [file for file in candidates if is_shard(file)]
+
+
+def _files_below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
+    """Files in a folder and its sub-folders, sorted; a link to a folder that it lies in is not followed."""
+    real = folder.resolve()
+    if not folder.is_dir() or real in above:
+        return
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir():
+            yield from _files_below(entry, above | {real})
+        elif entry.is_file():
+            yield entry

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import rich.console
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+from rich.text import Text
 
 from probtokens.config import EvaluateConfig
-from probtokens.data import ShardInfo, read_frames, read_info, read_scalar
+from probtokens.data import ShardInfo, read_info
+from probtokens.data.agreement import differences, require_none
+from probtokens.data.the_well.faults import fault
 from probtokens.fields import Grid
+from probtokens.pipeline.inspect_values import Summary, field_summaries, scalar_summaries
 from probtokens.simulate.quality import load_failed
 
 _FAILED_SHOWN = 20
-
-
-@dataclass
-class _Range:
-    """Smallest and largest value seen."""
-
-    low: float = np.inf
-    high: float = -np.inf
-
-    def update(self, values: np.ndarray) -> None:
-        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
-
-    def __str__(self) -> str:
-        return f"{self.low:.4g} … {self.high:.4g}"
 
 
 def describe_files(root: Path, paths: Sequence[Path], screen: rich.console.Console) -> None:
@@ -40,7 +29,7 @@ def describe_files(root: Path, paths: Sequence[Path], screen: rich.console.Conso
     Raises
     ------
     ValueError
-        If a file is damaged, a value is not finite, or the files of a folder differ in grid.
+        If a file is damaged, none of its fields can be used, or the files of a folder differ in grid or edges.
     """
     by_folder: dict[Path, list[ShardInfo]] = defaultdict(list)
     for path in paths:
@@ -50,37 +39,45 @@ def describe_files(root: Path, paths: Sequence[Path], screen: rich.console.Conso
 
 
 def _describe_folder(title: Path, infos: Sequence[ShardInfo], screen: rich.console.Console) -> None:
-    grid = infos[0].grid
     for info in infos:
-        if info.grid != grid:
-            raise ValueError(f"{info.path}: expected the grid of {infos[0].path.name}, {grid}, got {info.grid}")
+        require_none(differences(infos[0], info, (), extent=True), infos[0], info)
     n_simulations = sum(info.n_simulations for info in infos)
-    screen.print(f"[bold]{title}[/bold]: HDF5 files: {len(infos)}; simulations: {n_simulations}")
-    screen.print(f"grid: {describe_grid(grid)}")
+    screen.print(Text.assemble((str(title), "bold"), f": HDF5 files: {len(infos)}; simulations: {n_simulations}"))
+    screen.print(f"grid: {describe_grid(infos[0].grid)}", markup=False)
+    scalars = scalar_summaries(infos)
+    fields, hot = field_summaries(infos)
+    if all(summary.problem for summary in fields.values()):
+        raise _without_fields(infos[0].path, fields)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for header in ("kind", "name", "unit", "range"):
         table.add_column(header)
-    scalars = {name: np.concatenate([read_scalar(info, name) for info in infos]) for name in infos[0].scalars}
-    for name, values in scalars.items():
-        table.add_row("scalar", name, infos[0].units.get(name, ""), f"{values.min():.4g} … {values.max():.4g}")
-    ranges, hot = _scan(infos)
-    for name, found in ranges.items():
-        table.add_row("field", name, infos[0].units.get(name, ""), str(found))
+    for kind, summaries in (("scalar", scalars), ("field", fields)):
+        for name, summary in summaries.items():
+            table.add_row(kind, *map(Text, (name, summary.unit, str(summary))))
     screen.print(table)
+    for summary in (*scalars.values(), *fields.values()):
+        if summary.problem:
+            screen.print(f"cannot be used: {summary.problem}", style="yellow", markup=False)
     _describe_failed(infos, screen)
     if "ignited" in scalars:
-        screen.print(f"ignition: {np.count_nonzero(scalars['ignited'])} of {n_simulations}")
+        screen.print(f"ignition: {scalars['ignited'].nonzero} of {n_simulations}")
     if hot is not None:
         threshold = EvaluateConfig().hotspot_threshold
         screen.print(
-            f"hot spots: {np.count_nonzero(hot)} of {n_simulations} end with cells above {threshold:g} K, "
+            f"hot spots: {np.count_nonzero(hot)} of {len(hot)} end with cells above {threshold:g} K, "
             f"on average {hot[hot > 0].mean() if hot.any() else 0.0:.3g} µm² of them"
         )
 
 
+def _without_fields(path: Path, fields: Mapping[str, Summary]) -> ValueError:
+    """Build the error about files of which nothing can be forecast."""
+    problems = [summary.problem for summary in fields.values()]
+    return ValueError(problems[0]) if problems else fault(path, "at least one field", "none")
+
+
 def _describe_failed(infos: Sequence[ShardInfo], screen: rich.console.Console) -> None:
     """List the simulations that a campaign planned and left out."""
-    failed = [(info, run) for info in infos for run in load_failed(info.attributes)]
+    failed = [(info, run) for info in infos for run in load_failed(info.attributes, info.path)]
     if not failed:
         return
     screen.print(f"[yellow]failed and left out: {len(failed)}[/yellow]")
@@ -88,22 +85,6 @@ def _describe_failed(infos: Sequence[ShardInfo], screen: rich.console.Console) -
         screen.print(f"  {info.path.parent.name}/{info.path.name} {run}", markup=False)
     if len(failed) > _FAILED_SHOWN:
         screen.print(f"  and {len(failed) - _FAILED_SHOWN} more")
-
-
-def _scan(infos: Sequence[ShardInfo]) -> tuple[dict[str, _Range], np.ndarray | None]:
-    """Range of every field, and the hot area [µm²] of every simulation's last frame if there is a temperature."""
-    names = infos[0].fields
-    ranges = {name: _Range() for name in names}
-    hot: list[float] = []
-    for info in infos:
-        for simulation in range(info.n_simulations):
-            frames = read_frames(info, simulation, names)
-            for i, name in enumerate(names):
-                ranges[name].update(frames[:, i])
-            if "temperature" in names:
-                last = frames[-1, names.index("temperature")]
-                hot.append(np.count_nonzero(last > EvaluateConfig().hotspot_threshold) * info.grid.cell_area)
-    return ranges, np.array(hot) if "temperature" in names else None
 
 
 def describe_grid(grid: Grid) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from probtokens.data.the_well.faults import fault as damaged
 from probtokens.data.the_well.layout import check_values
 from probtokens.fields import field_spec
 
@@ -101,6 +102,15 @@ def dump_failed(failed: Iterable[FailedRun]) -> str:
     return json.dumps([asdict(run) | {"reason": run.reason[:_REASON_LENGTH]} for run in failed])
 
 
-def load_failed(attributes: Mapping[str, Any]) -> tuple[FailedRun, ...]:
-    """Failed runs that a file's root attributes list; none if it says nothing about them."""
-    return tuple(FailedRun(**entry) for entry in json.loads(attributes.get(FAILED_RUNS, "[]")))
+def load_failed(attributes: Mapping[str, Any], path: Path) -> tuple[FailedRun, ...]:
+    """Failed runs that a file's root attributes list; none if it says nothing about them.
+
+    Raises
+    ------
+    ValueError
+        If the list cannot be understood; the message names the file ``path``.
+    """
+    try:
+        return tuple(FailedRun(**entry) for entry in json.loads(attributes.get(FAILED_RUNS) or "[]"))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise damaged(path, "a list of failed runs", error, where=f"attribute {FAILED_RUNS!r}") from error

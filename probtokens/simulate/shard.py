@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from probtokens.config import CampaignConfig, PhysicsConfig
 from probtokens.data.the_well import write_shard
+from probtokens.data.the_well.hdf5 import opened
 from probtokens.fields import Grid
 from probtokens.simulate.campaign import Shard, batch_size, draw
 from probtokens.simulate.quality import FAILED_RUNS, FailedRun, dump_failed, fault, load_failed
@@ -113,12 +113,9 @@ def finished(shard: Shard, digest: str) -> bool:
     """
     if not shard.path.exists():
         return False
-    try:
-        with h5py.File(shard.path, "r", locking=False) as file:
-            found = file.attrs.get("config_digest")
-            size = int(file.attrs.get("n_trajectories", -1)) + len(load_failed(file.attrs))
-    except OSError as error:
-        raise ValueError(f"{shard.path}: expected a readable HDF5 file, got {error}") from error
+    with opened(shard.path) as file:
+        found, stored = file.text("config_digest"), file.get("n_trajectories")
+    size = (stored if isinstance(stored, int) else -1) + len(failed_runs(shard.path))
     if found != digest or size != shard.size:
         raise ValueError(
             f"{shard.path}: expected a shard of {shard.size} simulations of campaign {digest[:12]}, got {size} of "
@@ -128,9 +125,15 @@ def finished(shard: Shard, digest: str) -> bool:
 
 
 def failed_runs(path: Path) -> tuple[FailedRun, ...]:
-    """Runs that are left out of a finished shard."""
-    with h5py.File(path, "r", locking=False) as file:
-        return load_failed(file.attrs)
+    """Runs that are left out of a finished shard.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read.
+    """
+    with opened(path) as file:
+        return load_failed({FAILED_RUNS: file.text(FAILED_RUNS)}, path)
 
 
 def _simulate(

@@ -115,12 +115,20 @@ def test_missing_names_list_what_there_is(campaign: Path) -> None:
         TrajectorySet.open(campaign / "train", ["temperature"], ["humidity"])
 
 
-@pytest.mark.parametrize("odd", [{"nx": 10}, {"n_times": 4}, {"spacing": 0.05}, {"time_step": 0.1}])
-def test_odd_file_is_named(tmp_path: Path, odd: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("odd", "message"),
+    [
+        ({"nx": 10}, "grid: expected 16 × 24 cells and 6 frames as in a.hdf5, got 16 × 10 cells and 6 frames"),
+        ({"n_times": 4}, "grid: expected 16 × 24 cells and 6 frames as in a.hdf5, got 16 × 24 cells and 4 frames"),
+        ({"spacing": 0.05}, "cell size: expected 0.04 µm as in a.hdf5, got 0.05 µm"),
+        ({"time_step": 0.1}, "frame step: expected 0.125 ns as in a.hdf5, got 0.1 ns"),
+    ],
+)
+def test_odd_file_is_named(tmp_path: Path, odd: dict[str, Any], message: str) -> None:
     make_shard(tmp_path / "a.hdf5")
     make_shard(tmp_path / "b.hdf5")
     make_shard(tmp_path / "c.hdf5", **odd)
-    with pytest.raises(ValueError, match=r"c.hdf5: expected the grid of a.hdf5, Grid\(.*got Grid\("):
+    with pytest.raises(ValueError, match=f"c.hdf5: {message}"):
         TrajectorySet.open(tmp_path, ["temperature"], [])
 
 
@@ -150,3 +158,32 @@ def test_folder_without_files(tmp_path: Path) -> None:
 
 def test_no_context(campaign: Path) -> None:
     assert TrajectorySet.open(campaign / "train", FIELDS, []).context.shape == (5, 0)
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["a.h5", "a.hdf5"], ("a.h5/0", "a.hdf5/0")),
+        (["a.h5", "a.hdf5", "b.h5"], ("a.h5/0", "a.hdf5/0", "b/0")),
+        (["a.h5", "a.h5.hdf5"], ("a/0", "a.h5.hdf5/0")),
+        (["a.h5", "a.h5.hdf5", "a.hdf5"], ("a.h5/0", "a.h5.hdf5/0", "a.hdf5/0")),
+    ],
+)
+def test_names_are_given_once(tmp_path: Path, files: list[str], names: tuple[str, ...]) -> None:
+    for name in files:
+        make_shard(tmp_path / name, n_simulations=1)
+    assert TrajectorySet.open(tmp_path, ["temperature"], []).names == names
+
+
+def test_files_are_listed_once(campaign: Path) -> None:
+    shards = TrajectorySet.open(campaign / "train", FIELDS, [])
+    assert [info.path.name for info in shards.files] == ["shard_0000.hdf5", "shard_0001.hdf5", "shard_0002.hdf5"]
+    assert [info.path.name for info in shards.subset([2, 3]).files] == ["shard_0001.hdf5"]
+
+
+def test_a_folder_of_a_thousand_other_files_gets_a_short_message(tmp_path: Path) -> None:
+    for number in range(1000):
+        (tmp_path / f"{number:04d}.txt").touch()
+    with pytest.raises(ValueError, match=r"got \['0000.txt', .*… 1000 in all\]") as caught:
+        TrajectorySet.open(tmp_path, FIELDS, [])
+    assert len(str(caught.value)) <= 300

@@ -136,7 +136,7 @@ def test_damaged_file_is_a_clear_error(tmp_path):
     path = tmp_path / "train" / "shard_0000.hdf5"
     path.parent.mkdir()
     path.write_bytes(b"not HDF5")
-    with pytest.raises(ValueError, match="readable HDF5"):
+    with pytest.raises(ValueError, match="shard_0000.hdf5: expected a complete HDF5 file"):
         run_campaign("micro", CAMPAIGN, PHYSICS, tmp_path, seed=7)
 
 

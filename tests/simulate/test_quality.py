@@ -1,10 +1,12 @@
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from probtokens.simulate.quality import DRIFT_TOLERANCE, FailedRun, dump_failed, fault, ignition, load_failed
 
+FILE = Path("shard.hdf5")
 UNITS = {"temperature": "K", "solid_fraction": "1"}
 
 
@@ -45,5 +47,11 @@ def test_failed_runs_are_read_back_and_fit_into_an_attribute():
     runs = tuple(FailedRun(index, 9.5, "no stable step " * 100) for index in range(200))
     text = dump_failed(runs)
     assert len(text) < 2**16
-    assert [(run.index, run.shock_pressure) for run in load_failed({"failed_runs": text})] == [(i, 9.5) for i in range(200)]
-    assert load_failed({}) == ()
+    assert [(run.index, run.shock_pressure) for run in load_failed({"failed_runs": text}, FILE)] == [(i, 9.5) for i in range(200)]
+    assert load_failed({}, FILE) == load_failed({"failed_runs": None}, FILE) == ()
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "[{}]", '[{"index": 1}]', "[" * 100_000, 3, ["[]"], b"\xff"])
+def test_a_damaged_list_of_failed_runs_names_its_file(text):
+    with pytest.raises(ValueError, match=r"shard.hdf5: attribute 'failed_runs': expected a list of failed runs, got "):
+        load_failed({"failed_runs": text}, FILE)

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
-import numpy as np
-
-from probtokens.data.the_well.layout import AXIS_UNITS, BOUNDARY_TYPES, FIELD_GROUPS, FILE_DIMS, GROUPS, SIDES
+from probtokens.data.the_well.axes import read_grid, read_spatial_dims
+from probtokens.data.the_well.edges import read_boundary
+from probtokens.data.the_well.faults import prefixed
+from probtokens.data.the_well.hdf5 import Node, opened
+from probtokens.data.the_well.layout import FIELD_GROUPS, FILE_DIMS, GROUPS
+from probtokens.data.the_well.limits import MAX_SIMULATIONS
+from probtokens.data.the_well.plain import single
+from probtokens.data.the_well.storage import missing_values, require_numbers, require_stored
 from probtokens.fields import FieldSpec, Grid, field_spec
 
 #: Endings of files of simulations.
 SHARD_SUFFIXES = (".hdf5", ".h5")
-
-_AXIS_RTOL = 1e-3
-_AXIS_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,10 @@ class FieldSource:
         Names of its spatial axes in the file's order.
     stored
         Points stored along these axes, 1 where the field does not vary.
+    missing
+        Values that the file declares to stand for none.
+    fault
+        Why its values cannot be used, empty if they can; only who asks for the field is told.
     """
 
     group: str
@@ -47,6 +51,8 @@ class FieldSource:
     time_varying: bool
     axes: tuple[str, ...]
     stored: tuple[int, ...]
+    missing: tuple[float, ...] = ()
+    fault: str = ""
 
     @property
     def odd(self) -> str | None:
@@ -72,6 +78,8 @@ class ShardInfo:
         Number of simulations.
     grid
         Grid of all of them.
+    rounding
+        How far ``spacing`` and ``time_step`` of the grid may be off, because the axes are rounded.
     fields
         Names of the scalar fields; vectors and tensors are split into their components.
     units
@@ -89,6 +97,7 @@ class ShardInfo:
     path: Path
     n_simulations: int
     grid: Grid
+    rounding: Mapping[str, float]
     fields: tuple[str, ...]
     units: Mapping[str, str]
     scalars: tuple[str, ...]
@@ -107,23 +116,6 @@ def is_shard(path: Path) -> bool:
     return path.suffix in SHARD_SUFFIXES and not path.name.startswith(".")
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
-    """Open a file for reading.
-
-    Raises
-    ------
-    ValueError
-        If it is missing, truncated or not HDF5, now or while it is read.
-    """
-    try:
-        # Shards never change once they have their name, and file locks fail on some shared file systems.
-        with h5py.File(path, "r", locking=False) as file:
-            yield file
-    except (OSError, RuntimeError) as error:
-        raise ValueError(f"{path}: expected a complete HDF5 file, got: {error}") from error
-
-
 def read_info(path: Path) -> ShardInfo:
     """Describe a file in The Well's layout, ours or anyone's.
 
@@ -134,166 +126,106 @@ def read_info(path: Path) -> ShardInfo:
         unit does not fit, or the grid is not uniform with square cells; the message names the file,
         the data set, what was expected and what came.
     """
+    path = Path(path)
     with opened(path) as file:
         for group in GROUPS:
-            child(file, group, path)
-        axes = _read_axes(file, path)
-        grid = _read_grid(file, path)
-        n_simulations = int(attribute(file, "n_trajectories", path))
-        sources = _read_sources(file, path, n_simulations, grid, axes)
-        attributes = {name: _plain(value) for name, value in file.attrs.items()}
-        stored = _read_scalars(file, path, n_simulations, grid)
+            file.group(group)
+        axes = read_spatial_dims(file.group("dimensions"))
+        n_simulations = file.count("n_trajectories", MAX_SIMULATIONS)
+        grid, rounding = read_grid(file.group("dimensions"), n_simulations)
+        sources = _read_sources(file, n_simulations, grid, axes)
+        attributes = file.attributes()
+        stored = _read_scalars(file.group("scalars"), n_simulations, grid)
         return ShardInfo(
             path=path,
             n_simulations=n_simulations,
             grid=grid,
+            rounding=rounding,
             fields=tuple(sources),
-            units=_read_units(file, path, sources, stored),
-            scalars=stored + tuple(name for name in _parameters(attributes) if name not in stored),
+            units=_read_units(file, sources, stored),
+            scalars=stored + tuple(name for name in _parameters(file, attributes) if name not in stored),
             attributes=attributes,
-            boundary=_read_boundary(file, path),
+            boundary=read_boundary(file.group("boundary_conditions"), n_simulations, grid),
             sources=sources,
         )
 
 
-def child(group: h5py.Group, name: str, path: Path) -> Any:
-    """Member of a group; ``ValueError`` with what the group has if there is none."""
-    if name not in group:
-        raise ValueError(f"{path}: expected {name!r} in {group.name!r}, got {sorted(group)}")
-    return group[name]
-
-
-def attribute(node: h5py.HLObject, name: str, path: Path) -> Any:
-    """Attribute of a group or data set; ``ValueError`` if there is none."""
-    if name not in node.attrs:
-        raise ValueError(f"{path}: expected attribute {name!r} on {node.name!r}, got {sorted(node.attrs)}")
-    return node.attrs[name]
-
-
-def varying(node: h5py.HLObject, path: Path) -> tuple[bool, bool]:
+def varying(node: Node) -> tuple[bool, bool]:
     """Whether a data set has a simulation and a time axis."""
-    return bool(attribute(node, "sample_varying", path)), bool(attribute(node, "time_varying", path))
+    return node.flag("sample_varying"), node.flag("time_varying")
 
 
-def _names(node: h5py.HLObject, name: str, path: Path) -> list[str]:
-    return [_plain(value) for value in np.atleast_1d(attribute(node, name, path))]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value.tolist()]
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _parameters(attributes: Mapping[str, Any]) -> list[str]:
+def _parameters(file: Node, attributes: Mapping[str, Any]) -> list[str]:
     """Simulation parameters that are numbers, common to all simulations of a file."""
-    return [name for name in attributes.get("simulation_parameters", ()) if isinstance(attributes.get(name), int | float)]
+    names = file.names("simulation_parameters") if "simulation_parameters" in attributes else []
+    values = {name: single(attributes.get(name)) for name in names}
+    return [name for name, value in values.items() if isinstance(value, int | float) and not isinstance(value, bool)]
 
 
-def _read_axes(file: h5py.File, path: Path) -> tuple[str, ...]:
-    axes = tuple(_names(file["dimensions"], "spatial_dims", path))
-    if sorted(axes) != sorted(FILE_DIMS):
-        raise ValueError(f"{path}: dimensions, attribute 'spatial_dims': expected {list(FILE_DIMS)}, got {list(axes)}")
-    return axes
-
-
-def _read_grid(file: h5py.File, path: Path) -> Grid:
-    size, step = {}, {}
-    for name, unit in AXIS_UNITS.items():
-        dataset = child(file["dimensions"], name, path)
-        found = _plain(dataset.attrs.get("units", unit))
-        if found != unit:
-            raise ValueError(f"{path}: dimensions/{name}: expected unit {unit!r}, got {found!r}")
-        size[name], step[name] = dataset.shape[-1], _uniform_step(dataset[()], f"{path}: dimensions/{name}")
-    if abs(step["x"] - step["y"]) > _AXIS_RTOL * step["x"]:
-        raise ValueError(f"{path}: dimensions: expected square cells, got dx = {step['x']:g} µm and dy = {step['y']:g} µm")
-    return Grid(ny=size["y"], nx=size["x"], spacing=step["x"], time_step=step["time"], n_times=size["time"])
-
-
-def _uniform_step(coordinates: np.ndarray, where: str) -> float:
-    """Step of an axis, shape (point,) or (simulation, point), to the digits that single precision holds."""
-    steps = np.diff(coordinates.astype(np.float64), axis=-1)
-    if steps.size == 0:
-        raise ValueError(f"{where}: expected at least two points, got shape {coordinates.shape}")
-    mean = float(steps.mean())
-    tolerance = _AXIS_RTOL * abs(mean) + 2 * float(np.finfo(np.float32).eps * np.abs(coordinates).max())
-    if not (mean > 0 and np.abs(steps - mean).max() <= tolerance):
-        raise ValueError(f"{where}: expected a uniform increasing axis, got steps from {steps.min():g} to {steps.max():g}")
-    return float(f"{mean:.{_AXIS_DIGITS}g}")
-
-
-def _read_sources(file: h5py.File, path: Path, n_simulations: int, grid: Grid, axes: tuple[str, ...]) -> dict[str, FieldSource]:
+def _read_sources(file: Node, n_simulations: int, grid: Grid, axes: tuple[str, ...]) -> dict[str, FieldSource]:
     sources: dict[str, FieldSource] = {}
     for group, order in FIELD_GROUPS.items():
-        for name in _names(file[group], "field_names", path):
-            dataset = child(file[group], name, path)
-            sample, time = varying(dataset, path)
+        for name in file.group(group).names("field_names"):
+            node = file.group(group).dataset(name)
+            sample, time = varying(node)
             leading = (n_simulations,) * sample + (grid.n_times,) * time
-            stored = _stored_shape(dataset, path, leading, grid, axes, (len(axes),) * order)
+            stored = _stored_shape(node, leading, grid, axes, (len(axes),) * order)
+            reason = _reason_against(node, by_simulation=sample)
+            missing = () if reason else missing_values(node)
             for component in itertools.product(range(len(axes)), repeat=order):
                 suffix = "".join(axes[i] for i in component)
                 scalar = f"{name}_{suffix}" if suffix else name
                 if scalar in sources:
-                    raise ValueError(f"{path}: {group}/{name}: expected every field once, got {scalar!r} twice")
-                sources[scalar] = FieldSource(group, name, component, sample, time, axes, stored)
+                    raise node.fault("every field once", f"{scalar!r} twice")
+                sources[scalar] = FieldSource(group, name, component, sample, time, axes, stored, missing, reason)
     return sources
 
 
-def _stored_shape(
-    dataset: h5py.Dataset, path: Path, leading: tuple[int, ...], grid: Grid, axes: tuple[str, ...], trailing: tuple[int, ...]
-) -> tuple[int, ...]:
+def _reason_against(node: Node, *, by_simulation: bool) -> str:
+    """Why the values of a field cannot be used; empty if they can."""
+    try:
+        require_numbers(node)
+        require_stored(node, by_simulation=by_simulation)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _stored_shape(node: Node, leading: tuple[int, ...], grid: Grid, axes: tuple[str, ...], trailing: tuple[int, ...]) -> tuple[int, ...]:
     """Points along the spatial axes, 1 where constant; a constant axis may be of length 1 or left out."""
-    varies = [bool(value) for value in np.atleast_1d(attribute(dataset, "dim_varying", path))]
+    varies = node.flags("dim_varying")
     size = {"x": grid.nx, "y": grid.ny}
     if len(varies) != len(axes):
-        raise ValueError(f"{path}: {dataset.name}: expected 'dim_varying' of length {len(axes)}, got {varies}")
+        raise node.fault(f"'dim_varying' of length {len(axes)}", varies)
     kept = tuple(size[axis] if vary else 1 for axis, vary in zip(axes, varies, strict=True))
     dropped = tuple(size[axis] for axis, vary in zip(axes, varies, strict=True) if vary)
-    if dataset.shape not in {(*leading, *kept, *trailing), (*leading, *dropped, *trailing)}:
-        raise ValueError(f"{path}: {dataset.name}: expected shape {(*leading, *kept, *trailing)}, got {dataset.shape}")
+    if node.item.shape not in {(*leading, *kept, *trailing), (*leading, *dropped, *trailing)}:
+        raise node.fault(f"shape {(*leading, *kept, *trailing)}", node.item.shape)
     return kept
 
 
-def _read_scalars(file: h5py.File, path: Path, n_simulations: int, grid: Grid) -> tuple[str, ...]:
-    names = tuple(_names(file["scalars"], "field_names", path))
+def _read_scalars(group: Node, n_simulations: int, grid: Grid) -> tuple[str, ...]:
+    """Names of the scalars; whether their values are numbers is asked of those that are read."""
+    names = tuple(group.names("field_names"))
     for name in names:
-        dataset = child(file["scalars"], name, path)
-        sample, time = varying(dataset, path)
+        node = group.dataset(name)
+        sample, time = varying(node)
         expected = (n_simulations,) * sample + (grid.n_times,) * time
-        if dataset.shape != expected and (expected or dataset.shape != (1,)):
-            raise ValueError(f"{path}: {dataset.name}: expected shape {expected}, got {dataset.shape}")
+        if node.item.shape != expected and (expected or node.item.size != 1):
+            raise node.fault(f"shape {expected}", node.item.shape)
     return names
 
 
-def _read_units(file: h5py.File, path: Path, sources: Mapping[str, FieldSource], scalars: tuple[str, ...]) -> dict[str, str]:
+def _read_units(file: Node, sources: Mapping[str, FieldSource], scalars: tuple[str, ...]) -> dict[str, str]:
     units: dict[str, str] = {}
     for name, source in sources.items():
-        unit = file[source.group][source.dataset].attrs.get("units")
+        node = file.group(source.group).dataset(source.dataset)
         try:
-            units[name] = field_spec(name, None if unit is None else _plain(unit)).unit
+            units[name] = field_spec(name, node.text("units")).unit
         except ValueError as error:
-            raise ValueError(f"{path}: {source.group}/{source.dataset}: {error}") from None
+            raise prefixed(error, node.path, node.name) from error
     for name in scalars:
-        if "units" in file["scalars"][name].attrs:
-            units[name] = _plain(file["scalars"][name].attrs["units"])
+        unit = file.group("scalars").dataset(name).text("units")
+        if unit is not None:
+            units[name] = unit
     return units
-
-
-def _read_boundary(file: h5py.File, path: Path) -> dict[str, str]:
-    """Kind of each side; open unless said otherwise, a wall only where all of the side is."""
-    boundary = dict.fromkeys(SIDES, "OPEN")
-    for condition in file["boundary_conditions"].values():
-        kind = str(_plain(attribute(condition, "bc_type", path))).upper()
-        if kind not in BOUNDARY_TYPES:
-            raise ValueError(f"{path}: {condition.name}: expected 'bc_type' one of {BOUNDARY_TYPES}, got {kind!r}")
-        dims = _names(condition, "associated_dims", path)
-        mask = child(condition, "mask", path)[()]
-        for side, (dim, position) in SIDES.items():
-            if dim not in dims:
-                continue
-            cells = mask.take(position, axis=dims.index(dim))
-            if cells.all() if kind == "WALL" else cells.any():
-                boundary[side] = kind
-    return boundary

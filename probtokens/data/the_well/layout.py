@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from probtokens.data.the_well.faults import fault
 from probtokens.fields import FieldSpec
 
 #: Groups that every file has, even if empty.
@@ -55,7 +56,6 @@ def check_values(values: np.ndarray, spec: FieldSpec, *, path: Path, simulation:
         return
     bad = ~(np.isfinite(values) & (values >= low) & (values <= high))
     frame, y, x = (int(i) for i in np.argwhere(bad)[0])
-    raise ValueError(
-        f"{path}: field {spec.name!r}, simulation {simulation}, frame {first_frame + frame}: "
-        f"expected finite values in [{low:g}, {high:g}] {spec.unit}, got {values[frame, y, x]} at (y, x) = ({y}, {x})"
-    )
+    where = f"field {spec.name!r}, simulation {simulation}, frame {first_frame + frame}"
+    got = f"{values[frame, y, x]} at (y, x) = ({y}, {x})"
+    raise fault(path, f"finite values in [{low:g}, {high:g}] {spec.unit}", got, where=where)

@@ -1,0 +1,121 @@
+"""Whether simulations that are used together agree in units, cell size, frame step and edges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from probtokens.data.the_well import ShardInfo
+from probtokens.data.the_well.faults import fault
+from probtokens.fields import Grid
+
+if TYPE_CHECKING:
+    from probtokens.data.trajectories import TrajectorySet
+
+#: Relative difference of two cell sizes or frame steps that counts as none.
+_STEP_RTOL = 1e-5
+
+_STEP_UNITS = {"spacing": "µm", "time_step": "ns"}
+_STEP_NAMES = {"spacing": "cell size", "time_step": "frame step"}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something in which a file differs from another one.
+
+    Attributes
+    ----------
+    kind
+        ``"unit"``, ``"grid"``, ``"extent"`` or ``"boundary"``.
+    what
+        Name for people, e.g. ``"unit of field 'density'"``.
+    expected, got
+        What the first file has, and what the other has.
+    """
+
+    kind: str
+    what: str
+    expected: str
+    got: str
+
+
+def differences(first: ShardInfo, other: ShardInfo, names: Iterable[str], *, extent: bool) -> list[Difference]:
+    """List everything in which a file differs from the first one.
+
+    Parameters
+    ----------
+    first, other
+        The files.
+    names
+        Fields and scalars whose units matter; those that a file lacks are left out.
+    extent
+        Whether the numbers of cells and frames must agree as well.
+    """
+    found = list(_units(first, other, names))
+    if extent and _extent(first.grid) != _extent(other.grid):
+        found.append(Difference("extent", "grid", _grid(first), _grid(other)))
+    for key in _STEP_UNITS:
+        a, b = getattr(first.grid, key), getattr(other.grid, key)
+        if abs(a - b) > _STEP_RTOL * a + first.rounding[key] + other.rounding[key]:
+            found.append(Difference("grid", _STEP_NAMES[key], f"{a:g} {_STEP_UNITS[key]}", f"{b:g} {_STEP_UNITS[key]}"))
+    for side, kind in first.boundary.items():
+        if other.boundary[side] != kind:
+            found.append(Difference("boundary", f"{side} edge", kind, other.boundary[side]))
+    return found
+
+
+def require_agreement(first: TrajectorySet, other: TrajectorySet, *, boundary: bool = True) -> None:
+    """Refuse two sets of simulations that cannot serve the same model, e.g. two splits or both scales.
+
+    Compared are the units of the fields and context scalars of ``first``, cell size, frame step and edges. Numbers of cells,
+    frames and simulations may differ.
+
+    Parameters
+    ----------
+    first, other
+        The sets; the first one says what is expected.
+    boundary
+        Whether the edges must be the same as well.
+
+    Raises
+    ------
+    ValueError
+        Naming the file that differs, the file that it differs from, and what both have.
+    """
+    names = (*(spec.name for spec in first.fields), *first.context_names)
+    a, b = first.files[0], other.files[0]
+    found = differences(a, b, names, extent=False)
+    require_none([entry for entry in found if boundary or entry.kind != "boundary"], a, b)
+
+
+def require_none(found: Sequence[Difference], first: ShardInfo, other: ShardInfo) -> None:
+    """Refuse a file that differs from another one.
+
+    Raises
+    ------
+    ValueError
+        For the first difference, if there is one.
+    """
+    if found:
+        difference = found[0]
+        like = first.path.name if first.path.parent == other.path.parent else first.path
+        raise fault(other.path, f"{difference.expected} as in {like}", difference.got, where=difference.what)
+
+
+def _units(first: ShardInfo, other: ShardInfo, names: Iterable[str]) -> Iterable[Difference]:
+    for name in names:
+        kind = "field" if name in first.sources else "scalar"
+        a, b = first.units.get(name), other.units.get(name)
+        there = all(name in info.sources or name in info.scalars for info in (first, other))
+        # A scalar without a unit says nothing; a field without one counts as a pure number.
+        if there and a != b and (kind == "field" or None not in (a, b)):
+            yield Difference("unit", f"{kind} {name!r}", f"unit {a!r}", repr(b))
+
+
+def _extent(grid: Grid) -> tuple[int, ...]:
+    return (*grid.shape, grid.n_times)
+
+
+def _grid(info: ShardInfo) -> str:
+    return f"{info.grid.ny} × {info.grid.nx} cells and {info.grid.n_times} frames"

@@ -1,0 +1,117 @@
+"""Axes of a file in The Well's layout: the grid, and how precisely they tell it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from probtokens.data.the_well.faults import fault, listed
+from probtokens.data.the_well.hdf5 import Node
+from probtokens.data.the_well.layout import AXIS_UNITS, FILE_DIMS
+from probtokens.data.the_well.limits import MAX_POINTS, require_fits
+from probtokens.data.the_well.storage import require_numbers, require_stored
+from probtokens.fields import Grid
+
+_AXIS_RTOL = 1e-3
+_AXIS_DIGITS = 6
+
+#: Largest part of its step by which rounding may move the points of an axis.
+_MAX_ROUNDING = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One uniform axis.
+
+    Attributes
+    ----------
+    size
+        Number of points.
+    step
+        Distance of two points, in the fewest digits that rounding does not tell apart.
+    rounding
+        How far ``step`` may be from the one that was meant, because the coordinates are rounded.
+    """
+
+    size: int
+    step: float
+    rounding: float
+
+
+def read_spatial_dims(dimensions: Node) -> tuple[str, ...]:
+    """Names of the spatial axes in the file's order."""
+    axes = tuple(dimensions.names("spatial_dims"))
+    if sorted(axes) != sorted(FILE_DIMS):
+        raise fault(dimensions.path, listed(FILE_DIMS), listed(axes), where=f"{dimensions.name}, attribute 'spatial_dims'")
+    return axes
+
+
+def read_grid(dimensions: Node, n_simulations: int) -> tuple[Grid, dict[str, float]]:
+    """Read the grid of all simulations, and how far its ``spacing`` and ``time_step`` may be off by rounding."""
+    axes = {name: _read_axis(dimensions.dataset(name), unit, n_simulations) for name, unit in AXIS_UNITS.items()}
+    time, x, y = axes["time"], axes["x"], axes["y"]
+    if abs(x.step - y.step) > _AXIS_RTOL * x.step + x.rounding + y.rounding:
+        raise dimensions.fault("square cells", f"dx = {x.step:g} µm and dy = {y.step:g} µm")
+    require_fits(dimensions, 4 * time.size * x.size * y.size, os.stat(dimensions.path).st_size, "one field of one simulation")
+    finer = min(x, y, key=lambda axis: axis.rounding)
+    grid = Grid(ny=y.size, nx=x.size, spacing=finer.step, time_step=time.step, n_times=time.size)
+    return grid, {"spacing": finer.rounding, "time_step": time.rounding}
+
+
+def _read_axis(node: Node, unit: str, n_simulations: int) -> Axis:
+    found = node.text("units")
+    if found not in (None, unit):
+        raise node.fault(f"unit {unit!r}", repr(found))
+    require_numbers(node)
+    shape = node.item.shape
+    if len(shape) not in (1, 2) or (len(shape) == 2 and shape[0] not in (1, n_simulations)):
+        raise node.fault("an axis of shape (point,) or (simulation, point)", shape)
+    if shape[-1] < 2:
+        raise node.fault("at least two points", f"shape {shape}")
+    if shape[-1] > MAX_POINTS:
+        raise node.fault(f"at most {MAX_POINTS} points", shape[-1])
+    require_stored(node)
+    return uniform_axis(node, node.read())
+
+
+def uniform_axis(node: Node, coordinates: np.ndarray) -> Axis:
+    """Size and step of an axis, shape (point,) or (simulation, point).
+
+    Raises
+    ------
+    ValueError
+        If it is not uniform and increasing, or so coarsely rounded that its step cannot be told.
+    """
+    points = coordinates.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        steps = np.diff(points, axis=-1)
+        mean = float(steps.mean())
+        slack = 2 * _epsilon(coordinates) * float(np.abs(points).max())
+        uniform = mean > 0 and np.abs(steps - mean).max() <= _AXIS_RTOL * mean + slack
+    if not (uniform and np.isfinite(points).all()):
+        raise node.fault("a uniform increasing axis", f"steps from {steps.min():g} to {steps.max():g}")
+    rounding = slack / steps.shape[-1]
+    if rounding > _MAX_ROUNDING * mean:
+        raise node.fault(f"coordinates precise enough for their step {mean:g}", f"values up to {points.max():g} in {coordinates.dtype}")
+    return Axis(points.shape[-1], _fewest_digits(mean, rounding), rounding)
+
+
+def _epsilon(coordinates: np.ndarray) -> float:
+    """Relative rounding of coordinates; wider types often hold what was computed in single precision."""
+    single = float(np.finfo(np.float32).eps)
+    if coordinates.dtype.kind != "f":
+        return 0.0
+    with np.errstate(over="ignore"):
+        if np.array_equal(coordinates, coordinates.astype(np.float32)):
+            return max(single, float(np.finfo(coordinates.dtype).eps))
+    return float(np.finfo(coordinates.dtype).eps)
+
+
+def _fewest_digits(step: float, rounding: float) -> float:
+    for digits in range(1, _AXIS_DIGITS):
+        short = float(f"{step:.{digits}g}")
+        if abs(short - step) <= rounding:
+            return short
+    return float(f"{step:.{_AXIS_DIGITS}g}")
