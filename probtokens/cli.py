@@ -171,7 +171,7 @@ def _errors_reported(debug: bool) -> Iterator[None]:
 def _show(message: str, debug: bool) -> None:
     if debug:
         traceback.print_exc(file=sys.stderr)
-    typer.echo(f"probtokens: error: {' '.join(message.split())}", err=True)
+    typer.echo(f"probtokens: error: {' '.join(filter(None, map(str.strip, message.splitlines())))}", err=True)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import rich.console
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from probtokens.config import EvaluateConfig
 from probtokens.data import ShardInfo, read_frames, read_info, read_scalar
 from probtokens.fields import Grid
+from probtokens.screen import TextTable, print_table, say
 from probtokens.simulate.quality import load_failed
 
 _FAILED_SHOWN = 20
@@ -55,26 +54,27 @@ def _describe_folder(title: Path, infos: Sequence[ShardInfo], screen: rich.conso
         if info.grid != grid:
             raise ValueError(f"{info.path}: expected the grid of {infos[0].path.name}, {grid}, got {info.grid}")
     n_simulations = sum(info.n_simulations for info in infos)
-    screen.print(f"[bold]{title}[/bold]: HDF5 files: {len(infos)}; simulations: {n_simulations}")
-    screen.print(f"grid: {describe_grid(grid)}")
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    say(screen, (str(title), "bold"), f": HDF5 files: {len(infos)}; simulations: {n_simulations}")
+    say(screen, f"grid: {describe_grid(grid)}")
+    table = TextTable()
     for header in ("kind", "name", "unit", "range"):
-        table.add_column(header)
+        table.column(header)
     scalars = {name: np.concatenate([read_scalar(info, name) for info in infos]) for name in infos[0].scalars}
     for name, values in scalars.items():
-        table.add_row("scalar", name, infos[0].units.get(name, ""), f"{values.min():.4g} … {values.max():.4g}")
+        table.row("scalar", name, infos[0].units.get(name, ""), f"{values.min():.4g} … {values.max():.4g}")
     ranges, hot = _scan(infos)
     for name, found in ranges.items():
-        table.add_row("field", name, infos[0].units.get(name, ""), str(found))
-    screen.print(table)
+        table.row("field", name, infos[0].units.get(name, ""), str(found))
+    print_table(screen, table)
     _describe_failed(infos, screen)
     if "ignited" in scalars:
-        screen.print(f"ignition: {np.count_nonzero(scalars['ignited'])} of {n_simulations}")
+        say(screen, f"ignition: {np.count_nonzero(scalars['ignited'])} of {n_simulations}")
     if hot is not None:
         threshold = EvaluateConfig().hotspot_threshold
-        screen.print(
+        say(
+            screen,
             f"hot spots: {np.count_nonzero(hot)} of {n_simulations} end with cells above {threshold:g} K, "
-            f"on average {hot[hot > 0].mean() if hot.any() else 0.0:.3g} µm² of them"
+            f"on average {hot[hot > 0].mean() if hot.any() else 0.0:.3g} µm² of them",
         )
 
 
@@ -83,11 +83,11 @@ def _describe_failed(infos: Sequence[ShardInfo], screen: rich.console.Console) -
     failed = [(info, run) for info in infos for run in load_failed(info.attributes)]
     if not failed:
         return
-    screen.print(f"[yellow]failed and left out: {len(failed)}[/yellow]")
+    say(screen, (f"failed and left out: {len(failed)}", "yellow"))
     for info, run in failed[:_FAILED_SHOWN]:
-        screen.print(f"  {info.path.parent.name}/{info.path.name} {run}", markup=False)
+        say(screen, f"  {info.path.parent.name}/{info.path.name} {run}")
     if len(failed) > _FAILED_SHOWN:
-        screen.print(f"  and {len(failed) - _FAILED_SHOWN} more")
+        say(screen, f"  and {len(failed) - _FAILED_SHOWN} more")
 
 
 def _scan(infos: Sequence[ShardInfo]) -> tuple[dict[str, _Range], np.ndarray | None]:

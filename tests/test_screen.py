@@ -5,7 +5,7 @@ import io
 import rich.console
 from rich.table import Table
 
-from probtokens.tables import print_table
+from probtokens.screen import print_table
 
 
 def test_a_table_wider_than_the_screen_keeps_its_text():
