@@ -317,22 +317,67 @@ def test_help_imports_no_heavy_library():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_ctrl_c_ends_a_command_in_one_line():
-    program = """
-        import signal, time
+INTERRUPTED = "probtokens: interrupted; the same command goes on from here\n"
+
+
+def stopped(work, number, before="pass"):
+    """Exit status and standard error of a command that gets a signal while ``work``, a body of statements, has printed a line."""
+    program = f"""
+        import os, signal, sys, time
         import probtokens.pipeline.inspect as inspect
         from probtokens import cli
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell has it ignored
+        {before}
         def work(path):
             print("at work", flush=True)
-            time.sleep(60)
+            {work}
         inspect.describe = work
         cli.main()
     """
     arguments = [sys.executable, "-c", textwrap.dedent(program), "inspect", "x"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "at work\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert stderr == "probtokens: interrupted; the same command goes on from here\n"
+    return process.returncode, stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_command_in_one_line(number, code):
+    assert stopped("time.sleep(60)", number) == (code, INTERRUPTED)
+
+
+@pytest.mark.parametrize("becomes", ["sys.exit()", "sys.exit(0)", "raise RuntimeError('a process was killed')", "raise ValueError('x')"])
+def test_sigterm_is_told_whatever_libraries_make_of_it(becomes):
+    work = f"""
+            try:
+                time.sleep(60)
+            except BaseException:
+                {becomes}
+    """
+    assert stopped(work.strip(), signal.SIGTERM) == (143, INTERRUPTED)
+
+
+def test_a_second_sigterm_ends_what_clears_up_for_too_long():
+    work = """
+            try:
+                time.sleep(60)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(60)
+    """
+    assert stopped(work.strip(), signal.SIGTERM) == (-signal.SIGTERM, "")
+
+
+@pytest.mark.parametrize(("answer", "code"), [("signal.SIG_IGN", 3), ("lambda *_: os._exit(7)", 7)], ids=["nothing", "another exit code"])
+def test_an_answer_to_sigterm_that_is_there_stays(answer, code):
+    before = f"signal.signal(signal.SIGTERM, {answer})"
+    assert stopped("time.sleep(1); sys.exit(3)", signal.SIGTERM, before) == (code, "")
+
+
+def test_commands_leave_the_answer_to_sigterm_as_it_was(call, monkeypatch):
+    seen = []
+    monkeypatch.setattr("probtokens.pipeline.inspect.describe", lambda path: seen.append(signal.getsignal(signal.SIGTERM)))
+    assert call("inspect", "x").exit_code == 0
+    assert seen[0] is not signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
