@@ -138,12 +138,21 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Show the vers
         typer.echo(f"probtokens {__version__}")
         raise typer.Exit
     keep_freed_memory()
-    os.environ["MPLBACKEND"] = "agg"  # a notebook's, which commands inherit, may not be there, and matplotlib would not load
+    _let_matplotlib_load()
 
 
 def main() -> None:
     """Entry point of the ``probtokens`` command."""
     app(prog_name="probtokens")
+
+
+def _let_matplotlib_load() -> None:
+    """Commands inherit the backend of a notebook, which may not be installed here, and users of containers may have no home."""
+    os.environ["MPLBACKEND"] = "agg"
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/nonexistent"  # matplotlib then keeps its cache in a temporary folder
 
 
 def _run_stages(command: str, recipe: Path, out: Path, overrides: list[str] | None, debug: bool) -> None:
@@ -199,6 +208,17 @@ def _sigterm_raised() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
+    known = sys.unraisablehook
+
+    def unraised(problem: sys.UnraisableHookArgs) -> None:
+        if problem.exc_type is not _Terminated:
+            known(problem)
+            return
+        # It came while an object was being cleared away, where Python ignores exceptions: try again a moment later.
+        signal.signal(signal.SIGTERM, stop)
+        threading.Timer(0.01, signal.pthread_kill, (threading.main_thread().ident, signal.SIGTERM)).start()
+
+    sys.unraisablehook = unraised
     signal.signal(signal.SIGTERM, stop)
     try:
         yield
@@ -208,6 +228,7 @@ def _sigterm_raised() -> Iterator[None]:
         raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        sys.unraisablehook = known
 
 
 def _show(message: str, debug: bool) -> None:

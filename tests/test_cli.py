@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import h5py
 import numpy as np
@@ -337,6 +338,7 @@ def stopped(work, number, before="pass"):
     arguments = [sys.executable, "-c", textwrap.dedent(program), "inspect", "x"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "at work\n"
+        time.sleep(0.2)  # it is the work, not the line, that the signal meets
         process.send_signal(number)
         _, stderr = process.communicate(timeout=60)
     return process.returncode, stderr
@@ -356,6 +358,20 @@ def test_sigterm_is_told_whatever_libraries_make_of_it(becomes):
                 {becomes}
     """
     assert stopped(work.strip(), signal.SIGTERM) == (143, INTERRUPTED)
+
+
+def test_sigterm_is_not_lost_where_python_ignores_exceptions():
+    before = """
+        class Slow:
+            def __del__(self):
+                time.sleep(60)
+    """
+    work = """
+            slow = Slow()
+            del slow
+            time.sleep(60)
+    """
+    assert stopped(work.strip(), signal.SIGTERM, before.strip()) == (143, INTERRUPTED)
 
 
 def test_a_second_sigterm_ends_what_clears_up_for_too_long():

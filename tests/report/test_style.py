@@ -99,6 +99,23 @@ def test_a_command_draws_whatever_backend_the_user_has_chosen(backend: str, tmp_
     assert (tmp_path / "run" / "preview" / "micro.png").is_file()
 
 
+def test_a_command_draws_for_a_user_without_a_home(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(PREVIEW, encoding="utf-8")
+    program = """
+import pwd
+def nobody(number):
+    raise KeyError(number)
+pwd.getpwuid = nobody
+from probtokens.cli import main
+main()
+"""
+    command = [sys.executable, "-c", program, "simulate", "recipe.yaml", "--out", "run", "--preview"]
+    environment = {name: value for name, value in os.environ.items() if name not in ("HOME", "USER", "LOGNAME")}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "preview" / "micro.png").is_file()
+
+
 @pytest.mark.parametrize(("backend", "kept"), [("nonsense", "None"), ("svg", "svg"), ("", "None")], ids=["unknown", "known", "empty"])
 def test_the_backend_of_a_users_own_program_stays(backend: str, kept: str) -> None:
     program = (
