@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import h5py
 import numpy as np
@@ -322,15 +321,17 @@ INTERRUPTED = "probtokens: interrupted; the same command goes on from here\n"
 
 
 def stopped(work, number, before="pass"):
-    """Exit status and standard error of a command that gets a signal while ``work``, a body of statements, has printed a line."""
+    """Exit status and standard error of a command that gets a signal while ``work``, a body of statements, is in ``wait``."""
     program = f"""
         import os, signal, sys, time
         import probtokens.pipeline.inspect as inspect
         from probtokens import cli
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell has it ignored
+        def wait(seconds=60):
+            print("at work", flush=True)
+            time.sleep(seconds)
         {before}
         def work(path):
-            print("at work", flush=True)
             {work}
         inspect.describe = work
         cli.main()
@@ -338,7 +339,6 @@ def stopped(work, number, before="pass"):
     arguments = [sys.executable, "-c", textwrap.dedent(program), "inspect", "x"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "at work\n"
-        time.sleep(0.2)  # it is the work, not the line, that the signal meets
         process.send_signal(number)
         _, stderr = process.communicate(timeout=60)
     return process.returncode, stderr
@@ -346,14 +346,14 @@ def stopped(work, number, before="pass"):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_a_command_in_one_line(number, code):
-    assert stopped("time.sleep(60)", number) == (code, INTERRUPTED)
+    assert stopped("wait()", number) == (code, INTERRUPTED)
 
 
 @pytest.mark.parametrize("becomes", ["sys.exit()", "sys.exit(0)", "raise RuntimeError('a process was killed')", "raise ValueError('x')"])
 def test_sigterm_is_told_whatever_libraries_make_of_it(becomes):
     work = f"""
             try:
-                time.sleep(60)
+                wait()
             except BaseException:
                 {becomes}
     """
@@ -364,7 +364,7 @@ def test_sigterm_is_not_lost_where_python_ignores_exceptions():
     before = """
         class Slow:
             def __del__(self):
-                time.sleep(60)
+                wait()
     """
     work = """
             slow = Slow()
@@ -377,7 +377,7 @@ def test_sigterm_is_not_lost_where_python_ignores_exceptions():
 def test_a_second_sigterm_ends_what_clears_up_for_too_long():
     work = """
             try:
-                time.sleep(60)
+                wait()
             finally:
                 os.kill(os.getpid(), signal.SIGTERM)
                 time.sleep(60)
@@ -388,7 +388,7 @@ def test_a_second_sigterm_ends_what_clears_up_for_too_long():
 @pytest.mark.parametrize(("answer", "code"), [("signal.SIG_IGN", 3), ("lambda *_: os._exit(7)", 7)], ids=["nothing", "another exit code"])
 def test_an_answer_to_sigterm_that_is_there_stays(answer, code):
     before = f"signal.signal(signal.SIGTERM, {answer})"
-    assert stopped("time.sleep(1); sys.exit(3)", signal.SIGTERM, before) == (code, "")
+    assert stopped("wait(1); sys.exit(3)", signal.SIGTERM, before) == (code, "")
 
 
 def test_commands_leave_the_answer_to_sigterm_as_it_was(call, monkeypatch):

@@ -57,12 +57,12 @@ def passes(folder: Path, environment: dict[str, str], umask: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_a_short_path_without_home_on_a_narrow_terminal(short: Path) -> None:
     passes(short, NARROW, umask=0o077)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_a_long_path_with_blanks_on_a_wide_terminal(tmp_path: Path) -> None:
     passes(tmp_path / LONG, WIDE, umask=0o022)
