@@ -6,10 +6,6 @@ READY := $(VENV)/.ready-dev
 READY_DOCS := $(VENV)/.ready-docs
 RUN := runs/quick
 
-# Waiting threads spin for some microseconds, then give their core away. Without any spinning two threads were no faster
-# than one on an idle machine; spinning for ever made them five times slower than one on a busy machine.
-export GOMP_SPINCOUNT ?= 20000
-
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-all lint docs results bench clean
 

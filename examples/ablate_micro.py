@@ -13,6 +13,7 @@ from probtokens.data.atomic import replacing
 from probtokens.pipeline.ablation import ablate_micro, ablation_table
 from probtokens.pipeline.console import Console
 from probtokens.pipeline.folder import RunFolder
+from probtokens.screen import open_screen, say
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
     for name, text in texts.items():
         with replacing(args.out / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    print(texts["ablation.md"])
+    say(open_screen(), texts["ablation.md"])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -135,11 +138,21 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Show the vers
         typer.echo(f"probtokens {__version__}")
         raise typer.Exit
     keep_freed_memory()
+    _let_matplotlib_load()
 
 
 def main() -> None:
     """Entry point of the ``probtokens`` command."""
     app(prog_name="probtokens")
+
+
+def _let_matplotlib_load() -> None:
+    """Commands inherit the backend of a notebook, which may not be installed here, and users of containers may have no home."""
+    os.environ["MPLBACKEND"] = "agg"
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/nonexistent"  # matplotlib then keeps its cache in a temporary folder
 
 
 def _run_stages(command: str, recipe: Path, out: Path, overrides: list[str] | None, debug: bool) -> None:
@@ -149,17 +162,25 @@ def _run_stages(command: str, recipe: Path, out: Path, overrides: list[str] | No
         run_stages(command, recipe, out, overrides or ())
 
 
+class _Terminated(BaseException):
+    """SIGTERM came, from a scheduler whose time is up or a user's ``kill``."""
+
+
 @contextmanager
 def _errors_reported(debug: bool) -> Iterator[None]:
-    """One line on standard error; exit code 2 for bad input and files that cannot be used, 1 for what should not happen, 130 for Ctrl-C."""
+    """One line on standard error; exit code 2 for bad input and files that cannot be used, 1 for what should not happen.
+
+    130 stands for Ctrl-C and 143 for SIGTERM, as in a shell.
+    """
     try:
-        yield
-    except (KeyboardInterrupt, SystemExit) as stop:
+        with _sigterm_raised():
+            yield
+    except (KeyboardInterrupt, SystemExit, _Terminated) as stop:
         # Lightning's trainer answers Ctrl-C with sys.exit(1).
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
             raise
         typer.echo("probtokens: interrupted; the same command goes on from here", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)) from None
     except (ValueError, OSError) as error:
         _show(str(error), debug)
         raise typer.Exit(2) from None
@@ -168,10 +189,52 @@ def _errors_reported(debug: bool) -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
+@contextmanager
+def _sigterm_raised() -> Iterator[None]:
+    """Raise :class:`_Terminated` where SIGTERM comes, so that files and processes are cleared up as after Ctrl-C; a second one kills.
+
+    An answer of someone else's to the signal stays.
+    """
+    came, owner = False, os.getpid()
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal came
+        signal.signal(number, signal.SIG_DFL)
+        if os.getpid() != owner:  # a forked process of a training, which has nothing to clear up
+            os.kill(os.getpid(), number)
+        came = True
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    known = sys.unraisablehook
+
+    def unraised(problem: sys.UnraisableHookArgs) -> None:
+        if problem.exc_type is not _Terminated:
+            known(problem)
+            return
+        # It came while an object was being cleared away, where Python ignores exceptions: try again a moment later.
+        signal.signal(signal.SIGTERM, stop)
+        threading.Timer(0.01, signal.pthread_kill, (threading.main_thread().ident, signal.SIGTERM)).start()
+
+    sys.unraisablehook = unraised
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except BaseException:
+        if came:  # whatever it has become on its way: Lightning's trainer makes an exit without a code of it
+            raise _Terminated from None
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        sys.unraisablehook = known
+
+
 def _show(message: str, debug: bool) -> None:
     if debug:
         traceback.print_exc(file=sys.stderr)
-    typer.echo(f"probtokens: error: {' '.join(message.split())}", err=True)
+    typer.echo(f"probtokens: error: {' '.join(filter(None, map(str.strip, message.splitlines())))}", err=True)
 
 
 if __name__ == "__main__":

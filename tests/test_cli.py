@@ -24,7 +24,7 @@ RECIPE = "rollout: {models: [persistence]}\n"
 def call(tmp_path):
     """Run the command line in this process; a recipe is at hand as ``recipe``."""
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(RECIPE)
+    recipe.write_text(RECIPE, encoding="utf-8")
 
     def call(*arguments):
         return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
@@ -47,7 +47,7 @@ def test_a_missing_recipe(call, tmp_path):
 
 
 def test_an_unknown_key(call):
-    call.recipe.write_text("rollout: {member: 8}\n")
+    call.recipe.write_text("rollout: {member: 8}\n", encoding="utf-8")
     fails_in_one_line(
         call("run", call.recipe, "--out", call.out), call.recipe, "rollout.member: no such key (got 8); did you mean 'members'?"
     )
@@ -146,7 +146,7 @@ def test_a_stage_that_needs_another_names_the_command(call):
 
 
 def test_a_preview_simulates_nothing_and_leaves_the_folder_to_the_run(call):
-    call.recipe.write_text(TINY.replace("n_times: 5", "n_times: 2").replace("time_step: 0.05", "time_step: 0.01"))
+    call.recipe.write_text(TINY.replace("n_times: 5", "n_times: 2").replace("time_step: 0.05", "time_step: 0.01"), encoding="utf-8")
     result = call("simulate", call.recipe, "--out", call.out, "--preview")
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in call.out.rglob("*")) == ["meso.png", "micro.png", "preview"]
@@ -177,7 +177,7 @@ rollout: {models: [persistence]}
 
 def test_simulations_by_jobs_of_a_cluster_are_those_of_this_process(call, tmp_path):
     pytest.importorskip("submitit")
-    call.recipe.write_text(TINY_CAMPAIGN)
+    call.recipe.write_text(TINY_CAMPAIGN, encoding="utf-8")
     here, there = tmp_path / "here", tmp_path / "there"
     assert call("simulate", call.recipe, "--out", here, "--jobs", 1).exit_code == 0
     arguments = ("simulate", call.recipe, "--out", there, "--submitit", "--set", "simulate.cluster.executor=debug")
@@ -191,7 +191,7 @@ def test_simulations_by_jobs_of_a_cluster_are_those_of_this_process(call, tmp_pa
 
 
 def test_failed_runs_are_told_at_once_at_the_end_and_when_asked(call, monkeypatch):
-    call.recipe.write_text(TINY_CAMPAIGN)
+    call.recipe.write_text(TINY_CAMPAIGN, encoding="utf-8")
     draw = shard.draw
 
     def one_is_broken(task, campaign):
@@ -220,7 +220,7 @@ def test_coverage_of_what_is_no_run_folder(call, tmp_path):
 
 def test_coverage_before_the_data_names_the_command(call):
     call.out.mkdir()
-    (call.out / "config.yaml").write_text(RECIPE)
+    (call.out / "config.yaml").write_text(RECIPE, encoding="utf-8")
     result = call("inspect", call.out, "--coverage")
     fails_in_one_line(result, "expected the results of 'simulate micro', found none", "probtokens simulate", call.out)
     assert not (call.out / "coverage").exists()
@@ -231,9 +231,9 @@ def test_coverage_of_data_without_a_field_or_a_folder(call, tmp_path):
     groups = "[{fields: [temperature], channels: 2}, {fields: [reacted_fraction], channels: 1}]"
     settings = f"{{fields: [temperature, reacted_fraction], micro: {folder}, meso: {folder}}}"
     call.out.mkdir()
-    (call.out / "config.yaml").write_text(f"data: {settings}\nmicro: {{tokens: {{groups: {groups}}}}}\n")
+    (call.out / "config.yaml").write_text(f"data: {settings}\nmicro: {{tokens: {{groups: {groups}}}}}\n", encoding="utf-8")
     fails_in_one_line(call("inspect", call.out, "--coverage"), folder / "train", "expected fields ['reacted_fraction']")
-    (call.out / "config.yaml").write_text(f"data: {{micro: {folder}, meso: {tmp_path / 'absent'}}}\n")
+    (call.out / "config.yaml").write_text(f"data: {{micro: {folder}, meso: {tmp_path / 'absent'}}}\n", encoding="utf-8")
     fails_in_one_line(call("inspect", call.out, "--coverage"), "data.meso", tmp_path / "absent", "found none")
     assert not (call.out / "coverage").exists()
 
@@ -317,22 +317,83 @@ def test_help_imports_no_heavy_library():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_ctrl_c_ends_a_command_in_one_line():
-    program = """
-        import signal, time
+INTERRUPTED = "probtokens: interrupted; the same command goes on from here\n"
+
+
+def stopped(work, number, before="pass"):
+    """Exit status and standard error of a command that gets a signal while ``work``, a body of statements, is in ``wait``."""
+    program = f"""
+        import os, signal, sys, time
         import probtokens.pipeline.inspect as inspect
         from probtokens import cli
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell has it ignored
-        def work(path):
+        def wait(seconds=60):
             print("at work", flush=True)
-            time.sleep(60)
+            time.sleep(seconds)
+        {before}
+        def work(path):
+            {work}
         inspect.describe = work
         cli.main()
     """
     arguments = [sys.executable, "-c", textwrap.dedent(program), "inspect", "x"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "at work\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert stderr == "probtokens: interrupted; the same command goes on from here\n"
+    return process.returncode, stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_command_in_one_line(number, code):
+    assert stopped("wait()", number) == (code, INTERRUPTED)
+
+
+@pytest.mark.parametrize("becomes", ["sys.exit()", "sys.exit(0)", "raise RuntimeError('a process was killed')", "raise ValueError('x')"])
+def test_sigterm_is_told_whatever_libraries_make_of_it(becomes):
+    work = f"""
+            try:
+                wait()
+            except BaseException:
+                {becomes}
+    """
+    assert stopped(work.strip(), signal.SIGTERM) == (143, INTERRUPTED)
+
+
+def test_sigterm_is_not_lost_where_python_ignores_exceptions():
+    before = """
+        class Slow:
+            def __del__(self):
+                wait()
+    """
+    work = """
+            slow = Slow()
+            del slow
+            time.sleep(60)
+    """
+    assert stopped(work.strip(), signal.SIGTERM, before.strip()) == (143, INTERRUPTED)
+
+
+def test_a_second_sigterm_ends_what_clears_up_for_too_long():
+    work = """
+            try:
+                wait()
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(60)
+    """
+    assert stopped(work.strip(), signal.SIGTERM) == (-signal.SIGTERM, "")
+
+
+@pytest.mark.parametrize(("answer", "code"), [("signal.SIG_IGN", 3), ("lambda *_: os._exit(7)", 7)], ids=["nothing", "another exit code"])
+def test_an_answer_to_sigterm_that_is_there_stays(answer, code):
+    before = f"signal.signal(signal.SIGTERM, {answer})"
+    assert stopped("wait(1); sys.exit(3)", signal.SIGTERM, before) == (code, "")
+
+
+def test_commands_leave_the_answer_to_sigterm_as_it_was(call, monkeypatch):
+    seen = []
+    monkeypatch.setattr("probtokens.pipeline.inspect.describe", lambda path: seen.append(signal.getsignal(signal.SIGTERM)))
+    assert call("inspect", "x").exit_code == 0
+    assert seen[0] is not signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -46,7 +46,7 @@ def test_a_saved_configuration_is_read_back_unchanged(tmp_path_factory, seed, me
     ]
     config = load_config(None, overrides)
     path = tmp_path_factory.mktemp("config") / "config.yaml"
-    path.write_text(dump_config(config))
+    path.write_text(dump_config(config), encoding="utf-8")
     assert load_config(path) == config
 
 
@@ -58,13 +58,13 @@ def test_a_saved_microstructure_is_read_back_unchanged(tmp_path):
     ):
         config = load_config(None, [pores + settings])
         path = tmp_path / "config.yaml"
-        path.write_text(dump_config(config))
+        path.write_text(dump_config(config), encoding="utf-8")
         assert load_config(path) == config
 
 
 def test_overrides_win_over_the_file_and_later_ones_over_earlier_ones(tmp_path):
     path = tmp_path / "recipe.yaml"
-    path.write_text("seed: 1\nrollout: {members: 8}\n")
+    path.write_text("seed: 1\nrollout: {members: 8}\n", encoding="utf-8")
     config = load_config(path, ["rollout.members=9", "rollout.members=10", "simulate.micro.n_train=3"])
     assert (config.seed, config.rollout.members, config.simulate.micro.n_train) == (1, 10, 3)
 
@@ -107,7 +107,7 @@ def test_settings_cannot_be_changed_afterwards():
 )
 def test_errors_name_file_key_expected_and_found(tmp_path, text, parts):
     path = tmp_path / "recipe.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"recipe\.yaml[:,] ") as error:
         load_config(path)
     assert all(part in str(error.value) for part in parts), str(error.value)
@@ -121,14 +121,14 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize("override", ["seed", "=1", "name.first=x", "rollout.members.count=1"])
 def test_malformed_overrides_are_refused(tmp_path, override):
     path = tmp_path / "recipe.yaml"
-    path.write_text("name: tiny\nrollout: {members: 8}\n")
+    path.write_text("name: tiny\nrollout: {members: 8}\n", encoding="utf-8")
     with pytest.raises(ValueError, match="override"):
         load_config(path, [override])
 
 
 def test_an_empty_file_means_defaults(tmp_path):
     path = tmp_path / "recipe.yaml"
-    path.write_text("# nothing set\n")
+    path.write_text("# nothing set\n", encoding="utf-8")
     assert load_config(path) == Config()
     assert yaml.safe_load(dump_config(Config()))["seed"] == 0
 

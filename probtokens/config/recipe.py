@@ -5,22 +5,25 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from probtokens.config.run import Config
+from probtokens.config.text import NotYaml, read_yaml, read_yaml_value, write_yaml
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
-    """Read a recipe, apply ``a.b=c`` overrides (values parsed as YAML) and validate.
+    """Read a recipe, apply ``a.b=c`` overrides and validate.
+
+    Values of overrides are YAML, except those of paths, which are taken as they are.
 
     Raises
     ------
     ValueError
-        If the file is missing or not a mapping, an override has no ``=``, a key is unknown or a
+        If the file is missing or not a mapping, an override has no ``=`` or no YAML, a key is unknown or a
         value does not fit; the message names the file, the key, what was expected and what came.
     """
     source = str(path) if path is not None else "overrides"
@@ -37,7 +40,7 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
 
 def dump_config(config: Config) -> str:
     """Resolved configuration as YAML that ``load_config`` reads back unchanged."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    return write_yaml(config.model_dump(mode="json"))
 
 
 def _describe(error: ErrorDetails) -> str:
@@ -76,28 +79,37 @@ def _tag(section: type[BaseModel]) -> str | None:
     return None if field is None else field.default
 
 
-class _OnceLoader(yaml.SafeLoader):
-    """YAML whose mappings have every key once; the parser would take the last of several."""
+def _setting(parts: Sequence[str]) -> Any:
+    """Type of the setting or section that is called so; ``None`` for one that there is not."""
+    found: Any = Config
+    for part in parts:
+        if _is_section(found):
+            field = found.model_fields.get(part)
+            found = _without_none(field.annotation) if field is not None else None
+        else:
+            found = _without_none(get_args(found)[1]) if get_origin(found) is dict else None
+    return found
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True) if key_node.tag != "tag:yaml.org,2002:merge" else None
-            if key is not None and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} twice in one mapping", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _without_none(annotation: Any) -> Any:
+    """Type of an optional setting."""
+    kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+    return kinds[0] if isinstance(annotation, UnionType) and len(kinds) == 1 else annotation
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path}: expected a recipe file, found none")
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}, line {mark.line + 1}" if mark is not None else str(path)
-        raise ValueError(f"{where}: expected YAML, got {getattr(error, 'problem', None) or str(error).splitlines()[0]}") from None
+        raw = read_yaml(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected text in UTF-8, got other bytes at {error.start}") from None
+    except NotYaml as error:
+        raise ValueError(f"{path}: {error}" if error.line is None else f"{path}, line {error.line}: {error}") from None
     if raw is None:
         return {}
     if not isinstance(raw, dict):
@@ -109,10 +121,20 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
     key, separator, value = override.partition("=")
     if not separator or not key:
         raise ValueError(f"override {override!r}: expected KEY.SUBKEY=VALUE")
-    *parents, leaf = key.split(".")
+    *parents, leaf = parts = key.split(".")
     node = raw
     for parent in parents:
         node = node.setdefault(parent, {})
         if not isinstance(node, dict):
             raise ValueError(f"override {override!r}: {parent!r} is not a section")
-    node[leaf] = yaml.safe_load(value)
+    try:
+        node[leaf] = _path(value) if _setting(parts) is Path else read_yaml_value(value)
+    except NotYaml as error:
+        raise ValueError(f"override {override!r}: {error}; quotes make it text: {key}='\"…\"'") from None
+
+
+def _path(text: str) -> Any:
+    """A path as it is, whatever YAML would make of its characters, unless it is quoted; nothing or ``null`` for none."""
+    text = text.strip()
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return read_yaml_value(text) if quoted or text in ("", "~", "null") else text

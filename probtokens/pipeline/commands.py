@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import rich.console
-
 from probtokens.config import CampaignConfig, Config, ShiftConfig, load_config
 from probtokens.evaluate import load_scores
 from probtokens.pipeline.console import Console
@@ -17,6 +15,7 @@ from probtokens.pipeline.graph import build_stages, required, run_by
 from probtokens.pipeline.preview import write_preview
 from probtokens.pipeline.table import score_table
 from probtokens.pipeline.work.training import given_micro
+from probtokens.screen import open_screen, print_table, say
 from probtokens.weights import shipped, weights_file
 
 Owner = TypeVar("Owner", CampaignConfig, ShiftConfig)
@@ -34,9 +33,9 @@ def run_all(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> None:
     _require_tokens_fit(config)
     stages = build_stages(config, folder)
     execute(folder, config, stages, Console(), required(stages, "report"))
-    screen = rich.console.Console(highlight=False, soft_wrap=True)
-    screen.print(score_table(load_scores(folder.scores)))
-    screen.print(f"report: {folder.report}", markup=False)
+    screen = open_screen()
+    print_table(screen, score_table(load_scores(folder.scores)))
+    say(screen, f"report: {folder.report}")
 
 
 def run_stages(command: str, recipe: Path, out: Path, overrides: Sequence[str] = ()) -> None:
@@ -62,7 +61,7 @@ def preview_simulations(recipe: Path, out: Path, overrides: Sequence[str] = ()) 
     """
     config, folder = _resolved(recipe, overrides), RunFolder(out)
     require_usable(folder)
-    write_preview(config, folder, rich.console.Console(highlight=False, soft_wrap=True))
+    write_preview(config, folder, open_screen())
 
 
 def _resolved(recipe: Path, overrides: Sequence[str]) -> Config:

@@ -15,6 +15,7 @@ import rich.progress
 
 from probtokens.data.atomic import writing
 from probtokens.pipeline.time_left import TimeLeft, format_left
+from probtokens.screen import open_screen, say
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +45,12 @@ class Console:
     """
 
     def __init__(self, stream: rich.console.Console | None = None) -> None:
-        self._stream = stream or rich.console.Console(stderr=True, highlight=False, soft_wrap=True)
+        self._stream = stream or open_screen(stderr=True)
 
     def skipped(self, title: str) -> None:
         """Say that a stage is up to date."""
         log.info("%s: up to date", title)
-        self._stream.print(f"[dim]{title}: up to date[/dim]")
+        say(self._stream, (f"{title}: up to date", "dim"))
 
     @contextmanager
     def stage(self, title: str) -> Iterator[Progress]:
@@ -57,7 +58,8 @@ class Console:
         log.info("%s: begin", title)
         begin = time.perf_counter()
         estimate = TimeLeft()
-        with self._bar(title) if self._stream.is_terminal else self._lines(title) as show:
+        drawn = self._stream.is_terminal and not self._stream.is_dumb_terminal
+        with self._bar(title) if drawn else self._lines(title) as show:
 
             def progress(done: int, total: int, text: str = "") -> None:
                 left = estimate.update(done, total)
@@ -66,7 +68,7 @@ class Console:
             yield progress
         message = f"{title}: done in {format_seconds(time.perf_counter() - begin)}"
         log.info(message)
-        self._stream.print(message)
+        say(self._stream, message)
 
     @contextmanager
     def logging_to(self, path: Path) -> Iterator[None]:
@@ -98,12 +100,12 @@ class Console:
     @contextmanager
     def _bar(self, title: str) -> Iterator[_Show]:
         columns = (
-            rich.progress.TextColumn("{task.fields[title]}"),
+            rich.progress.TextColumn("{task.fields[title]}", markup=False),
             rich.progress.BarColumn(bar_width=30),
             rich.progress.MofNCompleteColumn(),
             rich.progress.TimeElapsedColumn(),
-            rich.progress.TextColumn("{task.fields[left]}"),
-            rich.progress.TextColumn("[dim]{task.description}[/dim]"),
+            rich.progress.TextColumn("{task.fields[left]}", markup=False),
+            rich.progress.TextColumn("{task.description}", style="dim", markup=False),
         )
         with rich.progress.Progress(*columns, console=self._stream, transient=True) as bars:
             task = bars.add_task("", total=None, title=title, left="")
@@ -116,14 +118,14 @@ class Console:
     @contextmanager
     def _lines(self, title: str) -> Iterator[_Show]:
         """Write at most one line per interval, so that a log of a batch job stays readable."""
-        self._stream.print(f"{title} ...")
+        say(self._stream, f"{title} ...")
         last = time.perf_counter()
 
         def show(done: int, total: int, text: str, left: str) -> None:
             nonlocal last
             if time.perf_counter() - last >= _PLAIN_INTERVAL:
                 last = time.perf_counter()
-                self._stream.print(", ".join(filter(None, (f"{title}: {done}/{total} {text}".rstrip(), left))))
+                say(self._stream, ", ".join(filter(None, (f"{title}: {done}/{total} {text}".rstrip(), left))))
 
         yield show
 
@@ -147,7 +149,7 @@ class _StreamHandler(logging.Handler):
         self._stream = stream
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._stream.print(record.getMessage().strip(), style="yellow", markup=False)
+        say(self._stream, (record.getMessage().strip(), "yellow"))
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

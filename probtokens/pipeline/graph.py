@@ -42,6 +42,7 @@ def build_stages(config: Config, folder: RunFolder) -> tuple[Stage, ...]:
         settings=_settings(config, "report", "name"),
         outputs=(folder.report,),
         work=work.report,
+        discard=_keep,
     )
     shifts = [_simulation_stage(config, folder, name) for name in config.simulate.shifts]
     return (*data.values(), *shifts, *training, *rollouts, evaluate, report)
@@ -87,6 +88,10 @@ def _data_stage(config: Config, folder: RunFolder, scale: Scale) -> Stage:
         outputs=(),
         work=partial(work.check_data, scale=scale),
     )
+
+
+def _keep() -> None:
+    """Leave the report that there is: the new one replaces it once it is whole."""
 
 
 def _simulation_stage(config: Config, folder: RunFolder, campaign: str) -> Stage:

@@ -14,6 +14,7 @@ from probtokens.pipeline.inspect_data import describe_files
 from probtokens.pipeline.inspect_rollout import describe_rollout
 from probtokens.pipeline.inspect_run import describe_run
 from probtokens.pipeline.table import score_table
+from probtokens.screen import open_screen, print_table
 
 
 def describe(path: Path, screen: rich.console.Console | None = None) -> None:
@@ -31,7 +32,7 @@ def describe(path: Path, screen: rich.console.Console | None = None) -> None:
     ValueError
         If there is nothing, nothing known, or a damaged file.
     """
-    screen = screen or rich.console.Console(highlight=False, soft_wrap=True)
+    screen = screen or open_screen()
     if not path.exists():
         raise ValueError(f"{path}: expected a file or folder, found none")
     if path.is_dir() and RunFolder(path).config.is_file():
@@ -39,7 +40,7 @@ def describe(path: Path, screen: rich.console.Console | None = None) -> None:
     elif path.is_dir() and (path / "zarr.json").is_file():
         describe_rollout(path, screen)
     elif path.is_file() and path.suffix == ".json":
-        screen.print(score_table(load_scores(path)))
+        print_table(screen, score_table(load_scores(path)))
     elif shards := _shards(path):
         describe_files(path, shards, screen)
     else:

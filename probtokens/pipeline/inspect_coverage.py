@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich.console
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
 from probtokens import __version__
@@ -22,6 +20,7 @@ from probtokens.pipeline.fingerprint import fingerprints
 from probtokens.pipeline.folder import SCALES, RunFolder, Scale, Split
 from probtokens.pipeline.graph import build_stages
 from probtokens.pipeline.work.simulations import data_root
+from probtokens.screen import TextTable, open_screen, print_table, say
 
 if TYPE_CHECKING:
     from probtokens.data import TrajectorySet
@@ -55,7 +54,7 @@ def describe_coverage(path: Path, screen: rich.console.Console | None = None) ->
     from probtokens.report.coverage import coverage_figure
     from probtokens.report.style import figure_style, png_bytes
 
-    screen = screen or rich.console.Console(highlight=False, soft_wrap=True)
+    screen = screen or open_screen()
     folder = RunFolder(path)
     if not folder.config.is_file():
         raise ValueError(f"{path}: expected a run folder (with config.yaml) for its coverage, found none")
@@ -117,47 +116,47 @@ def _open(config: Config, folder: RunFolder, scale: Scale, split: Split) -> Traj
 def _print(coverage: Coverage, folder: RunFolder, screen: rich.console.Console) -> None:
     numbers = coverage.numbers
     counts = numbers["simulations"]
-    screen.print(
+    say(
+        screen,
         f"Meso states ({counts['meso_train']} training + {counts['meso_valid']} validation simulations; no test simulations) "
         f"against {counts['micro']} micro training simulations; control: {counts['control']} held-out micro simulations.",
-        markup=False,
     )
-    screen.print(_token_table(coverage))
+    print_table(screen, _token_table(coverage))
     criterion = numbers["criterion"]
-    screen.print(
+    say(
+        screen,
         "beyond: tokens of held-out micro and of meso that are farther from the nearest micro training token than "
         f"{100 * criterion['quantile']:g} % of tokens are from other simulations of their own scale, micro or meso, whichever is "
         f"nearer; 90 % interval for meso. Covered: at most {100 * criterion['max_beyond']:g} %.\n"
         "RMSE: of the temperature that linear tokens reconstruct, held-out micro and meso.",
-        markup=False,
     )
-    screen.print(_field_table(numbers["fields"]))
+    print_table(screen, _field_table(numbers["fields"]))
     errors = numbers["reconstruction"]
     for region, label in (("all", "all patches"), ("hot", "hot patches")):
         error = errors[region]
-        screen.print(
+        say(
+            screen,
             f"temperature by linear tokens, {label}: RMSE {_number(error['rmse_control'], '.3g')} K held-out micro, "
             f"{_number(error['rmse_meso'], '.3g')} K meso, ratio {_number(error['ratio'], '.2f')}",
-            markup=False,
         )
     _print_verdict(coverage, screen)
-    screen.print(f"{folder.coverage / 'coverage.png'}, {folder.coverage / 'coverage.json'}", markup=False)
+    say(screen, f"{folder.coverage / 'coverage.png'}, {folder.coverage / 'coverage.json'}")
 
 
 def _print_verdict(coverage: Coverage, screen: rich.console.Console) -> None:
     failed, undecided = coverage.with_verdict("not covered"), coverage.with_verdict("undecided")
     if failed:
-        screen.print(f"not covered: {'; '.join(failed)}", style="red", markup=False)
+        say(screen, (f"not covered: {'; '.join(failed)}", "red"))
     if undecided:
-        screen.print(f"undecided, more simulations would tell: {'; '.join(undecided)}", style="yellow", markup=False)
+        say(screen, (f"undecided, more simulations would tell: {'; '.join(undecided)}", "yellow"))
     if not failed and not undecided:
-        screen.print("covered", style="green")
+        say(screen, ("covered", "green"))
 
 
-def _token_table(coverage: Coverage) -> Table:
+def _token_table(coverage: Coverage) -> TextTable:
     """One row for each kind of patch."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column(Text("patches by\nhottest cell"), no_wrap=True)
+    table = TextTable()
+    table.column("patches by", "hottest cell")
     headers = (
         ("tokens", "micro"),
         ("", "meso"),
@@ -168,11 +167,11 @@ def _token_table(coverage: Coverage) -> Table:
         ("", "meso", "[K]"),
     )
     for header in headers:
-        table.add_column(Text("\n".join(header)), justify="right", no_wrap=True, min_width=max(map(len, header)))
-    table.add_column(Text("verdict"), no_wrap=True)
+        table.column(*header, numbers=True)
+    table.column("verdict")
     for row in coverage.strata:
         low, high = map(_percent, row.meso_interval)
-        table.add_row(
+        table.row(
             row.name,
             *(_count(tokens) for tokens in (row.micro_tokens, row.meso_tokens)),
             *map(_percent, (row.control_beyond, row.meso_beyond)),
@@ -183,20 +182,20 @@ def _token_table(coverage: Coverage) -> Table:
     return table
 
 
-def _field_table(fields: Mapping[str, Any]) -> Table:
+def _field_table(fields: Mapping[str, Any]) -> TextTable:
     """One row for each field: meso cells against micro training cells, for all and for hot ones."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column(Text("meso cells\nby field"), no_wrap=True)
+    table = TextTable()
+    table.column("meso cells", "by field")
     for region in ("all", "hot"):
         for header in ((region, "outside", "range", "[%]"), ("", "outside", "99.8 %", "[%]"), ("", "", "overlap", "")):
-            table.add_column(Text("\n".join(header)), justify="right", no_wrap=True, min_width=max(map(len, header)))
+            table.column(*header, numbers=True)
     for name, entry in fields.items():
         shown: list[str] = []
         for region in ("all", "hot"):
             meso = entry[region]["meso"]
             shown += [_number(100 * meso[key], ".3g") for key in ("outside_range", "outside_central")]
             shown.append(_number(meso["overlap"], ".2f"))
-        table.add_row(name, *shown)
+        table.row(name, *shown)
     return table
 
 

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import rich.console
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
 
 from probtokens.config import EvaluateConfig
 from probtokens.data import ShardInfo, read_info
@@ -18,6 +15,7 @@ from probtokens.data.agreement import differences, require_none
 from probtokens.data.the_well.faults import fault
 from probtokens.fields import Grid
 from probtokens.pipeline.inspect_values import Summary, field_summaries, scalar_summaries
+from probtokens.screen import TextTable, print_table, say
 from probtokens.simulate.quality import load_failed
 
 _FAILED_SHOWN = 20
@@ -42,30 +40,31 @@ def _describe_folder(title: Path, infos: Sequence[ShardInfo], screen: rich.conso
     for info in infos:
         require_none(differences(infos[0], info, (), extent=True), infos[0], info)
     n_simulations = sum(info.n_simulations for info in infos)
-    screen.print(Text.assemble((str(title), "bold"), f": HDF5 files: {len(infos)}; simulations: {n_simulations}"))
-    screen.print(f"grid: {describe_grid(infos[0].grid)}", markup=False)
+    say(screen, (str(title), "bold"), f": HDF5 files: {len(infos)}; simulations: {n_simulations}")
+    say(screen, f"grid: {describe_grid(infos[0].grid)}")
     scalars = scalar_summaries(infos)
     fields, hot = field_summaries(infos)
     if all(summary.problem for summary in fields.values()):
         raise _without_fields(infos[0].path, fields)
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = TextTable()
     for header in ("kind", "name", "unit", "range"):
-        table.add_column(header)
+        table.column(header)
     for kind, summaries in (("scalar", scalars), ("field", fields)):
         for name, summary in summaries.items():
-            table.add_row(kind, *map(Text, (name, summary.unit, str(summary))))
-    screen.print(table)
+            table.row(kind, name, summary.unit, str(summary))
+    print_table(screen, table)
     for summary in (*scalars.values(), *fields.values()):
         if summary.problem:
-            screen.print(f"cannot be used: {summary.problem}", style="yellow", markup=False)
+            say(screen, (f"cannot be used: {summary.problem}", "yellow"))
     _describe_failed(infos, screen)
     if "ignited" in scalars:
-        screen.print(f"ignition: {scalars['ignited'].nonzero} of {n_simulations}")
+        say(screen, f"ignition: {scalars['ignited'].nonzero} of {n_simulations}")
     if hot is not None:
         threshold = EvaluateConfig().hotspot_threshold
-        screen.print(
+        say(
+            screen,
             f"hot spots: {np.count_nonzero(hot)} of {len(hot)} end with cells above {threshold:g} K, "
-            f"on average {hot[hot > 0].mean() if hot.any() else 0.0:.3g} µm² of them"
+            f"on average {hot[hot > 0].mean() if hot.any() else 0.0:.3g} µm² of them",
         )
 
 
@@ -80,11 +79,11 @@ def _describe_failed(infos: Sequence[ShardInfo], screen: rich.console.Console) -
     failed = [(info, run) for info in infos for run in load_failed(info.attributes, info.path)]
     if not failed:
         return
-    screen.print(f"[yellow]failed and left out: {len(failed)}[/yellow]")
+    say(screen, (f"failed and left out: {len(failed)}", "yellow"))
     for info, run in failed[:_FAILED_SHOWN]:
-        screen.print(f"  {info.path.parent.name}/{info.path.name} {run}", markup=False)
+        say(screen, f"  {info.path.parent.name}/{info.path.name} {run}")
     if len(failed) > _FAILED_SHOWN:
-        screen.print(f"  and {len(failed) - _FAILED_SHOWN} more")
+        say(screen, f"  and {len(failed) - _FAILED_SHOWN} more")
 
 
 def describe_grid(grid: Grid) -> str:

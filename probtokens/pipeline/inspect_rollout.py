@@ -8,6 +8,7 @@ import rich.console
 
 from probtokens.pipeline.inspect_data import describe_grid
 from probtokens.predict import open_rollout, rollout_fields, rollout_grid
+from probtokens.screen import say
 
 
 def describe_rollout(path: Path, screen: rich.console.Console) -> None:
@@ -20,8 +21,8 @@ def describe_rollout(path: Path, screen: rich.console.Console) -> None:
     """
     with open_rollout(path) as rollout:
         sizes, attributes = rollout.sizes, rollout.attrs
-        screen.print(f"[bold]{path}[/bold]: rollout of {attributes.get('model', 'a model')}")
-        screen.print(f"members: {sizes['draw']}; simulations: {sizes['simulation']}; seed: {attributes.get('seed', 'unknown')}")
-        screen.print(f"grid: {describe_grid(rollout_grid(rollout))}")
-        screen.print("fields: " + ", ".join(f"{spec.name} ({spec.unit})" for spec in rollout_fields(rollout)), markup=False)
-        screen.print(f"in memory: {rollout['prediction'].nbytes / 2**20:.3g} MiB of predictions")
+        say(screen, (str(path), "bold"), f": rollout of {attributes.get('model', 'a model')}")
+        say(screen, f"members: {sizes['draw']}; simulations: {sizes['simulation']}; seed: {attributes.get('seed', 'unknown')}")
+        say(screen, f"grid: {describe_grid(rollout_grid(rollout))}")
+        say(screen, "fields: " + ", ".join(f"{spec.name} ({spec.unit})" for spec in rollout_fields(rollout)))
+        say(screen, f"in memory: {rollout['prediction'].nbytes / 2**20:.3g} MiB of predictions")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import rich.console
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from rich.text import Text
 
 from probtokens.config import Config, load_config
 from probtokens.evaluate import load_scores
@@ -17,14 +16,16 @@ from probtokens.pipeline.graph import build_stages, required
 from probtokens.pipeline.record import read_record
 from probtokens.pipeline.stage import Stage
 from probtokens.pipeline.table import score_table
+from probtokens.screen import TextTable, print_table, say
 
-_WORDS: dict[State, str] = {
-    "done": "[green]done[/green]",
-    "damaged": "[yellow]files changed since[/yellow]",
-    "partial": "[yellow]interrupted[/yellow]",
-    "outdated": "[yellow]made with other settings[/yellow]",
-    "absent": "not yet",
+_WORDS: dict[State, Text] = {
+    "done": Text("done", style="green"),
+    "damaged": Text("files changed since", style="yellow"),
+    "partial": Text("interrupted", style="yellow"),
+    "outdated": Text("made with other settings", style="yellow"),
+    "absent": Text("not yet"),
 }
+_AT_WORK = Text("at work", style="green")
 
 
 def describe_run(folder: RunFolder, screen: rich.console.Console) -> None:
@@ -40,14 +41,14 @@ def describe_run(folder: RunFolder, screen: rich.console.Console) -> None:
     wanted = required(stages, "report") | {stage.name for stage in stages if stage.command == "simulate"}
     stages = tuple(stage for stage in stages if stage.name in wanted)
     found = states(folder, stages)
-    screen.print(f"[bold]{folder.root}[/bold]: run {config.name!r}, seed {config.seed}")
+    say(screen, (str(folder.root), "bold"), f": run {config.name!r}, seed {config.seed}")
     for line in _highlights(config):
-        screen.print(line, markup=False)
+        say(screen, line)
     busy = at_work(folder)
-    screen.print(_stage_table(folder, stages, found, _WORDS | {"partial": "[green]at work[/green]"} if busy else _WORDS))
+    print_table(screen, _stage_table(folder, stages, found, _WORDS | {"partial": _AT_WORK} if busy else _WORDS))
     if found["evaluate"] == "done":
-        screen.print(score_table(load_scores(folder.scores)))
-    screen.print("a process is at work in this folder" if busy else _next_step(folder, found), markup=False)
+        print_table(screen, score_table(load_scores(folder.scores)))
+    say(screen, "a process is at work in this folder" if busy else _next_step(folder, found))
 
 
 def _highlights(config: Config) -> list[str]:
@@ -70,17 +71,17 @@ def _highlights(config: Config) -> list[str]:
     return lines
 
 
-def _stage_table(folder: RunFolder, stages: Sequence[Stage], found: Mapping[str, State], words: Mapping[State, str]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+def _stage_table(folder: RunFolder, stages: Sequence[Stage], found: Mapping[str, State], words: Mapping[State, Text]) -> TextTable:
+    table = TextTable()
     for header in ("stage", "state", "time", "finished"):
-        table.add_column(header)
+        table.column(header)
     for stage in stages:
         record = read_record(folder.record(stage.name))
         if record is None or record.seconds is None or record.finished is None:
-            table.add_row(stage.title, words[found[stage.name]], "", "")
+            table.row(stage.title, words[found[stage.name]], "", "")
         else:
             when = record.finished[:16].replace("T", " ")
-            table.add_row(stage.title, words[found[stage.name]], format_seconds(record.seconds), f"{when} UTC")
+            table.row(stage.title, words[found[stage.name]], format_seconds(record.seconds), f"{when} UTC")
     return table
 
 

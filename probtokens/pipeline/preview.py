@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import rich.console
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
 
 from probtokens.config import Config
 from probtokens.data.atomic import replacing
 from probtokens.pipeline.folder import SCALES, SPLITS, RunFolder
 from probtokens.pipeline.work.simulations import campaign_seed
-from probtokens.tables import print_table
+from probtokens.screen import TextTable, print_table, say
 
 if TYPE_CHECKING:
     from probtokens.simulate.preview import Preview
@@ -40,30 +37,30 @@ def write_preview(config: Config, folder: RunFolder, screen: rich.console.Consol
     previews: dict[str, Preview] = {}
     for name, campaign in config.simulate.campaigns.items():
         if name in SCALES and getattr(config.data, name) is not None:
-            screen.print(f"{name}: nothing to preview, the recipe gives its data", markup=False)
+            say(screen, f"{name}: nothing to preview, the recipe gives its data")
             continue
         previews[name] = preview_campaign(campaign, campaign_seed(config, name))
     if previews:
         print_table(screen, preview_table(previews))
     for name, preview in previews.items():
         for warning in preview_warnings(preview):
-            screen.print(f"warning: {name}: {warning}", style="yellow", markup=False)
+            say(screen, (f"warning: {name}: {warning}", "yellow"))
     for name, preview in previews.items():
         path = folder.preview / f"{name}.png"
         with figure_style(), replacing(path) as temporary:
             temporary.write_bytes(png_bytes(preview_figure(preview, name), _DPI))
-        screen.print(f"{name}: {path}", markup=False)
+        say(screen, f"{name}: {path}")
 
 
-def preview_table(previews: Mapping[str, Preview]) -> Table:
+def preview_table(previews: Mapping[str, Preview]) -> TextTable:
     """One column for each campaign: simulations, pores, porosity and sizes, smallest to largest."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("")
+    table = TextTable(gap=2)
+    table.column("")
     for name in previews:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.column(name, numbers=True)
     columns = [_numbers(preview) for preview in previews.values()]
     for name in columns[0]:
-        table.add_row(Text(name), *(Text(column[name]) for column in columns))
+        table.row(name, *(column[name] for column in columns))
     return table
 
 

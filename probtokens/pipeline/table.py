@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
-
 from probtokens.fields import HotSpot
+from probtokens.screen import TextTable
 
 
-def score_table(scores: Mapping[str, Any]) -> Table:
+def score_table(scores: Mapping[str, Any]) -> TextTable:
     """One row for each model: errors and calibration of the field of hot spots, errors of their area A_hs and of the mean over it.
 
     Parameters
@@ -25,10 +22,8 @@ def score_table(scores: Mapping[str, Any]) -> Table:
     symbol = "T" if hotspot.field == "temperature" else "F"
     title = f"Test scores: {scores['n_test']} simulations, {scores['members']} members"
     caption = f"{symbol}: {hotspot.field}; hs: where {symbol} > {hotspot.threshold:g}{'' if unit == '1' else f' {unit}'}"
-    table = Table(
-        title=title, title_justify="left", caption=caption, caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-    )
-    table.add_column(Text("\n\nmodel"), no_wrap=True)
+    table = TextTable(title=title, caption=caption)
+    table.column("", "", "model")
     for header in (
         ("", "meso", "runs"),
         (symbol, "RMSE", f"[{unit}]"),
@@ -38,10 +33,10 @@ def score_table(scores: Mapping[str, Any]) -> Table:
         ("A_hs", "CRPS", f"[{area}]"),
         (f"{symbol}_hs", "CRPS", f"[{mean}]"),
     ):
-        table.add_column(Text("\n".join(header)), justify="right", no_wrap=True, min_width=max(map(len, header)))
+        table.column(*header, numbers=True)
     for name, entry in scores["models"].items():
         field, curves = entry["fields"][hotspot.field], entry["hotspot"]
-        table.add_row(
+        table.row(
             name,
             _number(entry["n_meso"], "d"),
             _number(field["rmse"], ".4g"),

@@ -1,5 +1,6 @@
 """Figures and the self-contained HTML report of a run."""
 
+from probtokens.report import backend  # isort: skip  # noqa: F401 - before anything that imports matplotlib
 from probtokens.report.hero import hero_figure
 from probtokens.report.html import write_report
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from probtokens.evaluate.coverage import MAX_BEYOND, Coverage, CoverageMap
 from probtokens.fields import FieldSpec
 from probtokens.report.panels import Scale, scale_bar
-from probtokens.report.style import field_map, field_norm, new_figure, with_unit
+from probtokens.report.style import field_map, field_norm, label_powers, new_figure, with_unit
 
 _MICRO_COLOR, _HOT_MICRO_COLOR, _MESO_COLOR, _OUTLINE = "#7d8794", "#333333", "#0072b2", "#19d3c5"
 _FILL, _DASHES, _DOTS = 0.4, (0, (2.5, 1.2)), (0, (1, 1.2))
@@ -96,6 +96,7 @@ def _histogram(axes: Axes, coverage: Coverage, k: int, spec: FieldSpec, *, first
         if spec.name != "temperature":
             axes.stairs(density[1], edges, color=_HOT_MICRO_COLOR if filled else color, linestyle=_DASHES, linewidth=1.0)
     axes.set_yscale("log")
+    label_powers(axes.yaxis)
     axes.set_xlabel(with_unit(spec.label, spec.unit))
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     if first:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +16,8 @@ from probtokens.config import Config, load_config
 from probtokens.evaluate import load_scores
 from probtokens.fields import FieldSpec, HotSpot, field_index
 from probtokens.predict import Recalibration, load_recalibration, open_rollout, rollout_fields
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,28 @@ def open_run(folder: Path) -> Run:
 
 
 def _records(folder: Path) -> dict[str, dict[str, Any]]:
-    files = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
-    records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
-    return {name: record for name, record in records.items() if record.get("seconds") is not None}
+    """Records of finished stages, in the order in which they ended; what is no record is named and left out."""
+    files = sorted((path for path in folder.glob("*.json") if path.is_file()), key=lambda path: path.stat().st_mtime)
+    records = {}
+    for path in files:
+        record = _record(path)
+        if record is None:
+            log.warning("%s: expected the record of a stage, got something else; the report leaves it out", path)
+        elif record["seconds"] is not None:
+            records[path.stem] = record
+    return records
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    """What a report needs of a record, ``None`` of another file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):  # no JSON, or no UTF-8
+        return None
+    if not isinstance(content, dict):
+        return None
+    seconds, known = content.get("seconds"), {name: content.get(name, {}) for name in ("hardware", "versions")}
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < math.inf
+    if not (seconds is None or number) or not all(isinstance(value, dict) for value in known.values()):
+        return None
+    return {"seconds": seconds, **known}

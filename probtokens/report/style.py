@@ -6,11 +6,13 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import matplotlib
+import matplotlib.style
 import numpy as np
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import FuncNorm, LogNorm, Normalize, PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -37,6 +39,7 @@ PROBABILITY_MAP = "magma"
 SIGNED_MAP = "RdBu_r"
 
 _SETTINGS = {
+    "text.parse_math": False,  # names and units stand for themselves
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "axes.titlesize": 9.0,
@@ -64,8 +67,8 @@ _SETTINGS = {
 
 @contextmanager
 def figure_style() -> Iterator[None]:
-    """Apply the house settings inside the block and restore the caller's afterwards."""
-    with matplotlib.rc_context(_SETTINGS):
+    """Apply the house settings inside the block, whatever the user's are, and restore those afterwards."""
+    with matplotlib.style.context(["default", _SETTINGS]):
         yield
 
 
@@ -104,6 +107,13 @@ def model_color(name: str) -> str:
 def with_unit(text: str, unit: str) -> str:
     """Text followed by its unit in brackets, unless it has none."""
     return text if unit == "1" else f"{text} [{unit}]"
+
+
+def label_powers(axis: Axis) -> None:
+    """Label a logarithmic axis at powers of ten, in plain characters."""
+    raised = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    axis.set_major_formatter(FuncFormatter(lambda value, _: "10" + str(round(np.log10(value))).translate(raised)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def field_map(name: str) -> str:

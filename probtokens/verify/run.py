@@ -12,12 +12,11 @@ from typing import Any
 
 import rich.console
 import torch
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
+from rich.text import Text
 
 from probtokens import __version__
 from probtokens.data.atomic import replacing
-from probtokens.tables import print_table
+from probtokens.screen import TextTable, open_screen, print_table, say
 from probtokens.verify.check import Case, Check
 
 
@@ -48,17 +47,17 @@ def run_cases(cases: Sequence[Case], out: Path | None = None, screen: rich.conso
     screen
         Where to print; standard output by default.
     """
-    screen = screen or rich.console.Console(highlight=False, soft_wrap=True)
+    screen = screen or open_screen()
     if out is not None:
         _write(out, [])  # a path that cannot be written is an error before the work, not after it
     results = []
     for case in cases:
-        screen.print(f"[bold]{case.name}[/bold]: {case.title} ({case.source})")
+        say(screen, (case.name, "bold"), f": {case.title} ({case.source})")
         start = time.perf_counter()
         checks, problem = _attempt(case)
         seconds = time.perf_counter() - start
         if problem:
-            screen.print(f"  FAILED: {problem}", style="red", markup=False)
+            say(screen, (f"  FAILED: {problem}", "red"))
         else:
             print_table(screen, _table(checks))
         results.append(_record(case, checks, problem, seconds))
@@ -67,7 +66,7 @@ def run_cases(cases: Sequence[Case], out: Path | None = None, screen: rich.conso
     if out is not None:
         _write(out, results)
     summary = f"failed: {', '.join(failed)}" if failed else "all passed"
-    screen.print(f"cases: {len(results)}, checks: {n_checks}, {summary}", style="red" if failed else "green", markup=False)
+    say(screen, (f"cases: {len(results)}, checks: {n_checks}, {summary}", "red" if failed else "green"))
     return not failed
 
 
@@ -92,16 +91,16 @@ def _record(case: Case, checks: Sequence[Check], problem: str, seconds: float) -
     }
 
 
-def _table(checks: Sequence[Check]) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("quantity", no_wrap=True)
+def _table(checks: Sequence[Check]) -> TextTable:
+    table = TextTable()
+    table.column("quantity")
     for header in ("expected", "measured", "error", "tolerance"):
-        table.add_column(header, justify="right", no_wrap=True)
-    table.add_column("")
+        table.column(header, numbers=True)
+    table.column("")
     for check in checks:
         expected, error, tolerance = _texts(check)
-        verdict = "pass" if check.passed else "[red]FAIL[/red]"
-        table.add_row(check.quantity, expected, f"{check.measured:.6g} {_unit(check)}", error, tolerance, verdict)
+        verdict = "pass" if check.passed else Text("FAIL", style="red")
+        table.row(check.quantity, expected, f"{check.measured:.6g} {_unit(check)}", error, tolerance, verdict)
     return table
 
 

@@ -39,7 +39,7 @@ class FakeRun:
         return list(self.ran)
 
     def text(self, name: str) -> str:
-        return (self.folder.root / name / "out.txt").read_text()
+        return (self.folder.root / name / "out.txt").read_text(encoding="utf-8")
 
     def _work(self, name: str) -> Callable[[Job], None]:
         def work(job: Job) -> None:
@@ -47,10 +47,10 @@ class FakeRun:
             out.mkdir(exist_ok=True)
             half = out / "half.txt"
             if not half.exists():
-                half.write_text(str(self.settings[name]))
+                half.write_text(str(self.settings[name]), encoding="utf-8")
                 self.ran.append(f"{name}: first half")
             self.before(name)
-            (out / "out.txt").write_text(half.read_text())
+            (out / "out.txt").write_text(half.read_text(encoding="utf-8"), encoding="utf-8")
             self.ran.append(name)
 
         return work

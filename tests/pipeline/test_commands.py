@@ -9,7 +9,7 @@ from probtokens.pipeline import commands
 def resolved(tmp_path, monkeypatch):
     """Configuration of a command that is called in ``tmp_path``."""
     monkeypatch.chdir(tmp_path)
-    Path("recipe.yaml").write_text("name: mine\n")
+    Path("recipe.yaml").write_text("name: mine\n", encoding="utf-8")
 
     def resolved(*overrides):
         seen = []

@@ -69,7 +69,7 @@ def test_the_log_file_gets_everything_and_the_screen_the_warnings(tmp_path):
             warnings.warn("from a library", stacklevel=1)
             warnings.warn_explicit("compiling failed", RuntimeWarning, str(Path(console.__file__).parents[1] / "simulate" / "run.py"), 7)
     own.warning("later")
-    log = (tmp_path / "log").read_text()
+    log = (tmp_path / "log").read_text(encoding="utf-8")
     assert "detail" in log
     assert "attention" in log
     assert "from a library" in log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -27,7 +28,7 @@ rollout: {models: [persistence]}
 def command(tmp_path):
     """The simulate command with a campaign of four files of 60 kB, apart from its run folder."""
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(RECIPE)
+    recipe.write_text(RECIPE, encoding="utf-8")
     given = make_campaign(tmp_path / "given")
     return [sys.executable, "-m", "probtokens.cli", "simulate", str(recipe), "--jobs=1", f"--set=data.meso={given}", "--out"]
 
@@ -50,27 +51,27 @@ def test_a_full_disk(command, uninterrupted, tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     shell = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
-    if shutil.which("unshare") is None or subprocess.run([*shell, f"mount -t tmpfs none {disk}"], check=False).returncode != 0:
+    if shutil.which("unshare") is None or subprocess.run([*shell, "mount -t tmpfs none disk"], cwd=tmp_path, check=False).returncode != 0:
         pytest.skip("this machine does not let us mount a small disk")
-    simulate = " ".join([*command, str(disk / "run")])
+    simulate = shlex.join([*command, str(disk / "run")])
     script = f"""
-        mount -t tmpfs -o size=160k none {disk}
-        {simulate} 2> {tmp_path}/first; echo $?
-        cp -r {disk}/run {tmp_path}/interrupted
-        mount -o remount,size=20m {disk}
-        {simulate} 2> {tmp_path}/second; echo $?
-        cp -r {disk}/run {tmp_path}/resumed
+        mount -t tmpfs -o size=160k none disk
+        {simulate} 2> first; echo $?
+        cp -r disk/run interrupted
+        mount -o remount,size=20m disk
+        {simulate} 2> second; echo $?
+        cp -r disk/run resumed
     """
-    codes = subprocess.run([*shell, script], check=True, capture_output=True, text=True).stdout.split()
-    assert codes == ["2", "0"], (tmp_path / "first").read_text() + (tmp_path / "second").read_text()
-    (line,) = errors((tmp_path / "first").read_text())
+    codes = subprocess.run([*shell, script], cwd=tmp_path, check=True, capture_output=True, text=True).stdout.split()
+    assert codes == ["2", "0"], (tmp_path / "first").read_text(encoding="utf-8") + (tmp_path / "second").read_text(encoding="utf-8")
+    (line,) = errors((tmp_path / "first").read_text(encoding="utf-8"))
     assert line.startswith(f"probtokens: error: {disk}/run/data/micro/")
     assert line.endswith(".hdf5: cannot write: No space left on device")
     data = tmp_path / "interrupted" / "data" / "micro"
     assert 0 < len(shards(data)) < 4
     assert shards(data).items() <= uninterrupted.items()
     assert not list(data.rglob("*.tmp"))
-    assert errors((tmp_path / "second").read_text()) == []
+    assert errors((tmp_path / "second").read_text(encoding="utf-8")) == []
     assert shards(tmp_path / "resumed" / "data" / "micro") == uninterrupted
 
 

@@ -25,7 +25,7 @@ from tests.pipeline.recipes import TINY
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("recipe") / "tiny.yaml"
-    path.write_text(TINY)
+    path.write_text(TINY, encoding="utf-8")
     return path
 
 
@@ -38,7 +38,7 @@ def finished(recipe, tmp_path_factory) -> RunFolder:
 
 
 def scores(folder: RunFolder) -> dict:
-    return json.loads(folder.scores.read_text())
+    return json.loads(folder.scores.read_text(encoding="utf-8"))
 
 
 def test_a_run_leaves_everything_a_report_needs(finished, recipe):
@@ -47,7 +47,7 @@ def test_a_run_leaves_everything_a_report_needs(finished, recipe):
     assert set(states(finished, build_stages(config, finished)).values()) == {"done"}
     assert set(scores(finished)["models"]) == set(config.rollout.models)
     assert [entry["n_meso"] for entry in scores(finished)["models"].values()] == [2, 0, 2, None]
-    assert "<html" in finished.report.read_text().lower()
+    assert "<html" in finished.report.read_text(encoding="utf-8").lower()
     for model in config.rollout.models:
         assert finished.recalibration(model).is_file()
         assert finished.rollout(model, "test").is_dir()
@@ -98,7 +98,7 @@ def test_killed_while_training_then_run_again_gives_the_same_scores(recipe, tmp_
     assert kill_when(lambda: any(broken.training("parc").glob("*.ckpt")), recipe, broken, overrides)
     assert not broken.model("parc").exists()
     run_stages_up_to_evaluate(recipe, broken, overrides)
-    assert "goes on where it was interrupted" in broken.log.read_text()
+    assert "goes on where it was interrupted" in broken.log.read_text(encoding="utf-8")
     assert scores(broken) == scores(whole)
 
 

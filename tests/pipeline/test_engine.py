@@ -85,14 +85,14 @@ def test_an_interrupted_rerun_does_not_revive_the_old_result(fake_run):
 def test_a_damaged_output_is_made_again_and_nothing_else(fake_run, harm):
     fake_run.execute()
     path = fake_run.folder.root / "model" / "out.txt"
-    path.unlink() if harm == "removed" else path.write_text("")
+    path.unlink() if harm == "removed" else path.write_text("", encoding="utf-8")
     assert fake_run.execute() == ["model"]
     assert "has changed since it was made" in fake_run.stream.getvalue()
 
 
 def test_files_of_others_in_an_output_folder_are_left_alone(fake_run):
     fake_run.execute()
-    (fake_run.folder.root / "data" / "notes.txt").write_text("mine")
+    (fake_run.folder.root / "data" / "notes.txt").write_text("mine", encoding="utf-8")
     assert fake_run.execute() == []
 
 
@@ -136,13 +136,13 @@ def test_the_record_says_what_was_made_with_what(fake_run):
 def test_config_and_log_are_in_the_run_folder(fake_run):
     fake_run.execute()
     assert load_config(fake_run.folder.config) == load_config()
-    log = fake_run.folder.log.read_text()
+    log = fake_run.folder.log.read_text(encoding="utf-8")
     assert log.index("data: begin") < log.index("scores: done in")
 
 
 def test_a_failure_leaves_its_traceback_in_the_log(fake_run):
     _interrupt(fake_run, "model")
-    log = fake_run.folder.log.read_text()
+    log = fake_run.folder.log.read_text(encoding="utf-8")
     assert "model: failed" in log
     assert "Traceback" in log
     assert "Traceback" not in fake_run.stream.getvalue()
@@ -151,15 +151,15 @@ def test_a_failure_leaves_its_traceback_in_the_log(fake_run):
 def test_a_folder_with_other_files_is_refused_untouched(fake_run):
     root = fake_run.folder.root
     (root / "data").mkdir(parents=True)
-    (root / "data" / "precious.txt").write_text("mine")
+    (root / "data" / "precious.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(ValueError, match="expected an empty folder or a run folder"):
         fake_run.execute()
-    assert (root / "data" / "precious.txt").read_text() == "mine"
+    assert (root / "data" / "precious.txt").read_text(encoding="utf-8") == "mine"
     assert not (root / "stages").exists()
 
 
 def test_a_file_in_place_of_the_folder_is_refused(fake_run):
-    fake_run.folder.root.write_text("")
+    fake_run.folder.root.write_text("", encoding="utf-8")
     with pytest.raises(ValueError, match="expected a folder for the run, found a file"):
         fake_run.execute()
 

@@ -42,7 +42,7 @@ def test_the_manifest_changes_with_names_sizes_and_times(tmp_path):
     (tmp_path / "train").mkdir()
     path = tmp_path / "train" / "a.hdf5"
     path.write_bytes(b"123")
-    (tmp_path / "train" / "readme.txt").write_text("not data")
+    (tmp_path / "train" / "readme.txt").write_text("not data", encoding="utf-8")
     seen = [file_manifest(tmp_path, ["*/*.hdf5"])]
     assert [name for name, _, _ in seen[0]] == ["train/a.hdf5"]
     path.write_bytes(b"1234")

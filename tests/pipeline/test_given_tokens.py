@@ -34,7 +34,7 @@ def given(tmp_path):
 @pytest.fixture
 def recipe(tmp_path):
     path = tmp_path / "tiny.yaml"
-    path.write_text(TINY.replace("time_step: 0.02", "time_step: 0.125"))
+    path.write_text(TINY.replace("time_step: 0.02", "time_step: 0.125"), encoding="utf-8")
     return path
 
 
@@ -50,7 +50,7 @@ def test_they_are_copied_with_their_card(tmp_path, given):
     folder = RunFolder(tmp_path / "run")
     assert run(folder, given) == "done"
     assert folder.model("micro").read_bytes() == given.read_bytes()
-    assert "| micro simulations | 3 |" in folder.model("micro").with_name("model_card.md").read_text()
+    assert "| micro simulations | 3 |" in folder.model("micro").with_name("model_card.md").read_text(encoding="utf-8")
     MicroTokens.load(folder.model("micro"))
 
 
@@ -102,10 +102,10 @@ def test_new_pores_are_forecast_and_scored(tmp_path, given, recipe, monkeypatch)
     folder = RunFolder(tmp_path / "run")
     settings = ["rollout={scale: micro, members: 4, models: [micro_tokens, persistence]}", f"data.micro={pores}"]
     run_all(recipe, folder.root, [*settings, f"data.micro_tokens={given.name}"])
-    found = json.loads(folder.scores.read_text())
+    found = json.loads(folder.scores.read_text(encoding="utf-8"))
     digest = hashlib.sha256(given.read_bytes()).hexdigest()
     assert found["provenance"]["data"] == {"micro": "given", "micro_tokens": f"given, sha256 {digest}"}
-    assert "supplied micro tokens" in folder.report.read_text()
+    assert "supplied micro tokens" in folder.report.read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     screen = io.StringIO()
     describe(folder.root, rich.console.Console(file=screen, width=500))

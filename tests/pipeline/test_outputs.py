@@ -14,7 +14,7 @@ def test_sizes_list_visible_files(tmp_path):
 
 def test_remove_takes_files_folders_and_nothing(tmp_path):
     (tmp_path / "folder" / "inner").mkdir(parents=True)
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     outputs.remove([tmp_path / "folder", tmp_path / "file", tmp_path / "absent"])
     assert list(tmp_path.iterdir()) == []
 

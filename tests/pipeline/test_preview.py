@@ -15,7 +15,7 @@ from tests.pipeline.recipes import TINY
 def previewed(tmp_path):
     """Preview a tiny run and return what was printed."""
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(TINY)
+    recipe.write_text(TINY, encoding="utf-8")
 
     def previewed(*overrides: str) -> str:
         stream = io.StringIO()

@@ -15,5 +15,5 @@ def test_what_is_not_a_record_counts_as_none(tmp_path):
     path = tmp_path / "train.json"
     assert read_record(path) is None
     for text in ("", "{", json.dumps({"stage": "train"}), json.dumps({"status": "done", "unknown": 1})):
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         assert read_record(path) is None

@@ -100,7 +100,7 @@ def write_run(
         "report.tokens=false",
     ]
     config = load_config(None, [*settings, *["data.meso=/somewhere/private/meso-set"] * given, *overrides])
-    (folder / "config.yaml").write_text(dump_config(config))
+    (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
     pores = [_pores(np.random.default_rng(n), grid) for n in range(n_simulations)]
     truth = np.stack([_simulation(table, grid, fields) for table in pores])
     entries = {model: _write_model(folder, model, pores, truth, grid, fields, members, config) for model in models}
@@ -115,7 +115,7 @@ def write_run(
             "hardware": {"machine": "x86_64", "cores": "2"},
             "versions": {"python": "3.11.2"},
         }
-        (folder / "stages" / f"{stage}.json").write_text(json.dumps(record))
+        (folder / "stages" / f"{stage}.json").write_text(json.dumps(record), encoding="utf-8")
     return folder
 
 

@@ -54,7 +54,7 @@ def test_every_picture_has_a_description(report: str) -> None:
 def test_deterministic_models_alone(make_run: Callable[..., Path], tmp_path: Path) -> None:
     folder = make_run(tmp_path, models=("parc", "persistence"), fields=("temperature", "pressure"), n_simulations=1, n_times=4)
     config = folder / "config.yaml"
-    config.write_text(config.read_text().replace("animation: true", "animation: false"))
+    config.write_text(config.read_text(encoding="utf-8").replace("animation: true", "animation: false"), encoding="utf-8")
     report = write_report(folder).read_text(encoding="utf-8")
     assert "PARC is deterministic" in report
     assert "no reliability to show" in report
@@ -93,7 +93,7 @@ def test_a_missing_or_damaged_model_is_named(token_run_folder: Path, damage: str
 def test_tokens_that_are_not_asked_for_need_no_model(token_run_folder: Path) -> None:
     (token_run_folder / "checkpoints" / "micro" / "model.pt").unlink()
     config = token_run_folder / "config.yaml"
-    config.write_text(config.read_text().replace("  tokens: true\n", "  tokens: false\n"))
+    config.write_text(config.read_text(encoding="utf-8").replace("  tokens: true\n", "  tokens: false\n"), encoding="utf-8")
     assert "#tokens" not in write_report(token_run_folder).read_text(encoding="utf-8")
 
 
@@ -169,16 +169,16 @@ def test_missing_rollouts_are_an_error(run_folder: Path, tmp_path: Path) -> None
 def test_unknown_simulation_is_an_error(make_run: Callable[..., Path], tmp_path: Path) -> None:
     folder = make_run(tmp_path, models=("parc",), fields=("temperature",), n_simulations=1, n_times=3)
     config = folder / "config.yaml"
-    config.write_text(config.read_text().replace("simulation: 0", "simulation: 5"))
+    config.write_text(config.read_text(encoding="utf-8").replace("simulation: 0", "simulation: 5"), encoding="utf-8")
     with pytest.raises(ValueError, match=r"report.simulation: expected 0..0, got 5"):
         write_report(folder)
 
 
 def test_undefined_score_is_a_dash(make_run: Callable[..., Path], tmp_path: Path) -> None:
     folder = make_run(tmp_path, models=("parc",), fields=("temperature",), n_simulations=1, n_times=3)
-    document = json.loads((folder / "scores.json").read_text())
+    document = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
     document["models"]["parc"]["fields"]["temperature"]["rmse"] = None
-    (folder / "scores.json").write_text(json.dumps(document))
+    (folder / "scores.json").write_text(json.dumps(document), encoding="utf-8")
     report = write_report(folder).read_text(encoding="utf-8")
     assert re.search(r'<td class="first">–</td>', report)
     assert "None" not in report.split("<pre>")[0]

@@ -9,7 +9,7 @@ from probtokens.report.reading import plain_reading
 
 @pytest.fixture
 def document(run_folder: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((run_folder / "scores.json").read_text())
+    loaded: dict[str, Any] = json.loads((run_folder / "scores.json").read_text(encoding="utf-8"))
     return loaded
 
 
