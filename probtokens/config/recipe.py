@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from probtokens.config.run import Config
-from probtokens.config.text import NotYaml, read_yaml, read_yaml_value, write_yaml
+from probtokens.yaml_text import NotYaml, read_yaml, read_yaml_value, write_yaml
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
 import probtokens
 from probtokens.data.atomic import replacing
 from probtokens.data.normalize import Normalizer
@@ -96,26 +98,13 @@ def _forecasts(model: TokenForecaster) -> dict[str, str]:
 
 def _ranges(normalizer: Normalizer) -> list[str]:
     """Table of what fields and context were in training."""
-    lines = ["| quantity | unit | mean | scale | standard deviation | least | most |", "| --- | --- | --- | --- | --- | --- | --- |"]
-    fields = zip(
-        normalizer.fields,
-        normalizer.field_mean.tolist(),
-        normalizer.field_scale.tolist(),
-        normalizer.field_std.tolist(),
-        *normalizer.field_range.tolist(),
-        strict=True,
-    )
-    lines += [f"| {spec.name} | {spec.unit} | " + " | ".join(f"{value:.4g}" for value in values) + " |" for spec, *values in fields]
-    context = zip(
-        normalizer.context_names,
-        normalizer.context_mean.tolist(),
-        normalizer.context_scale.tolist(),
-        normalizer.context_scale.tolist(),
-        *normalizer.context_range.tolist(),
-        strict=True,
-    )
-    lines += [f"| {name} | | " + " | ".join(f"{value:.4g}" for value in values) + " |" for name, *values in context]
-    return [*lines, ""]
+    field = (normalizer.field_mean, normalizer.field_scale, normalizer.field_std, *normalizer.field_range)
+    context = (normalizer.context_mean, normalizer.context_scale, normalizer.context_scale, *normalizer.context_range)
+    names = [*(f"{spec.name} | {spec.unit}" for spec in normalizer.fields), *(f"{name} |" for name in normalizer.context_names)]
+    numbers = torch.cat([torch.stack(field, dim=1), torch.stack(context, dim=1)]).tolist()
+    rows = [f"| {name} | " + " | ".join(f"{value:.4g}" for value in row) for name, row in zip(names, numbers, strict=True)]
+    head = "| quantity | unit | mean | scale | standard deviation | least | most |"
+    return [head, "| --- | --- | --- | --- | --- | --- | --- |", *(f"{row} |" for row in rows), ""]
 
 
 def _table(title: str, rows: Mapping[str, str]) -> list[str]:

@@ -109,8 +109,9 @@ class LinearChain(StateSpace):
 
     def effect_factor(self, tokens: Normal, context: Tensor) -> Factor:
         """Factor over u (..., effect, 1, 1)."""
-        information = torch.einsum("dtk,...tk->...d", self.effect_weight, tokens.mean.mean(dim=(-1, -2)))[..., None, None]
-        return Factor(information, self.effect_log_precision.exp()[:, None, None].expand_as(information))
+        mean = torch.einsum("dtk,...tk->...d", self.effect_weight, tokens.mean.mean(dim=(-1, -2)))[..., None, None]
+        precision = self.effect_log_precision.exp()[:, None, None].expand_as(mean)
+        return Factor(precision * mean, precision)
 
     def messages(self, own: Normal, predicted: Normal) -> list[Factor]:
         """Backward messages, exact for this chain once they are learned."""

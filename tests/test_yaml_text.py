@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from probtokens import cli
 from probtokens.config import Config, dump_config, load_config
-from probtokens.config.text import NotYaml, read_yaml, read_yaml_value, write_yaml
+from probtokens.yaml_text import NotYaml, read_yaml, read_yaml_value, write_yaml
 
 PLAIN = [
     ("010", 10),
