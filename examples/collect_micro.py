@@ -45,8 +45,8 @@ def reconstruction(model: MicroTokens, folder: Path) -> tuple[dict[str, float], 
 
 
 def reconstructions(model: MicroTokens, data: Path) -> dict[str, object]:
-    """Reconstruction of the test frames of both scales, and how many numbers become one."""
-    found = {scale: reconstruction(model, data / scale / "test") for scale in ("micro", "meso")}
+    """Reconstruction of micro test frames and meso validation frames, and how many numbers become one; neither was learned from."""
+    found = {scale: reconstruction(model, data / scale / split) for scale, split in (("micro", "test"), ("meso", "valid"))}
     channels = sum(group.channels for group in model.tokens.groups)
     return {
         "compression": len(model.fields) * model.tokens.patch**2 / channels,
@@ -131,7 +131,7 @@ def _reconstruction_rows(numbers: dict) -> list[tuple[str, ...]]:
             "",
             "25 K",
         ),
-        ("the same of meso frames, which no training ever saw", f"{errors['meso']['temperature']:.0f} K", "", "40 K"),
+        ("the same of meso frames (validation runs), which no training ever saw", f"{errors['meso']['temperature']:.0f} K", "", "40 K"),
         (
             "decoder noise of temperature over these errors, micro and meso",
             " and ".join(f"{noise[scale]['temperature'] / errors[scale]['temperature']:.2f}" for scale in ("micro", "meso")),
@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of a finished run of examples/micro.yaml or examples/trained.yaml")
     parser.add_argument("out", type=Path, help="folder that receives the results")
     parser.add_argument(
-        "--data", type=Path, help="folder with micro/ and meso/ simulations of the standard set, whose test frames are reconstructed"
+        "--data", type=Path, help="folder with micro/ and meso/ simulations of the standard set, whose frames are reconstructed"
     )
     args = parser.parse_args()
 

@@ -1,6 +1,6 @@
 """Score trained micro tokens, as they are, on the validation simulations of any campaign: one row for each seed of the draws.
 
-python examples/score_tokens.py docs/results/micro/model.pt runs/standard/data/meso --draws 8 --out meso.json
+python examples/score_tokens.py hmx-standard runs/standard/data/meso --draws 8 --out meso.json
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from probtokens.evaluate.ablation import score_leads
 from probtokens.fields import field_index
 from probtokens.models.micro import MicroTokens
 from probtokens.pipeline.record import hardware, versions
+from probtokens.weights import resolved
 
 LEADS = (2, 5, 10, 15, 20, 30, 40)
 
@@ -33,7 +34,7 @@ def persistence_rmse(trajectories: TrajectorySet, leads: tuple[int, ...], field:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path, help="micro tokens")
+    parser.add_argument("model", type=Path, help="file of micro tokens, or the name of those in the package")
     parser.add_argument("campaign", type=Path, help="folder with valid/*.hdf5 in The Well's layout")
     parser.add_argument("--draws", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=2, help="how many seeds of the draws: their differences are Monte Carlo error")
@@ -42,7 +43,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON file that receives the scores")
     args = parser.parse_args()
 
-    model = MicroTokens.load(args.model)
+    model = MicroTokens.load(resolved(args.model))
     names = tuple(spec.name for spec in model.fields)
     every = TrajectorySet.open(split_folder(args.campaign, "valid"), names, model.normalizer.context_names)
     trajectories = every.subset(range(args.simulations or len(every)))

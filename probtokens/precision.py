@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -12,16 +13,23 @@ Precision = Literal["float32", "bfloat16"]
 _INSTRUCTIONS = {"avx2": "AVX2", "avx512f": "AVX512", "avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX"}
 _HALF = frozenset({"AVX512-BF16", "AMX"})
 
+#: How many of these convolutions may use where ``ONEDNN_MAX_CPU_ISA`` limits them; any other value leaves all.
+_LIMITS = {"SSE41": 0, "AVX": 0, "AVX2": 1, "AVX2_VNNI": 1, "AVX512_CORE": 2, "AVX512_CORE_VNNI": 2, "AVX512_CORE_BF16": 3}
+
 
 @cache
 def instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
-    """Those of AVX2, AVX512, AVX512-BF16 and AMX that the processor has; none where the system does not tell."""
+    """Those of AVX2, AVX512, AVX512-BF16 and AMX that the processor has and ``ONEDNN_MAX_CPU_ISA`` allows.
+
+    None where the system does not tell.
+    """
     try:
         lines = cpuinfo.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return ()
     flags = next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
-    return tuple(name for flag, name in _INSTRUCTIONS.items() if flag in flags)
+    allowed = list(_INSTRUCTIONS.items())[: _LIMITS.get(os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper(), len(_INSTRUCTIONS))]
+    return tuple(name for flag, name in allowed if flag in flags)
 
 
 def resolve(asked: Literal["auto", "float32", "bfloat16"], device: str = "cpu") -> Precision:

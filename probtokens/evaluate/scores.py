@@ -3,8 +3,7 @@
 A score is NaN where a member or the truth is NaN, and only there: nothing is left out of a mean.
 
 All scores of distributions are *fair*: their expectation does not depend on the number of members, so a
-small ensemble is not punished for being small (Ferro 2014, doi:10.1002/qj.2270), if members are independent: neighbouring
-draws of token models with shrinkage have a run in common, which makes few of them look too sure. Of a single member they are
+small ensemble is not punished for being small (Ferro 2014, doi:10.1002/qj.2270). Of a single member they are
 what is left of the definition: the absolute error for the CRPS, the distance for the energy score.
 The interval score is the exception: it judges the ends it is given, and those of few members are noisy, so
 compare it only between ensembles of one size; below about 20 members it favours slightly too narrow ones.

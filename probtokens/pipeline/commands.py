@@ -16,7 +16,7 @@ from probtokens.pipeline.preview import write_preview
 from probtokens.pipeline.table import score_table
 from probtokens.pipeline.work.training import given_micro
 from probtokens.screen import open_screen, print_table, say
-from probtokens.weights import shipped, weights_file
+from probtokens.weights import resolved, shipped
 
 Owner = TypeVar("Owner", CampaignConfig, ShiftConfig)
 
@@ -73,7 +73,7 @@ def _resolved(recipe: Path, overrides: Sequence[str]) -> Config:
             raise ValueError(f"data.{scale}: {path}: expected a folder of simulations, found none")
     tokens = config.data.micro_tokens
     if tokens is not None:
-        tokens = weights_file(str(tokens)) if str(tokens) in shipped() else tokens.absolute()
+        tokens = resolved(tokens)
         if not tokens.is_file():
             raise ValueError(
                 f"data.micro_tokens: {tokens}: expected a file of trained micro tokens or one of {list(shipped())}, found none"

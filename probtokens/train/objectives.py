@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 import torch
+from pyro import poutine
 from pyro.infer import TraceMeanField_ELBO
 from pyro.poutine.messenger import Messenger
 from torch import Tensor, nn
@@ -61,7 +62,12 @@ class Objective(Strict):
         groups = program.parameter_groups()
         chosen = getattr(self, "learn", groups)
         tell_parameters(program, [parameter for name in chosen for parameter in groups.get(name, ())])
-        return self.parts(program, *window)["loss"]
+        with poutine.block(hide_types=["param"]):  # the model would tell all
+            return self.loss(model, guide, *window)
+
+    def loss(self, model: nn.Module, guide: nn.Module, *window: Any) -> Tensor:
+        """What is minimised, of a window; objectives that ask no guide take that of :meth:`parts`."""
+        return self.parts(model.program, *window)["loss"]
 
 
 class Bound(nn.Module):
@@ -168,17 +174,15 @@ class Elbo(Objective, ElboSettings):
 
     def parts(self, model: Any, frames: Tensor, context: Tensor) -> Parts:
         """``loss`` alone."""
-        return {"loss": self(Model(model), Guide(model), frames, context)}
+        return {"loss": self.loss(Model(model), Guide(model), frames, context)}
 
-    def __call__(self, model: nn.Module, guide: nn.Module, *window: Any) -> Any:
+    def loss(self, model: nn.Module, guide: nn.Module, *window: Any) -> Tensor:
         """As any objective's; the guide may be another than the model's own."""
-        if not window:
-            return Bound(self, model, guide)
         frames: Tensor = window[0]
         program: Any = model.program
         patch = program.tokens.patch
         with _Tempered(self.effective_pixels / patch**2):
-            loss = TraceMeanField_ELBO().differentiable_loss(model, guide, *window)
+            loss: Tensor = TraceMeanField_ELBO().differentiable_loss(model, guide, *window)
         simulations, times = program.population or (0, 0)
         n_frames = max(simulations, len(frames)) * max(times - 1, frames.shape[1] - 1)
         return loss / (n_frames * frames.shape[-2] * frames.shape[-1] / patch**2)

@@ -12,6 +12,11 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in _HERE.glob("*/model.pt")))
 
 
+def resolved(path: Path) -> Path:
+    """Model file that ``path`` names: that of trained tokens in the package, or the file itself."""
+    return weights_file(str(path)) if str(path) in shipped() else path.absolute()
+
+
 def weights_file(name: str) -> Path:
     """Model file of the trained tokens called ``name``; its card lies beside it.
 

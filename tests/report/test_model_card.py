@@ -60,7 +60,7 @@ def test_it_tells_what_fields_and_context_were_in_training(tmp_path: Path) -> No
     model.normalizer.field_std.copy_(torch.tensor([350.0, 4.5, 0.1, 0.7, 0.15]))
     model.normalizer.field_range.copy_(torch.tensor([[300.0, 0.0001, 0.02, -0.1, -0.5], [4321.0, 21.0, 1.0, 2.5, 0.5]]))
     model.normalizer.context_range.copy_(torch.tensor([[13.0], [17.5]]))
-    card = card_of(model, tmp_path)
+    rows = {line.replace("|  |", "| |") for line in card_of(model, tmp_path).splitlines()}
     for row in (
         "| quantity | unit | mean | scale | standard deviation | least | most |",
         "| temperature | K | 700 | 400 | 350 | 300 | 4321 |",
@@ -68,7 +68,7 @@ def test_it_tells_what_fields_and_context_were_in_training(tmp_path: Path) -> No
         "| velocity_x | km/s | 0.6 | 0.7 | 0.7 | -0.1 | 2.5 |",
         "| shock_pressure | | 15 | 1.5 | 1.5 | 13 | 17.5 |",
     ):
-        assert f"{row}\n" in card
+        assert row in rows
 
 
 def test_it_tells_views_rest_and_the_precision_where_it_was_saved(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from probtokens.train.objectives import (
 )
 from probtokens.verify.token_pairs import meso_tokens, micro_tokens, window
 
-OBJECTIVES = (Elbo(), RolloutScore(members=2), RolloutError(), NoiseLikelihood(), Reconstruction())
+OBJECTIVES = (Elbo(), Elbo(learn=("guide", "weights")), RolloutScore(members=2), RolloutError(), NoiseLikelihood(), Reconstruction())
 
 
 @pytest.fixture(params=[micro_tokens, meso_tokens])

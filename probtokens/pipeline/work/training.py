@@ -10,6 +10,7 @@ from probtokens.pipeline.fingerprint import file_digest
 from probtokens.pipeline.stage import Job
 from probtokens.pipeline.work.simulations import open_split
 from probtokens.precision import Precision
+from probtokens.weights import resolved
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,8 +71,9 @@ def given_micro(config: Config) -> MicroTokens:
     """
     from probtokens.models.micro import MicroTokens
 
-    source, data = config.data.micro_tokens, config.data
-    assert source is not None
+    data = config.data
+    assert data.micro_tokens is not None
+    source = resolved(data.micro_tokens)
     model = MicroTokens.load(source)
     found = {"fields": [spec.name for spec in model.fields], "context": list(model.normalizer.context_names)}
     for key, names in found.items():
