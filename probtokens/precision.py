@@ -14,7 +14,12 @@ _INSTRUCTIONS = {"avx2": "AVX2", "avx512f": "AVX512", "avx512_bf16": "AVX512-BF1
 _HALF = frozenset({"AVX512-BF16", "AMX"})
 
 #: How many of these convolutions may use where ``ONEDNN_MAX_CPU_ISA`` limits them; any other value leaves all.
-_LIMITS = {"SSE41": 0, "AVX": 0, "AVX2": 1, "AVX2_VNNI": 1, "AVX512_CORE": 2, "AVX512_CORE_VNNI": 2, "AVX512_CORE_BF16": 3}
+_LIMITS = {
+    **dict.fromkeys(("SSE41", "AVX"), 0),
+    **dict.fromkeys(("AVX2", "AVX2_VNNI", "AVX2_VNNI_2"), 1),
+    **dict.fromkeys(("AVX512_CORE", "AVX512_CORE_VNNI"), 2),
+    **dict.fromkeys(("AVX512_CORE_BF16", "AVX512_CORE_FP16"), 3),
+}
 
 
 @cache

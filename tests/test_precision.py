@@ -68,9 +68,11 @@ def test_what_is_asked_for_holds_everywhere(processor: str) -> None:
     [
         ("SSE41", (), "float32"),
         ("AVX2", ("AVX2",), "float32"),
+        ("AVX2_VNNI_2", ("AVX2",), "float32"),
         ("AVX512_CORE", ("AVX2", "AVX512"), "float32"),
         ("avx512_core_vnni", ("AVX2", "AVX512"), "float32"),
         ("AVX512_CORE_BF16", ("AVX2", "AVX512", "AVX512-BF16"), "bfloat16"),
+        ("AVX512_CORE_FP16", ("AVX2", "AVX512", "AVX512-BF16"), "bfloat16"),
         ("AVX512_CORE_AMX", ("AVX2", "AVX512", "AVX512-BF16", "AMX"), "bfloat16"),
         ("DEFAULT", ("AVX2", "AVX512", "AVX512-BF16", "AMX"), "bfloat16"),
     ],

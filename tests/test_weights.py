@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import probtokens
+from probtokens.models.files import CARD_NAME
 from probtokens.models.micro import MicroTokens
 from probtokens.weights import shipped, weights_file
 
@@ -23,9 +24,10 @@ def test_names_are_those_of_the_folders_with_a_model() -> None:
 
 
 @pytest.mark.parametrize("name", shipped())
-def test_files_are_there_and_small(name: str) -> None:
+def test_files_are_there_with_their_cards_and_small(name: str) -> None:
     path = weights_file(name)
     assert path.is_file()
+    assert path.with_name(CARD_NAME).is_file()
     assert path.is_absolute()
     assert path.parent.name == name
     assert sum(part.stat().st_size for part in path.parent.iterdir()) < LIMIT

@@ -216,6 +216,13 @@ class TokenTraining(Strict):
     devices: Count = Field(default=1, description="More than one are processes of the CPU, of one thread each, that share every batch.")
 
     @model_validator(mode="after")
+    def _names_once(self) -> TokenTraining:
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) < len(names):
+            raise ValueError(f"stages: expected every name once, got {names}")
+        return self
+
+    @model_validator(mode="after")
     def _even_shares(self) -> TokenTraining:
         for stage in self.stages:
             stage.shared(self.devices)

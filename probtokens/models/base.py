@@ -68,13 +68,8 @@ class Trainable(Protocol):
         ...
 
 
-def learn(model: nn.Module, groups: Collection[str]) -> list[nn.Parameter]:
-    """Let the parameters of these groups take gradients and no others; groups that the model does not have are left out.
-
-    Returns
-    -------
-    list
-        The parameters that learn.
+def parameters_of(model: nn.Module, groups: Collection[str]) -> list[nn.Parameter]:
+    """Parameters of a model's groups of these names; groups that it does not have are left out.
 
     Raises
     ------
@@ -85,6 +80,12 @@ def learn(model: nn.Module, groups: Collection[str]) -> list[nn.Parameter]:
     chosen = [parameter for name, parameters in declared.items() if name in groups for parameter in parameters]
     if not chosen:
         raise ValueError(f"learn: expected some of the parameter groups {list(declared)} of {type(model).__name__}, got {list(groups)}")
+    return chosen
+
+
+def learn(model: nn.Module, groups: Collection[str]) -> list[nn.Parameter]:
+    """Let the parameters of these groups take gradients and no others, and return them; see :func:`parameters_of`."""
+    chosen = parameters_of(model, groups)
     model.requires_grad_(False)
     for parameter in chosen:
         parameter.requires_grad_(True)

@@ -18,6 +18,7 @@ from torch import nn
 from probtokens.config import RestStage, Stage
 from probtokens.data.atomic import replacing
 from probtokens.data.dataset import TrajectorySet
+from probtokens.models.base import parameters_of
 from probtokens.models.tokens import TokenForecaster
 from probtokens.precision import Precision, resolve
 from probtokens.train.module import StageModule, precision_begun
@@ -96,6 +97,7 @@ def fit(
     for stage in stages:
         stage.shared(devices)
         stage.check_fields([spec.name for spec in trajectories.fields])
+        parameters_of(model, stage.learn)
     data = StageData(model, trajectories, seed=seed, held_out=held_out, reflect=reflect)
     precisions: dict[str, Precision] = {}
     for number, stage in enumerate(stages):

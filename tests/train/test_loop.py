@@ -376,3 +376,16 @@ def test_held_out_simulations_are_for_stages_that_learn_uncertainty_and_no_means
     assert seen["width"] == seen["means"] | seen["spread"]
     with pytest.raises(ValueError, match="held_out: expected fewer than the 3 training simulations, got 3"):
         fit(micro(data), trajectories, stages, weight_decay=0.0, seed=0, held_out=3, out_dir=tmp_path)
+
+
+def test_groups_are_checked_before_any_stage(data, tmp_path: Path) -> None:
+    stages = (ReconstructionStage(name="first", steps=1), ElboStage(name="weights", steps=1, learn=("weights",)))
+    with pytest.raises(ValueError, match=r"learn: expected some of the parameter groups .* of MicroTokens, got \['weights'\]"):
+        fit(micro(data), data[0], stages, weight_decay=0.0, seed=0, out_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_stages_have_names_of_their_own() -> None:
+    stage = ReconstructionStage(name="twice", steps=1)
+    with pytest.raises(ValueError, match=r"stages: expected every name once, got \['twice', 'twice'\]"):
+        MicroConfig(stages=(stage, stage))
