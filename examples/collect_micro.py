@@ -225,7 +225,7 @@ def main() -> None:
     made = "train_micro" if config.data.micro_tokens is None else "rollout_micro_tokens"
     record = json.loads(run.record(made).read_text(encoding="utf-8"))
     numbers = {
-        "provenance": scores["provenance"] | {"versions": record["versions"], "hardware": record["hardware"]},
+        "provenance": scores["provenance"] | {key: record[key] for key in ("versions", "hardware", "precision")},
         "members": scores["members"],
         "simulations": {"test": scores["n_test"], "validation": n_simulations(run, "valid")},
         **(reconstructions(MicroTokens.load(run.model("micro")), args.data) if args.data is not None else {}),

@@ -32,7 +32,7 @@ def test_the_three_scripts_follow_one_another(tmp_path: Path) -> None:
     small = ("--simulations", 2, "--steps", 3, "--horizon", 2, "--batch-size", 2)
     assert "median |s|" in run("train_meso_svi.py", micro, campaign, *small, "--out", meso)
     out = run("posterior_predictive.py", meso, campaign, "--steps", 3, "--draws", 8)
-    assert len(out.splitlines()) == 5
+    assert len(out.splitlines()) == 4
 
 
 @pytest.mark.slow

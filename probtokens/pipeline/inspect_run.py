@@ -73,15 +73,16 @@ def _highlights(config: Config) -> list[str]:
 
 def _stage_table(folder: RunFolder, stages: Sequence[Stage], found: Mapping[str, State], words: Mapping[State, Text]) -> TextTable:
     table = TextTable()
-    for header in ("stage", "state", "time", "finished"):
+    for header in ("stage", "state", "time", "finished", "precision"):
         table.column(header)
     for stage in stages:
         record = read_record(folder.record(stage.name))
         if record is None or record.seconds is None or record.finished is None:
-            table.row(stage.title, words[found[stage.name]], "", "")
+            table.row(stage.title, words[found[stage.name]], "", "", "")
         else:
             when = record.finished[:16].replace("T", " ")
-            table.row(stage.title, words[found[stage.name]], format_seconds(record.seconds), f"{when} UTC")
+            precision = ", ".join(sorted(set(record.precision.values())))
+            table.row(stage.title, words[found[stage.name]], format_seconds(record.seconds), f"{when} UTC", precision)
     return table
 
 

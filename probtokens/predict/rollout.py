@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from probtokens import __version__
+from probtokens.precision import instructions
 from probtokens.predict.store import RolloutArrays, create_store, open_rollout, replacing_store
 
 if TYPE_CHECKING:
@@ -175,5 +176,7 @@ def _create(path: Path, forecaster: Forecaster, trajectories: TrajectorySet, *, 
             "time_step": trajectories.grid.time_step,
             "time_step_unit": "ns",
             "probtokens_version": __version__,
+            "precision": getattr(forecaster, "precision", "float32"),
+            "instructions": ", ".join(instructions()),
         },
     )

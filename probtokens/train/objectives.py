@@ -216,7 +216,8 @@ class Rest(Objective, RestSettings):
     def parts(self, model: TokenForecaster, frames: Tensor, context: Tensor) -> Parts:
         """``loss`` of windows of two token lattices (simulation, time, channel, token_y, token_x)."""
         rest = model.transition.rest
-        assert rest is not None
+        if rest is None:
+            raise ValueError("rest: expected tokens that know fields at rest, got tokens that know none")
         (state,) = _states(model, _known(frames[:, 0]), context, 1)
         return {"loss": (rest.nearness(frames[:, 0]) * (state.z[0] - frames[:, 1]).abs()).mean()}
 

@@ -26,12 +26,14 @@ NOWHERE = Node(Path("a.hdf5"), type("Item", (), {"name": "/dimensions/x"})())
 )
 def test_a_step_is_told_within_its_rounding_wherever_the_axis_starts(start: float, step: float, size: int, dtype: str) -> None:
     coordinates = (start + step * np.arange(size)).astype(dtype)
-    if np.finfo(dtype).eps * np.abs(coordinates).max() > 1e-3 * step:
+    single = np.array_equal(coordinates, coordinates.astype("f4"))  # which doubles may have been computed in
+    if np.finfo("f4" if single else dtype).eps * np.abs(coordinates).max() > 1e-3 * step:
         return  # It may be refused as too coarse.
     axis = uniform_axis(NOWHERE, coordinates)
     assert axis.size == size
-    assert abs(axis.step - step) <= axis.rounding + 1e-5 * step
-    if dtype == "f8" and step != 1 / 3 and not np.array_equal(coordinates, coordinates.astype("f4")):
+    # The mean step may be off by the rounding, and the shortest number within the rounding of it by as much again.
+    assert abs(axis.step - step) <= 2 * axis.rounding + 1e-5 * step
+    if dtype == "f8" and step != 1 / 3 and not single:
         assert axis.step == step
 
 

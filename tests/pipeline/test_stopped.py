@@ -52,9 +52,9 @@ def recipe(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("devices", "all_processes"), CASES)
 def test_a_training(devices: int, all_processes: bool, recipe: Path, tmp_path: Path) -> None:
     data, folder = make_campaign(tmp_path / "data"), RunFolder(tmp_path / "run")
-    stages = "{name: one_step, objective: mse, steps: 100000, horizon: 1, batch_size: 2}"
+    stages = "{name: one_step, objective: rollout_error, steps: 100000, horizon: 1, batch_size: 2}"
     if devices == 2:
-        stages = "{name: reconstruction, objective: mse, steps: 100000, horizon: 0, batch_size: 4}"
+        stages = "{name: reconstruction, objective: reconstruction, steps: 100000, batch_size: 4}"
     model, key = ("parc", "parc.stages") if devices == 1 else ("micro", "micro.stages")
     options = [str(recipe), "--out", str(folder.root), f"--set=data.micro={data}", f"--set=data.meso={data}"]
     options += [f"--set={key}=[{stages}]", f"--set=micro.devices={devices}"]

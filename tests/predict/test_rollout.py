@@ -30,6 +30,7 @@ def test_layout(tmp_path):
     assert list(rollout.field_unit.sel(field=["solid_fraction", "temperature"]).values) == ["1", "K"]
     np.testing.assert_array_equal(rollout.porosity, [1, 3, 5])
     assert {name: rollout.attrs[name] for name in ("model", "seed", "members")} == {"model": "walk", "seed": 7, "members": 5}
+    assert rollout.attrs["precision"] == "float32"
     assert rollout_fields(rollout) == FIELDS
     assert rollout_grid(rollout) == trajectories.grid
     for i in range(3):
