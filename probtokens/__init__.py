@@ -1,6 +1,7 @@
 """Probabilistic surrogates of shocked porous energetic materials: micro tokens, meso coupling, calibrated ensembles."""
 
 import os
+from importlib import import_module
 
 __version__ = "0.1.0"
 
@@ -9,3 +10,35 @@ __version__ = "0.1.0"
 # than one beside other work. What the user has set stays.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
+#: Names of the package for users, and the modules that they come from when they are first used.
+_FACE = {
+    "CensoredNormal": "probtokens.models.censored",
+    "Elbo": "probtokens.train.objectives",
+    "FieldSpec": "probtokens.fields",
+    "Grid": "probtokens.fields",
+    "MesoTokens": "probtokens.models.meso",
+    "MicroTokens": "probtokens.models.micro",
+    "Normalizer": "probtokens.data",
+    "Parc": "probtokens.baselines",
+    "Persistence": "probtokens.baselines",
+    "Recalibration": "probtokens.predict",
+    "RolloutScore": "probtokens.train.objectives",
+    "TrajectorySet": "probtokens.data",
+    "first_frame": "probtokens.simulate.first_frame",
+    "fit": "probtokens.train",
+    "load": "probtokens.models.shelf",
+    "rollout": "probtokens.predict.lazy",
+}
+
+__all__ = ["__version__", *sorted(_FACE)]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _FACE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_FACE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

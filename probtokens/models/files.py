@@ -71,6 +71,21 @@ def load_model(path: str | Path, model: type[nn.Module]) -> ModelFile:
     return ModelFile(content["settings"], content["state"], normalizer, Grid(**content["grid"]))
 
 
+def kind_in(path: str | Path) -> str:
+    """Kind of model in a file, such as ``micro``.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing or not a model file.
+    """
+    content = _read(path, "a model")
+    if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
+        raise ValueError(f"{path}: expected a model, got another file")
+    found: str = content["kind"]
+    return found
+
+
 def load_stage(path: str | Path, model: nn.Module) -> None:
     """Give ``model`` the weights that it had after a training stage; ``path`` is what :func:`probtokens.train.fit` kept of it.
 

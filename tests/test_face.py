@@ -1,0 +1,147 @@
+"""What `import probtokens` offers: few names, loaded late, with examples that run."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import probtokens as pt
+from probtokens.verify.token_pairs import GRID, micro_tokens, window
+
+LATE = ("torch", "pyro", "numpy", "xarray", "matplotlib", "lightning")
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    program = f"import sys, probtokens; print([name for name in {LATE} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("name", [name for name in pt.__all__ if name != "__version__"])
+def test_every_name_is_there_and_documented(name: str) -> None:
+    found = getattr(pt, name)
+    assert found.__doc__
+    assert name in dir(pt)
+
+
+def test_other_names_are_refused() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'tokens_of_any_kind'"):
+        _ = pt.tokens_of_any_kind
+
+
+@pytest.mark.parametrize(
+    "module", ["probtokens.models.shelf", "probtokens.predict.lazy", "probtokens.simulate.first_frame", "probtokens.models.censored"]
+)
+def test_examples_of_docstrings_run(module: str) -> None:
+    result = doctest.testmod(importlib.import_module(module), optionflags=doctest.ELLIPSIS)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def disc(ny: int = 32, nx: int = 48) -> np.ndarray:
+    y, x = np.mgrid[:ny, :nx]
+    return ((y - ny / 2) ** 2 + (x - nx / 2) ** 2 > 36).astype(float)
+
+
+def test_the_shipped_tokens_forecast_an_own_microstructure() -> None:
+    tokens = pt.load("hmx-standard")
+    ensemble = pt.rollout(tokens, pt.first_frame(disc(), 9.0), steps=6, draws=10, seed=1)
+    temperature = ensemble.sel(field="temperature").isel(simulation=0)
+    assert ensemble.sizes["draw"] == 10
+    assert ensemble["time"].attrs["units"] == "ns"
+    assert str(ensemble["unit"].sel(field="pressure").values) == "GPa"
+    assert ensemble["shock_pressure"].values.tolist() == [9.0]
+    hottest = temperature.isel(time=-1).max(("y", "x"))
+    assert (hottest > 875.0).all()  # the pore collapses, as one of 0.48 µm does at 9 GPa
+    assert float(hottest.std()) > 0.0
+
+
+def test_first_frames_are_those_of_the_simulator() -> None:
+    frame = pt.first_frame(np.stack([disc(), np.ones((32, 48))]), [8.0, 11.0])
+    assert frame.sizes == {"simulation": 2, "field": 6, "y": 32, "x": 48}
+    assert frame["shock_pressure"].values.tolist() == [8.0, 11.0]
+    pressure = frame.sel(field="pressure")
+    assert pressure.isel(x=0).mean(("y",)).values == pytest.approx([8.0, 11.0], rel=0.02)
+    assert abs(float(pressure.isel(x=-1).mean())) < 0.01
+    solid = frame.sel(field="solid_fraction").values
+    np.testing.assert_allclose(solid[0], disc(), atol=2e-4)
+    assert float(frame.sel(field="temperature").isel(x=-1).mean()) == pytest.approx(300.0, abs=2.0)
+
+
+@pytest.mark.parametrize(
+    ("solid", "pressure", "message"),
+    [
+        (np.ones(4), 9.0, None),
+        (np.full((8, 8), 2.0), 9.0, "solid_fraction: expected values from 0 to 1, got 2 to 2"),
+        (np.full((8, 8), np.nan), 9.0, "solid_fraction: expected values from 0 to 1"),
+        (np.ones((32, 48)), -1.0, "shock_pressure: expected positive numbers of GPa"),
+        (np.zeros((32, 48)), 9.0, "solid_fraction: expected no pores in the first 5 columns"),
+    ],
+)
+def test_microstructures_that_do_not_fit_are_refused(solid: np.ndarray, pressure: float, message: str | None) -> None:
+    with pytest.raises(ValueError, match=message or "solid_fraction: expected shape"):
+        pt.first_frame(solid, pressure)
+
+
+@pytest.mark.parametrize("kind", ["torch", "numpy", "xarray"])
+def test_arrays_of_any_kind_give_the_same_draws(kind: str) -> None:
+    model = micro_tokens()
+    frames, context = window()
+    first = {
+        "torch": frames[:, 0],
+        "numpy": frames[:, 0].numpy().astype(np.float64),
+        "xarray": xr.DataArray(
+            frames[:, 0].flip(1).numpy(),
+            dims=("simulation", "field", "y", "x"),
+            coords={"field": [spec.name for spec in model.fields][::-1], "shock_pressure": ("simulation", context[:, 0].numpy())},
+        ),
+    }[kind]
+    found = pt.rollout(model, first, None if kind == "xarray" else context, steps=2, draws=5, seed=3)
+    expected = pt.rollout(model, frames[:, 0], context.numpy(), steps=2, draws=5, seed=3)
+    np.testing.assert_array_equal(found.values, expected.values)
+
+
+def test_draws_are_made_late_in_blocks_and_do_not_depend_on_how_many_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = micro_tokens()
+    frames, context = window()
+    asked = []
+    stream = model._stream
+    monkeypatch.setattr(model, "_stream", lambda *arguments: (asked.append(arguments[3].n_draws), stream(*arguments))[1])
+    many = pt.rollout(model, frames[:, 0], context, steps=2, draws=20, seed=3)
+    asked.clear()
+    few = pt.rollout(model, frames[:, 0], context, steps=2, draws=3, seed=3)
+    asked.clear()
+    np.testing.assert_array_equal(many.isel(draw=slice(3)).values, few.values)
+    assert asked == [8, 8]
+    assert many.chunks[0] == (8, 8, 4)
+    assert not np.array_equal(many.isel(draw=0).values, many.isel(draw=8).values)
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_computed() -> None:
+    model = micro_tokens()
+    frames, context = window()
+    with pytest.raises(ValueError, match=r"context: expected the scalars \['shock_pressure'\]"):
+        pt.rollout(model, frames[:, 0])
+    with pytest.raises(ValueError, match="initial: expected shape"):
+        pt.rollout(model, frames[:, 0, :3], context)
+    field = xr.DataArray(
+        frames[:, 0, :4].numpy(), dims=("simulation", "field", "y", "x"), coords={"field": [f.name for f in model.fields[:4]]}
+    )
+    with pytest.raises(ValueError, match=r"first_frames: expected the fields .*, got none called \['velocity_y'\]"):
+        pt.rollout(model, field, context)
+    assert torch.is_tensor(context)
+    assert GRID.ny == 16
+
+
+def test_models_are_loaded_by_what_their_file_holds(tmp_path) -> None:
+    path = tmp_path / "model.pt"
+    micro_tokens().save(path)
+    assert isinstance(pt.load(path), pt.MicroTokens)
+    with pytest.raises(ValueError, match="found no file"):
+        pt.load("no-such-tokens")
