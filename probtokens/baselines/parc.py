@@ -81,8 +81,8 @@ class Parc(nn.Module):
         self.reconstruction = Reconstruction(2 * n_fields * BLOCK**2, 3 * n_fields * BLOCK**2, config.width)
         lower = [-torch.inf if spec.lower is None else spec.lower for spec in self.fields]
         upper = [torch.inf if spec.upper is None else spec.upper for spec in self.fields]
-        self.register_buffer("lower", torch.tensor(lower)[:, None, None], persistent=False)
-        self.register_buffer("upper", torch.tensor(upper)[:, None, None], persistent=False)
+        self.register_buffer("lower", torch.tensor(lower, dtype=torch.float32)[:, None, None], persistent=False)
+        self.register_buffer("upper", torch.tensor(upper, dtype=torch.float32)[:, None, None], persistent=False)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """All parameters, as ``dynamics``."""
@@ -158,9 +158,17 @@ class Parc(nn.Module):
             return cells_per_frame * (self.grid.spacing / self.grid.time_step)
         return self.normalizer.denormalize(state)[:, self._velocity_channels]
 
+    @property
+    def _range(self) -> Tensor:
+        """Least and most of the training data and their mirror images, shape (2, field, 1, 1); NaN where they are not known."""
+        least, most = self.normalizer.field_range[..., None, None]
+        odd = torch.tensor([spec.mirror_sign("y") < 0 for spec in self.fields], device=least.device)[:, None, None]
+        size = torch.maximum(-least, most)
+        return torch.stack([torch.where(odd, -size, least), torch.where(odd, size, most)])
+
     def _roll(self, state: Tensor, context: Tensor, n_steps: int) -> Iterator[Tensor]:
         """Yield normalised frames; every step starts within the range of the training data, where it is known, or the fields' bounds."""
-        least, most = self.normalizer.field_range[..., None, None]
+        least, most = self._range
         lower = self.normalizer.normalize(torch.where(least.isnan(), self.lower, least))
         upper = self.normalizer.normalize(torch.where(most.isnan(), self.upper, most))
         for _ in range(n_steps):

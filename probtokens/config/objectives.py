@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from probtokens.config.base import Count, Finite, NonNegative, Positive, Strict, Whole
+from probtokens.config.base import Finite, NonNegative, Positive, Strict
 
 #: Parameter groups that models declare; see :meth:`probtokens.models.tokens.TokenForecaster.parameter_groups`.
 Group = Literal["codec", "dynamics", "noise", "guide", "weights"]
@@ -17,42 +17,35 @@ ForecastGroup = Literal["codec", "dynamics", "noise", "weights"]
 #: Groups that decide where means lie. Stages that learn none of them may see simulations that are held out.
 MEANS = frozenset({"codec", "dynamics"})
 
-Asked = Literal["auto", "float32", "bfloat16"]
-
 _EFFECTIVE_PIXELS = "Independent pixels that a patch counts for in the likelihood: neighbouring pixels err together."
-_PRECISION = "Precision of convolutions: bfloat16 where the processor computes in it and float32 elsewhere (auto), or one of both."
 _LEARN = "Parameter groups that take gradients; those that a model does not have are left out."
 
 
 class ReconstructionSettings(Strict):
     """Squared error of frames that tokens decode to, drawn as the encoder says, so that what is near them decodes alike."""
 
+    learn: tuple[Literal["codec"]] = ("codec",)
+
 
 class LatentErrorSettings(Strict):
     """Squared error of rollouts without noise, in tokens that are encoded once: a step costs a fraction of one that decodes."""
 
-    horizon: Count = Field(default=1, description="Steps after the first frame of a window.")
-    shifts: Whole = Field(
-        default=0,
-        description="Versions of every trajectory, whose patches begin at other cells; with 0 the trajectory and its mirror image.",
-    )
     field_weights: dict[str, Positive] = Field(default_factory=dict, description="Weights of squared errors by field; 1 for all others.")
-    precision: Asked = Field(default="float32", description=_PRECISION)
+    learn: tuple[Literal["dynamics"]] = ("dynamics",)
 
 
 class RolloutErrorSettings(Strict):
     """Squared error of rollouts without noise, decoded to frames."""
 
-    horizon: Count = Field(default=1, description="Steps after the first frame of a window.")
     decoded: Literal["all", "half"] = Field(
         default="all", description="Leads that are decoded and scored: every one, or a random half at each step, which costs less."
     )
+    learn: tuple[Literal["codec"], Literal["dynamics"]] = ("codec", "dynamics")
 
 
 class RolloutScoreSettings(Strict):
     """Proper score of rollouts as forecasts draw them: generalised variational inference, with the divergence of global sites."""
 
-    horizon: Count = Field(default=1, description="Steps after the first frame of a window.")
     members: int = Field(default=3, ge=2, description="Draws of every window.")
     energy_weight: NonNegative = Field(default=0.1, description="Weight of the energy score of whole fields beside the CRPS.")
     decoder_noise: bool = Field(default=False, description="Whether decoder noise learns from the score; else likelihoods alone teach it.")
@@ -65,7 +58,6 @@ class RolloutScoreSettings(Strict):
         default=1.0, description="Weight of the divergence of global sites from their prior, per frame of the training set."
     )
     learn: tuple[ForecastGroup, ...] = Field(default=("dynamics", "noise"), description=_LEARN)
-    precision: Asked = Field(default="float32", description=_PRECISION)
 
     @model_validator(mode="after")
     def _hot_spots_that_are_weighted(self) -> RolloutScoreSettings:
@@ -77,7 +69,6 @@ class RolloutScoreSettings(Strict):
 class ElboSettings(Strict):
     """Negative evidence lower bound of windows, per token and frame."""
 
-    horizon: Count = Field(default=1, description="Steps after the first frame of a window.")
     effective_pixels: Positive = Field(default=4.0, description=_EFFECTIVE_PIXELS)
     learn: tuple[Group, ...] = Field(default=("codec", "dynamics", "noise", "guide", "weights"), description=_LEARN)
 
@@ -86,10 +77,10 @@ class NoiseLikelihoodSettings(Strict):
     """Likelihood of what the means of the decoder and of single steps miss; noises learn, means stay."""
 
     effective_pixels: Positive = Field(default=4.0, description=_EFFECTIVE_PIXELS)
+    learn: tuple[Literal["noise"]] = ("noise",)
 
 
 class RestSettings(Strict):
     """Absolute error of single steps where material is at rest; what is taken off its drift learns."""
 
-    shifts: Whole = Field(default=0, description="As for latent_error.")
-    precision: Asked = Field(default="float32", description=_PRECISION)
+    learn: tuple[Literal["rest"]] = ("rest",)

@@ -68,6 +68,12 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
+    def _stages_name_loaded_fields(self) -> Config:
+        for stage in self.meso.stages:
+            stage.check_fields(self.data.fields)
+        return self
+
+    @model_validator(mode="after")
     def _hot_spots_are_of_a_loaded_field(self) -> Config:
         if self.evaluate.hotspot_field not in self.data.fields:
             raise ValueError(

@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 from probtokens.config.base import Count, Finite, NonNegative, Positive, Strict, Whole
 from probtokens.config.objectives import (
     MEANS,
-    Asked,
     ElboSettings,
     LatentErrorSettings,
     NoiseLikelihoodSettings,
@@ -19,6 +18,10 @@ from probtokens.config.objectives import (
     RolloutErrorSettings,
     RolloutScoreSettings,
 )
+
+Asked = Literal["auto", "float32", "bfloat16"]
+
+_PRECISION = "Precision of convolutions: bfloat16 where the processor computes in it and float32 elsewhere (auto), or one of both."
 
 #: See :func:`probtokens.train.optimizers.make_optimizer`.
 OptimizerName = Literal["adamw", "muon"]
@@ -30,9 +33,9 @@ class Stage(Strict):
     #: Whether the objective takes tokens that were encoded once.
     on_tokens: ClassVar[bool] = False
     objective: str
-    horizon: int = 0
     learn: tuple[str, ...] = ()
-    precision: Asked = "float32"
+    horizon: int = Field(default=1, ge=1, description="Steps after the first frame of a window.")
+    precision: Asked = Field(default="float32", description=_PRECISION)
 
     name: str = Field(description="Names the stage's files and what progress tells.")
     steps: Count = Field(description="Optimizer steps.")
@@ -83,15 +86,20 @@ class ReconstructionStage(ReconstructionSettings, Stage):
     objective: Literal["reconstruction"] = "reconstruction"
     precision: Literal["float32"] = "float32"
     horizon: Literal[0] = 0
-    learn: tuple[Literal["codec"]] = ("codec",)
 
 
-class LatentErrorStage(LatentErrorSettings, Stage):
+class _OnTokens(Stage):
+    on_tokens: ClassVar[bool] = True
+    shifts: Whole = Field(
+        default=0,
+        description="Versions of every trajectory, whose patches begin at other cells; with 0 the trajectory and its mirror image.",
+    )
+
+
+class LatentErrorStage(LatentErrorSettings, _OnTokens):
     """Stage with objective ``latent_error``; the dynamics learn."""
 
-    on_tokens: ClassVar[bool] = True
     objective: Literal["latent_error"] = "latent_error"
-    learn: tuple[Literal["dynamics"]] = ("dynamics",)
 
 
 class RolloutErrorStage(RolloutErrorSettings, Stage):
@@ -99,7 +107,6 @@ class RolloutErrorStage(RolloutErrorSettings, Stage):
 
     objective: Literal["rollout_error"] = "rollout_error"
     precision: Literal["float32"] = "float32"
-    learn: tuple[Literal["codec"], Literal["dynamics"]] = ("codec", "dynamics")
 
 
 class _MayUseAll(Stage):
@@ -133,16 +140,13 @@ class NoiseLikelihoodStage(NoiseLikelihoodSettings, _MayUseAll):
     objective: Literal["noise_likelihood"] = "noise_likelihood"
     precision: Literal["float32"] = "float32"
     horizon: Literal[1] = 1
-    learn: tuple[Literal["noise"]] = ("noise",)
 
 
-class RestStage(RestSettings, Stage):
+class RestStage(RestSettings, _OnTokens):
     """Stage with objective ``rest``; windows have two frames."""
 
-    on_tokens: ClassVar[bool] = True
     objective: Literal["rest"] = "rest"
     horizon: Literal[1] = 1
-    learn: tuple[Literal["rest"]] = ("rest",)
 
 
 StageConfig = Annotated[
@@ -190,7 +194,7 @@ class TokenConfig(Strict):
         description="Fields and their values, in their units, by which material is told that no wave has reached; a stage with objective "
         "rest learns what to take off its drift.",
     )
-    precision: Asked = Field(default="float32", description="Precision of convolutions in forecasts, as that of stages.")
+    precision: Asked = Field(default="float32", description="As that of stages, in forecasts.")
     reference_speed: Positive = Field(default=2.901, description="Speed [km/s] that makes frame step over patch size a number.")
 
     @model_validator(mode="after")
@@ -257,7 +261,7 @@ class MicroConfig(TokenTraining):
 
     @model_validator(mode="after")
     def _held_out_for_something(self) -> MicroConfig:
-        if self.held_out and all(stage.learns_means for stage in self.stages):
+        if self.held_out and all(stage.learns_means or stage.on_tokens for stage in self.stages):
             raise ValueError(f"held_out: expected a stage that learns no means and sees them, or 0, got {self.held_out}")
         return self
 

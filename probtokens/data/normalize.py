@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from probtokens.data.moments import Moments
 from probtokens.data.trajectories import TrajectorySet
-from probtokens.fields import FieldSpec, field_index
+from probtokens.fields import FieldSpec
 
 #: Spread below this part of the mean is round-off of single precision: the quantity is constant.
 _CONSTANT_RTOL = 1e-6
@@ -108,16 +108,6 @@ class Normalizer(nn.Module):
         """
         self._check(context, -1, self.context_names)
         return (context - self.context_mean) / self.context_scale
-
-    def scale_of(self, name: str) -> float:
-        """Scale of a field in its unit: what one standardised unit is worth.
-
-        Raises
-        ------
-        ValueError
-            If there is no such field.
-        """
-        return float(self.field_scale[field_index(self.fields, name)])
 
     @staticmethod
     def _check(values: Tensor, axis: int, names: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -81,6 +82,20 @@ def parameters_of(model: nn.Module, groups: Collection[str]) -> list[nn.Paramete
     if not chosen:
         raise ValueError(f"learn: expected some of the parameter groups {list(declared)} of {type(model).__name__}, got {list(groups)}")
     return chosen
+
+
+@contextmanager
+def only(model: nn.Module, learning: Collection[nn.Parameter]) -> Iterator[None]:
+    """What is computed within depends on these parameters of a model alone, as far as gradients go."""
+    chosen = {id(parameter) for parameter in learning}
+    others = [parameter for parameter in model.parameters() if parameter.requires_grad and id(parameter) not in chosen]
+    for parameter in others:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in others:
+            parameter.requires_grad_(True)
 
 
 def learn(model: nn.Module, groups: Collection[str]) -> list[nn.Parameter]:

@@ -85,9 +85,19 @@ class CensoredNormal(TorchDistribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log-density within the bounds, log-probability on them."""
         z = (value - self.loc) / self.scale
-        inside = -0.5 * z.square() - self.scale.log() - _LOG_ROOT_TWO_PI
-        # An infinite bound is never met, but its gradient would be 0 · ∞.
-        lower, upper = (bound.nan_to_num(posinf=0.0, neginf=0.0) for bound in (self.lower, self.upper))
-        below = torch.special.log_ndtr((lower - self.loc) / self.scale)
-        above = torch.special.log_ndtr((self.loc - upper) / self.scale)
-        return torch.where(value <= self.lower, below, torch.where(value >= self.upper, above, inside))
+        found = -0.5 * z.square() - self.scale.log() - _LOG_ROOT_TWO_PI
+        for on_bound, bound, side in ((value <= self.lower, self.lower, 1.0), (value >= self.upper, self.upper, -1.0)):
+            # Elsewhere any number will do, but not one whose gradient, times zero, is none.
+            tail = torch.where(on_bound, side * (torch.where(on_bound, bound, self.loc) - self.loc) / self.scale, 0.0)
+            found = torch.where(on_bound, _log_normal_cdf(tail), found)
+        return found
+
+
+def _log_normal_cdf(z: Tensor) -> Tensor:
+    """Logarithm of the standard normal's distribution function, with the right gradient also far out in the lower tail.
+
+    The derivative of ``torch.special.log_ndtr`` is a quotient of vanishing numbers there.
+    """
+    low, high = z.clamp_max(0.0), z.clamp_min(0.0)
+    lower = torch.log(0.5 * torch.special.erfcx(-low / math.sqrt(2.0))) - 0.5 * low.square()
+    return torch.where(z < 0.0, lower, torch.special.log_ndtr(high))

@@ -39,15 +39,15 @@ class MesoTokens(TokenForecaster):
     config
         Coupling, priors and schedule.
     n_simulations
-        Meso simulations trained on.
+        Meso simulations trained on; with 0 a batch of windows stands for itself, as for evidence of held-out simulations.
     n_times
         Frames of each; with ``n_simulations`` it weighs the data against the priors of the weights.
     """
 
-    def __init__(self, micro: MicroTokens, config: MesoConfig, n_simulations: int, n_times: int) -> None:
+    def __init__(self, micro: MicroTokens, config: MesoConfig, n_simulations: int = 0, n_times: int = 0) -> None:
         super().__init__(micro.tokens, copy.deepcopy(micro.normalizer), micro.grid)
         self.config = config
-        self.population = (n_simulations, n_times)
+        self.population = (n_simulations, n_times) if n_simulations else None
         channels = [group.channels for group in self.tokens.groups]
         self.autoencoder, self.transition = copy.deepcopy(micro.autoencoder), copy.deepcopy(micro.transition)
         self.trajectory_encoder, self.smoother = copy.deepcopy(micro.trajectory_encoder), copy.deepcopy(micro.smoother)

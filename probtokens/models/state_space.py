@@ -294,11 +294,11 @@ class Draws:
     def __call__(self, name: str, prior: dist.Distribution) -> Tensor:
         """Value (draw, simulation, ...) of the site; of ``w``, which all simulations share, (draw, 1, ...)."""
         size = (self.n_draws, *(prior.batch_shape[-1:] or (1,)), *prior.event_shape)
-        if name in self.given:
-            return self.given[name].expand(size)
         base = prior.base_dist if isinstance(prior, torch.distributions.Independent) else prior
         mean = torch.zeros_like(base.low) if isinstance(base, torch.distributions.Uniform) else base.loc
-        drawn = self._drawn(base, size) if self.sources else None
+        drawn = self._drawn(base, size) if self.sources else None  # given sites consume random numbers as well
+        if name in self.given:
+            return self.given[name].expand(size)
         value = drawn if drawn is not None and _SOURCE_OF.get(name, Source.PROCESS) in self.sources else mean.expand(size)
         return base.bounded(value) if isinstance(base, CensoredNormal) else value
 

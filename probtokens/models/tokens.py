@@ -61,7 +61,7 @@ class TokenForecaster(StateSpace):
         self.grid = grid
         for name, absent in (("lower", -math.inf), ("upper", math.inf)):
             bounds = [absent if (bound := getattr(spec, name)) is None else bound for spec in self.fields]
-            self.register_buffer(name, torch.tensor(bounds)[:, None, None], persistent=False)
+            self.register_buffer(name, torch.tensor(bounds, dtype=torch.float32)[:, None, None], persistent=False)
 
     @property
     def model(self) -> Model:
@@ -144,8 +144,9 @@ class TokenForecaster(StateSpace):
         return View.of(site, self.tokens.patch if self.tokens.views == "shifted" else 0, self.fields)
 
     def encoded(self, frames: Tensor) -> Normal:
-        """What the encoder makes of frames."""
-        return self.autoencoder.encode(self.normalizer.normalize(frames))
+        """What the encoder makes of frames, always in single precision."""
+        with torch.autocast(frames.device.type, enabled=False):
+            return self.autoencoder.encode(self.normalizer.normalize(frames))
 
     def effect_shape(self, ny: int, nx: int) -> tuple[int, int, int]:
         """Shape (D, y, x) of the trajectory effects of a lattice of ``ny`` × ``nx`` tokens."""
@@ -309,7 +310,7 @@ class TokenForecaster(StateSpace):
         """Compile the networks in place, for many forecasts of one shape.
 
         The first forecast of each number of draws, simulations and cells takes some seconds longer; weights are frozen
-        into it and should not be trained afterwards. Draws differ by rounding.
+        into it and should not be trained or copied afterwards. Draws differ by rounding.
         """
         for owner, name in ((self.autoencoder, "encode"), (self.transition, "parts"), (self.autoencoder, "decode")):
             setattr(owner, name, _frozen(getattr(owner, name)))

@@ -45,7 +45,7 @@ class View:
     def of(cls, site: Tensor, longer: int, fields: Sequence[FieldSpec]) -> View:
         """View that the site's value (..., simulation, 3) in [0, 1] stands for: mirrored or not, cells before along y and x.
 
-        Zeros stand for the domain as it is.
+        Zeros stand for the domain as it is; like all views that are longer, it goes on beyond its far edges.
         """
         cells = (site[..., 1:] * longer).long().clamp(max=max(longer - 1, 0))
         return cls(site[..., 0] >= 0.5, cells, longer, fields)

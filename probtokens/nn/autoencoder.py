@@ -147,22 +147,14 @@ class TokenAutoencoder(nn.Module):
 
     def decode(self, z: Tensor) -> Normal:
         """Gaussian over normalised frames (..., field, y, x) of tokens (..., channel, token_y, token_x)."""
-        patches = self.decode_patches(z)
-        return Normal(self.joined(patches.mean), self.joined(patches.stddev), validate_args=False)
-
-    def decode_patches(self, z: Tensor) -> Normal:
-        """The same before patches are joined to frames: (..., field · cell, token_y, token_x)."""
         leading, flat, _ = merge_leading(z)
         parts = [net(piece) for net, piece in zip(self.decoders, flat.split(self.channels, dim=1), strict=True)]
         mean, raw = (self._in_field_order(torch.cat(part, dim=1)) for part in zip(*parts, strict=True))
         # Added before the range is applied: a factor outside would move its bounds, and saturate the heads at the upper one.
         scale = PIXEL_SCALE(raw + self.pixel_raw_scale.repeat_interleave(self.patch**2)[:, None, None])
+        mean, scale = (nn.functional.pixel_shuffle(part, self.patch) for part in (mean, scale))
         shape = (*leading, *mean.shape[1:])
         return Normal(mean.reshape(shape), scale.reshape(shape), validate_args=False)
-
-    def joined(self, patches: Tensor) -> Tensor:
-        """Frames (..., field, y, x) whose patches (..., field · cell, token_y, token_x) are."""
-        return nn.functional.pixel_shuffle(patches, self.patch)
 
     def _in_field_order(self, patches: Tensor) -> Tensor:
         """Patches (batch, field · cell, …) of the groups' fields in the order of the frames' fields."""

@@ -17,7 +17,7 @@ from torch import nn
 
 from probtokens.config import RestStage, Stage
 from probtokens.data.atomic import replacing
-from probtokens.data.dataset import TrajectorySet
+from probtokens.data.dataset import TrajectorySet, WindowDataset
 from probtokens.models.base import parameters_of
 from probtokens.models.tokens import TokenForecaster
 from probtokens.precision import Precision, resolve
@@ -98,8 +98,10 @@ def fit(
         stage.shared(devices)
         stage.check_fields([spec.name for spec in trajectories.fields])
         parameters_of(model, stage.learn)
+        WindowDataset(trajectories, stage.horizon, stage.latest_start)
     data = StageData(model, trajectories, seed=seed, held_out=held_out, reflect=reflect)
     precisions: dict[str, Precision] = {}
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for number, stage in enumerate(stages):
         finished = stage_file(out_dir, number, stage)
         note = finished.with_suffix(".precision")
@@ -122,12 +124,16 @@ def fit(
         if isinstance(stage, RestStage):
             cast(TokenForecaster, model).find_rest()
         _run_stage(module, under_way, devices, progress)
+        if "codec" in stage.learn and isinstance(model, TokenForecaster) and model.transition.rest is not None:
+            model.find_rest()  # tokens of rest have moved with the codec
         precisions[stage.name] = precision
         with replacing(note) as temporary:
             temporary.write_text(precision, encoding="ascii")
         with replacing(finished) as temporary:
             torch.save(model.state_dict(), temporary)
         under_way.unlink(missing_ok=True)
+    for parameter in learning:
+        parameter.requires_grad_(True)
     return precisions
 
 

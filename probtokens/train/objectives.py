@@ -6,6 +6,7 @@ loop, and as a stage of :func:`probtokens.train.fit`. Its settings are those of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -30,6 +31,7 @@ from probtokens.config.objectives import (
 )
 from probtokens.evaluate.training_scores import hot_spot_score, rollout_score
 from probtokens.fields import field_index
+from probtokens.models.base import only, parameters_of
 from probtokens.models.censored import CensoredNormal
 from probtokens.models.state_space import NO_SOURCES, Draws, Guide, Model, State, tell_parameters
 from probtokens.models.tokens import TokenForecaster
@@ -37,14 +39,16 @@ from probtokens.models.tokens import TokenForecaster
 Parts = dict[str, Tensor]
 
 #: Scale of tokens that are taken for known.
-_CERTAIN = 0.0067
+_CERTAIN = math.exp(-5.0)
 
 #: Power of the variance that weighs likelihoods of noise: between a plain likelihood, 0, and a squared error, 1.
 _VARIANCE_POWER = 0.5
 
 
 class Objective(Strict):
-    """Base of all objectives."""
+    """Base of all objectives; the parameter groups that each has in ``learn`` get gradients, others do not."""
+
+    learn: tuple[str, ...] = ()
 
     def parts(self, model: Any, frames: Tensor, context: Tensor) -> Parts:
         """Scalar named parts for windows of a model; ``"loss"`` is what is minimised, the rest is told.
@@ -59,10 +63,9 @@ class Objective(Strict):
         if not window:
             return Bound(self, model, guide)
         program: Any = model.program
-        groups = program.parameter_groups()
-        chosen = getattr(self, "learn", groups)
-        tell_parameters(program, [parameter for name in chosen for parameter in groups.get(name, ())])
-        with poutine.block(hide_types=["param"]):  # the model would tell all
+        learning = parameters_of(program, self.learn)
+        tell_parameters(program, learning)
+        with poutine.block(hide_types=["param"]), only(program, learning):  # the model would tell all
             return self.loss(model, guide, *window)
 
     def loss(self, model: nn.Module, guide: nn.Module, *window: Any) -> Tensor:
@@ -82,7 +85,7 @@ class Bound(nn.Module):
         return self.objective(self.model, self.guide, frames, context)
 
 
-class Reconstruction(Objective, ReconstructionSettings):
+class Reconstruction(ReconstructionSettings, Objective):
     """Squared error of single frames that drawn tokens decode to."""
 
     def parts(self, model: TokenForecaster, frames: Tensor, context: Tensor) -> Parts:
@@ -91,7 +94,7 @@ class Reconstruction(Objective, ReconstructionSettings):
         return {"loss": (model.autoencoder.decode(model.autoencoder.encode(x).rsample()).mean - x).square().mean()}
 
 
-class LatentError(Objective, LatentErrorSettings):
+class LatentError(LatentErrorSettings, Objective):
     """Squared error of a rollout without noise, in fields as the linear part of the decoder sees them, weighted field by field."""
 
     def parts(self, model: TokenForecaster, frames: Tensor, context: Tensor) -> Parts:
@@ -107,7 +110,7 @@ class LatentError(Objective, LatentErrorSettings):
         return {"loss": torch.stack(errors).mean(), "last": errors[-1]}
 
 
-class RolloutError(Objective, RolloutErrorSettings):
+class RolloutError(RolloutErrorSettings, Objective):
     """Squared error of a decoded rollout without noise, plus that of the first frame's reconstruction, which it starts from."""
 
     def parts(self, model: Any, frames: Tensor, context: Tensor) -> Parts:
@@ -119,7 +122,7 @@ class RolloutError(Objective, RolloutErrorSettings):
         return {"loss": rollout + errors[0], "rollout": rollout, "reconstruction": errors[0]}
 
 
-class RolloutScore(Objective, RolloutScoreSettings):
+class RolloutScore(RolloutScoreSettings, Objective):
     """Proper score of posterior predictive rollouts plus the divergence of global sites: generalised variational inference.
 
     The score stands in for the log-likelihood of an ELBO (Knoblauch, Jewson and Damoulas, JMLR 23, 2022). Members are drawn as forecasts
@@ -130,6 +133,7 @@ class RolloutScore(Objective, RolloutScoreSettings):
 
     def parts(self, model: TokenForecaster, frames: Tensor, context: Tensor) -> Parts:
         """``loss`` and its parts ``crps``, ``energy``, ``hot_spots`` and ``divergence``, as far as there are any."""
+        model.request(frames, context, None)
         leads = _some_leads(frames.shape[1] - 1, half=True)
         draw = Draws(self.members)
         view, states = model.forecast_states(frames[:, 0], context, draw)
@@ -166,7 +170,7 @@ class RolloutScore(Objective, RolloutScoreSettings):
         return frames[..., positions, :, :] - ((mean.new_tensor(list(self.hot_spots.values())) - mean) / scale)[:, None, None]
 
 
-class Elbo(Objective, ElboSettings):
+class Elbo(ElboSettings, Objective):
     """Negative evidence lower bound, divergences in closed form where they have one, in nats per token and frame.
 
     A patch counts for ``effective_pixels`` in the likelihood.
@@ -188,7 +192,7 @@ class Elbo(Objective, ElboSettings):
         return loss / (n_frames * frames.shape[-2] * frames.shape[-1] / patch**2)
 
 
-class NoiseLikelihood(Objective, NoiseLikelihoodSettings):
+class NoiseLikelihood(NoiseLikelihoodSettings, Objective):
     """Negative log-likelihood of every frame given the mean of its own tokens, and of that mean given the one before.
 
     Each noise learns from what its own mean misses. An ELBO of windows splits the errors of a rollout between them, and the decoder,
@@ -197,6 +201,7 @@ class NoiseLikelihood(Objective, NoiseLikelihoodSettings):
 
     def parts(self, model: TokenForecaster, frames: Tensor, context: Tensor) -> Parts:
         """``loss`` and its parts ``pixels`` and ``step``."""
+        model.request(frames, context, None)
         x = model.normalizer.normalize(frames)
         tokens = model.autoencoder.encode(x).mean
         pixels = self.effective_pixels * _weighted_nats(model.autoencoder.decode(tokens), x).sum()
@@ -207,7 +212,7 @@ class NoiseLikelihood(Objective, NoiseLikelihoodSettings):
         return {"loss": pixels + step, "pixels": pixels, "step": step}
 
 
-class Rest(Objective, RestSettings):
+class Rest(RestSettings, Objective):
     """Absolute error of one step without noise where tokens are at rest.
 
     It estimates the median drift, so the few tokens that a wave reaches in this step do not bias it.

@@ -86,7 +86,8 @@ class StageData:
         return [*found, RandomCrop(self.model.tokens.patch)] if isinstance(stage, ReconstructionStage) else found
 
     def _encoded(self, shifts: int, progress: Callable[[int, int], None]) -> list[np.ndarray]:
-        images: list[View] = [_as_it_is, *([partial(mirror_image, fields=self.model.fields)] if self.reflect else [])]
+        mirror: View = partial(mirror_image, fields=self.model.fields)
+        images = [_as_it_is, *([mirror] if self.reflect else [])]
         extension = Extension(self.model.fields, self._seen.boundary, self.model.tokens.patch)
         views = partial(_shifted, images=images, extension=extension, n=shifts, seed=self.seed) if shifts else lambda number: images
         return encode_views(self._seen, self._means, views, progress)
@@ -103,7 +104,9 @@ def _shifted(number: int, *, images: Sequence[View], extension: Extension, n: in
 
 
 def _extended(frames: Tensor, image: View, extension: Extension, before: tuple[int, int]) -> Tensor:
-    return extension(image(frames), before)
+    """Image of the extended frames, which begins ``before`` cells below and left of the image of the domain; edges are the domain's own."""
+    y, x = before
+    return image(extension(frames, (y if image is _as_it_is else extension.patch - y, x)))
 
 
 def _as_it_is(frames: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from probtokens.data.augmentation import Extension, RandomCrop, Reflection
 from probtokens.data.dataset import Batch
 from probtokens.data.normalize import mirror_image
 from probtokens.fields import FieldSpec
+from probtokens.train.windows import _shifted
 from probtokens.verify.token_pairs import FIELDS, window
 
 VELOCITY_X, VELOCITY_Y = 3, 4
@@ -81,3 +84,15 @@ def test_walls_turn_around_what_is_declared_to_be_odd_across_them() -> None:
         torch.testing.assert_close(found[number, 1, 1:8], sign["y"] * frames[number, 0])
         torch.testing.assert_close(found[number, 2:8, 0], sign["x"] * frames[number, :, 0])
         torch.testing.assert_close(found[number, 1, 0], sign["x"] * sign["y"] * frames[number, 0, 0])
+
+
+def test_mirrored_views_of_latent_stages_go_on_beyond_the_edges_that_they_mirror() -> None:
+    """With a wall below and an open edge above, what is below the mirror image is what was above the domain."""
+    frames, _ = window()
+    mirror = partial(mirror_image, fields=FIELDS)
+    extension = Extension(FIELDS, {"left": "WALL", "right": "OPEN", "bottom": "WALL", "top": "OPEN"}, patch=8)
+    for number, view in enumerate(_shifted(3, images=[lambda x: x, mirror], extension=extension, n=6, seed=0)):
+        y, x = view.keywords["before"]
+        if number % 2:
+            assert torch.equal(view(frames), mirror(extension(frames, (8 - y, x))))
+            assert torch.equal(view(frames)[..., y : y + 16, x : x + 24], mirror(frames))

@@ -64,6 +64,29 @@ def test_gradients_are_finite_also_far_from_the_bounds(bounds: tuple[float, floa
         assert torch.isfinite(distribution.scale.grad)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("apart", [1.0, 30.0, 1e3, 1e5])
+def test_gradients_of_tails_are_those_of_mills_ratio(apart: float, dtype: torch.dtype) -> None:
+    """Far out d log Φ(−k) / dk is −k (1 + 1/k² − …)."""
+    for side in (1.0, -1.0):
+        loc = torch.tensor(side * apart, dtype=dtype, requires_grad=True)
+        zero, infinity = torch.zeros((), dtype=dtype), torch.tensor(INFINITY, dtype=dtype)
+        bounds = (zero, infinity) if side > 0 else (-infinity, zero)
+        CensoredNormal(loc, torch.ones((), dtype=dtype), *bounds).log_prob(zero).backward()
+        normal = float(torch.exp(Normal(0.0, 1.0).log_prob(torch.tensor(apart, dtype=torch.float64))))
+        exact = normal / float(torch.special.ndtr(torch.tensor(-apart, dtype=torch.float64))) if apart < 10 else apart + 1 / apart
+        assert float(loc.grad) == pytest.approx(-side * exact, rel=1e-3)
+
+
+def test_large_numbers_without_bounds_have_finite_gradients() -> None:
+    loc = torch.tensor([101325.0], requires_grad=True)
+    scale = torch.tensor([0.05], requires_grad=True)
+    infinity = torch.tensor(INFINITY)
+    CensoredNormal(loc, scale, -infinity, infinity).log_prob(torch.tensor([101325.1])).sum().backward()
+    assert torch.isfinite(loc.grad).all()
+    assert torch.isfinite(scale.grad).all()
+
+
 def test_values_beyond_a_bound_count_as_on_it() -> None:
     distribution = made(0.2, 0.3, 0.0, 1.0)
     values = torch.tensor([-0.1, 0.0, 1.0, 1.2], dtype=torch.float64)

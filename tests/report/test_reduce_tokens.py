@@ -60,7 +60,7 @@ def test_a_reconstruction_and_its_spread_know_the_bounds_of_the_field(token_run:
     model.normalizer.field_mean[2] = 1.0
     found = reduce_reconstruction(token_run, model, token_run.field("solid_fraction"), [1, 4])
     pixel = model.autoencoder.decode(torch.zeros(1, 7, 1, 1)).stddev[0, 2, 0, 0].detach()
-    scale = float(pixel) * model.normalizer.scale_of("solid_fraction")
+    scale = float(pixel) * float(model.normalizer.field_scale[2])
     np.testing.assert_allclose(found.mean, 1.0 - scale / np.sqrt(2 * np.pi), rtol=1e-5)
     np.testing.assert_allclose(found.spread, scale * np.sqrt(0.5 - 0.5 / np.pi), rtol=1e-4)
 
