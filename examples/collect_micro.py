@@ -55,11 +55,15 @@ def reconstructions(model: MicroTokens, data: Path) -> dict[str, object]:
     }
 
 
-def without_curves(scores: Any) -> Any:
-    """Scores without the curves of every simulation, which are most of their size."""
-    if not isinstance(scores, dict):
-        return scores
-    return {key: without_curves(value) for key, value in scores.items() if key != "curves"}
+def reduced(scores: Any) -> Any:
+    """Scores without the curves of every simulation, to three digits, and nothing said twice of models that are not recalibrated."""
+    if isinstance(scores, dict):
+        same = {key: value for key, value in scores.items() if key not in ("uncalibrated", "n_meso")}
+        twice = scores.get("uncalibrated", {}).items() <= same.items() if isinstance(scores.get("uncalibrated"), dict) else False
+        return {key: reduced(value) for key, value in scores.items() if key != "curves" and not (twice and key == "uncalibrated")}
+    if isinstance(scores, list):
+        return [reduced(value) for value in scores]
+    return float(f"{scores:.3g}") if isinstance(scores, float) else scores
 
 
 def rollouts(tokens: dict, persistence: dict) -> dict[str, object]:
@@ -237,7 +241,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     if config.data.micro_tokens is None:
         copy_model(run.model("micro"), args.out / "model.pt")
-    (args.out / "scores.json").write_text(json.dumps(without_curves(scores), indent=1) + "\n", encoding="utf-8")
+    (args.out / "scores.json").write_text(json.dumps(reduced(scores), separators=(",", ":")) + "\n", encoding="utf-8")
     (args.out / "config.yaml").write_text(portable(config), encoding="utf-8")
     (args.out / "table.md").write_text(table(numbers), encoding="utf-8")
     (args.out / "fields.md").write_text(fields_table(tokens), encoding="utf-8")
