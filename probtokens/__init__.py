@@ -1,7 +1,6 @@
 """Probabilistic surrogates of shocked porous energetic materials: micro tokens, meso coupling, calibrated ensembles."""
 
 import os
-from importlib import import_module
 
 __version__ = "0.1.0"
 
@@ -37,6 +36,8 @@ __all__ = ["__version__", *sorted(_FACE)]
 def __getattr__(name: str) -> object:
     if name not in _FACE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_FACE[name]), name)
 
 
