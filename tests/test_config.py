@@ -9,13 +9,12 @@ from probtokens.config import (
     Config,
     ElboStage,
     FieldGroupConfig,
+    InferenceCompilationStage,
     LatentErrorStage,
     MesoConfig,
     MicroConfig,
-    NoiseLikelihoodStage,
     ParcConfig,
     ReconstructionStage,
-    RestStage,
     RolloutErrorStage,
     RolloutScoreStage,
     TokenConfig,
@@ -169,32 +168,30 @@ def stages(*settings):
     return f"micro.stages=[{', '.join(f'{{name: {name}, steps: 1, {each}}}' for name, each in zip('abc', settings, strict=False))}]"
 
 
-#: Objective to the class of its stages, what these learn, and whether that moves means.
+#: Objective to the class of its stages, and what these learn.
 KINDS = {
-    "reconstruction": (ReconstructionStage, ["codec"], True),
-    "latent_error": (LatentErrorStage, ["dynamics"], True),
-    "rollout_error": (RolloutErrorStage, ["codec", "dynamics"], True),
-    "rollout_score": (RolloutScoreStage, ["dynamics", "noise"], True),
-    "elbo": (ElboStage, ["codec", "dynamics", "noise", "guide", "weights"], True),
-    "noise_likelihood": (NoiseLikelihoodStage, ["noise"], False),
-    "rest": (RestStage, ["rest"], False),
+    "reconstruction": (ReconstructionStage, ["codec"]),
+    "latent_error": (LatentErrorStage, ["dynamics"]),
+    "rollout_error": (RolloutErrorStage, ["codec", "dynamics"]),
+    "rollout_score": (RolloutScoreStage, ["dynamics", "noise"]),
+    "elbo": (ElboStage, ["codec", "dynamics", "noise", "guide", "weights"]),
+    "inference_compilation": (InferenceCompilationStage, ["guide"]),
 }
 
 
 @pytest.mark.parametrize("objective", KINDS)
 def test_the_objective_tells_the_kind_of_a_stage(objective):
-    rest = ["micro.tokens.rest={temperature: 300}"] if objective == "rest" else []
-    (stage,) = load_config(None, [stages(f"objective: {objective}"), *rest]).micro.stages
-    kind, groups, means = KINDS[objective]
+    (stage,) = load_config(None, [stages(f"objective: {objective}")]).micro.stages
+    kind, groups = KINDS[objective]
     assert type(stage) is kind
     assert stage == kind(name="a", steps=1)
-    assert (list(stage.learn), stage.learns_means) == (groups, means)
-    assert stage.on_tokens is (objective in ("latent_error", "rest"))
+    assert list(stage.learn) == groups
+    assert stage.on_tokens is (objective == "latent_error")
 
 
 def test_every_kind_of_stage_is_saved_and_read_back(tmp_path):
     every = [f"{{name: {name}, objective: {name}, steps: 2}}" for name in KINDS]
-    config = load_config(None, [f"micro.stages=[{', '.join(every)}]", "micro.tokens.rest={temperature: 300}"])
+    config = load_config(None, [f"micro.stages=[{', '.join(every)}]"])
     assert [type(stage) for stage in config.micro.stages] == [kind for kind, *_ in KINDS.values()]
     path = tmp_path / "config.yaml"
     path.write_text(dump_config(config))
@@ -207,18 +204,8 @@ def test_stages_without_a_known_objective_are_refused(given):
         load_config(None, [stages(given)])
 
 
-def test_simulations_are_held_out_for_stages_that_learn_no_means():
-    means, spread = "objective: rollout_error", "objective: elbo, learn: [noise, guide]"
-    for only in ([means], [means, "objective: elbo"], [means, "objective: rollout_score, learn: [noise, dynamics]"]):
-        with pytest.raises(ValueError, match="held_out: expected a stage that learns no means and sees them, or 0, got 2"):
-            load_config(None, ["micro.held_out=2", stages(*only)])
-    assert load_config(None, ["micro.held_out=2", stages(means, spread)]).micro.held_out == 2
-
-
 @pytest.mark.parametrize("objective", [name for name in KINDS if name != "rollout_score"])
-@pytest.mark.parametrize(
-    "key", ["members: 5", "energy_weight: 1", "decoder_noise: true", "hot_spots: {temperature: 875}", "hot_spot_weight: 2", "kl_weight: 2"]
-)
+@pytest.mark.parametrize("key", ["members: 5", "kl_weight: 2"])
 def test_what_members_are_scored_by_is_of_scores_only(objective, key):
     with pytest.raises(ValueError, match=rf"micro\.stages\.0\.{key.split(':')[0]}: no such key"):
         load_config(None, [stages(f"objective: {objective}, {key}")])
@@ -230,8 +217,6 @@ def test_what_members_are_scored_by_is_of_scores_only(objective, key):
         ("rollout_error", "shifts: 2"),
         ("rollout_score", "field_weights: {temperature: 2}"),
         ("latent_error", "decoded: half"),
-        ("latent_error", "all_simulations: true"),
-        ("rest", "all_simulations: true"),
         ("rollout_score", "effective_pixels: 2"),
     ],
 )
@@ -253,46 +238,35 @@ def test_keys_of_a_stage_are_compared_with_those_of_its_kind_alone():
         load_config(None, ["meso.stages=[{name: a, objective: elbo, steps: 1, learn: [guide, means]}]"])
 
 
-def test_a_weight_of_hot_spots_needs_hot_spots():
-    with pytest.raises(ValueError, match="micro.stages.0: .*expected hot_spot_weight with hot_spots only, got 2"):
-        load_config(None, [stages("objective: rollout_score, hot_spot_weight: 2")])
-    (stage,) = load_config(None, [stages("objective: rollout_score, hot_spots: {temperature: 875}, hot_spot_weight: 2")]).micro.stages
-    assert stage.hot_spot_weight == 2.0
-
-
 def test_coverage_needs_a_level():
     with pytest.raises(ValueError, match="evaluate.coverage"):
         load_config(None, ["evaluate.coverage=[]"])
 
 
-@pytest.mark.parametrize(
-    ("given", "key"),
-    [("latent_error, field_weights: {density: 2}", "field_weights"), ("rollout_score, hot_spots: {density: 2}", "hot_spots")],
-)
-def test_fields_that_tokens_do_not_have_are_refused(given, key):
-    with pytest.raises(ValueError, match=rf"b: {key}: expected some of \['pressure', .*\], got \['density'\]"):
+def test_fields_that_tokens_do_not_have_are_refused():
+    given = "latent_error, field_weights: {density: 2}"
+    with pytest.raises(ValueError, match=r"b: field_weights: expected some of \['pressure', .*\], got \['density'\]"):
         load_config(None, [stages("objective: elbo", f"objective: {given}")])
 
 
-@pytest.mark.parametrize("given", ["rollout_score, learn: [dynamics]", "rollout_score", "elbo, learn: [codec, guide]", "elbo"])
-def test_means_never_see_all_simulations(given):
-    with pytest.raises(ValueError, match="a: expected all_simulations with a stage that learns no means, got learn"):
-        load_config(None, [stages(f"objective: {given}, all_simulations: true")])
-    spread = stages(f"objective: {given.split(',')[0]}, learn: [noise], all_simulations: true")
-    assert load_config(None, [spread]).micro.stages[0].all_simulations
+@pytest.mark.parametrize("curriculum", ["{3: 0.1}", "{1: 0.6, 4: 0.6}", "{0: 0.1}"])
+def test_a_curriculum_has_horizons_that_windows_can_be_cut_into(curriculum):
+    with pytest.raises(ValueError, match="a: expected a curriculum of divisors of the horizon of 8, with shares of 1 together at most"):
+        load_config(None, [stages(f"objective: latent_error, horizon: 8, curriculum: {curriculum}")])
+    (stage,) = load_config(None, [stages("objective: latent_error, horizon: 8, curriculum: {1: 0.2, 4: 0.3}")]).micro.stages
+    assert stage.curriculum == {1: 0.2, 4: 0.3}
 
 
 @pytest.mark.parametrize("objective", KINDS)
 def test_likelihoods_and_frames_without_noise_are_computed_in_single_precision(objective):
-    rest = ["micro.tokens.rest={temperature: 300}"] if objective == "rest" else []
     for precision in ("bfloat16", "auto"):
         override = stages(f"objective: {objective}, precision: {precision}")
-        if objective in ("latent_error", "rollout_score", "rest"):
-            assert load_config(None, [override, *rest]).micro.stages[0].precision == precision
+        if objective in ("latent_error", "rollout_score"):
+            assert load_config(None, [override]).micro.stages[0].precision == precision
             continue
         with pytest.raises(ValueError, match=rf"micro\.stages\.0\.precision: Input should be 'float32' \(got '{precision}'\)"):
             load_config(None, [override])
-    assert load_config(None, [stages(f"objective: {objective}"), *rest]).micro.stages[0].precision == "float32"
+    assert load_config(None, [stages(f"objective: {objective}")]).micro.stages[0].precision == "float32"
 
 
 def test_only_an_elbo_teaches_the_guide():
@@ -307,8 +281,7 @@ def test_only_an_elbo_teaches_the_guide():
         ("reconstruction", "noise", "codec"),
         ("latent_error", "noise", "dynamics"),
         ("rollout_error", "noise", "codec"),
-        ("noise_likelihood", "dynamics", "noise"),
-        ("rest", "dynamics", "rest"),
+        ("inference_compilation", "dynamics", "guide"),
     ],
 )
 def test_errors_without_noise_tell_no_spread_and_noise_nothing_else(objective, learn, expected):
@@ -316,7 +289,7 @@ def test_errors_without_noise_tell_no_spread_and_noise_nothing_else(objective, l
         load_config(None, [stages(f"objective: {objective}, learn: [{learn}]")])
 
 
-@pytest.mark.parametrize(("objective", "horizon"), [("reconstruction", 0), ("noise_likelihood", 1), ("rest", 1)])
+@pytest.mark.parametrize(("objective", "horizon"), [("reconstruction", 0)])
 def test_windows_of_objectives_that_look_at_single_frames_or_steps_have_one_length(objective, horizon):
     with pytest.raises(ValueError, match=rf"micro\.stages\.0\.horizon: Input should be {horizon} \(got 2\)"):
         load_config(None, [stages(f"objective: {objective}, horizon: 2")])

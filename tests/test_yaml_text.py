@@ -184,7 +184,7 @@ def test_recipes_that_cannot_be_read_are_named(content, message, tmp_path):
 def test_a_recipe_counts_as_an_override_does(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
-        "\ufeffseed: 010\nreport: {animation: off}\nmicro: &m\n  held_out: 0x2\nmeso: {<<: {}, n_simulations: 1e0}\n", encoding="utf-8"
+        "\ufeffseed: 010\nreport: {animation: off}\nmicro: &m\n  devices: 0x2\nmeso: {<<: {}, n_simulations: 1e0}\n", encoding="utf-8"
     )
     config = load_config(recipe)
-    assert (config.seed, config.report.animation, config.micro.held_out, config.meso.n_simulations) == (10, False, 2, 1)
+    assert (config.seed, config.report.animation, config.micro.devices, config.meso.n_simulations) == (10, False, 2, 1)

@@ -9,12 +9,10 @@ from pydantic import Field, model_validator
 
 from probtokens.config.base import Count, Finite, NonNegative, Positive, Strict, Whole
 from probtokens.config.objectives import (
-    MEANS,
     ElboSettings,
+    InferenceCompilationSettings,
     LatentErrorSettings,
-    NoiseLikelihoodSettings,
     ReconstructionSettings,
-    RestSettings,
     RolloutErrorSettings,
     RolloutScoreSettings,
 )
@@ -44,28 +42,14 @@ class Stage(Strict):
     latest_start: Whole | None = Field(default=None, description="Last frame that windows may begin with; forecasts begin with the first.")
     optimizer: OptimizerName = Field(default="adamw", description="muon takes far fewer steps from a fresh start.")
 
-    @property
-    def learns_means(self) -> bool:
-        """Whether the stage moves means; one that does not sees held-out simulations."""
-        return not MEANS.isdisjoint(self.learn)
-
-    @property
-    def named_fields(self) -> dict[str, Sequence[str]]:
-        """Fields that settings of the stage name, by setting."""
-        found = {key: list(getattr(self, key)) for key in ("field_weights", "hot_spots") if hasattr(self, key)}
-        return {key: fields for key, fields in found.items() if fields}
-
     def check_fields(self, known: Sequence[str]) -> None:
-        """See that all fields that the stage names are known.
+        """See that all fields that the stage names are known; most name none.
 
         Raises
         ------
         ValueError
             If one is not.
         """
-        for key, fields in self.named_fields.items():
-            if not set(fields) <= set(known):
-                raise ValueError(f"{self.name}: {key}: expected some of {list(known)}, got {sorted(fields)}")
 
     def shared(self, devices: int) -> Self:
         """The stage of one of so many devices, which has its share of every batch.
@@ -88,18 +72,30 @@ class ReconstructionStage(ReconstructionSettings, Stage):
     horizon: Literal[0] = 0
 
 
-class _OnTokens(Stage):
+class LatentErrorStage(LatentErrorSettings, Stage):
+    """Stage with objective ``latent_error``; the dynamics learn."""
+
+    objective: Literal["latent_error"] = "latent_error"
     on_tokens: ClassVar[bool] = True
     shifts: Whole = Field(
         default=0,
         description="Versions of every trajectory, whose patches begin at other cells; with 0 the trajectory and its mirror image.",
     )
 
+    def check_fields(self, known: Sequence[str]) -> None:
+        """See that all fields with weights are known; raises a ``ValueError`` otherwise."""
+        if not set(self.field_weights) <= set(known):
+            raise ValueError(f"{self.name}: field_weights: expected some of {list(known)}, got {sorted(self.field_weights)}")
 
-class LatentErrorStage(LatentErrorSettings, _OnTokens):
-    """Stage with objective ``latent_error``; the dynamics learn."""
-
-    objective: Literal["latent_error"] = "latent_error"
+    @model_validator(mode="after")
+    def _windows_can_be_cut(self) -> Self:
+        wrong = [horizon for horizon in self.curriculum if horizon < 1 or self.horizon % horizon]
+        if wrong or sum(self.curriculum.values()) > 1:
+            raise ValueError(
+                f"{self.name}: expected a curriculum of divisors of the horizon of {self.horizon}, with shares of 1 together at most, got "
+                f"{self.curriculum}"
+            )
+        return self
 
 
 class RolloutErrorStage(RolloutErrorSettings, Stage):
@@ -109,48 +105,28 @@ class RolloutErrorStage(RolloutErrorSettings, Stage):
     precision: Literal["float32"] = "float32"
 
 
-class _MayUseAll(Stage):
-    all_simulations: bool = Field(
-        default=False, description="Shows a stage that learns no means the simulations that means were learned from too."
-    )
-
-    @model_validator(mode="after")
-    def _means_never_see_all(self) -> Self:
-        if self.all_simulations and self.learns_means:
-            raise ValueError(f"{self.name}: expected all_simulations with a stage that learns no means, got learn {list(self.learn)}")
-        return self
-
-
-class RolloutScoreStage(RolloutScoreSettings, _MayUseAll):
+class RolloutScoreStage(RolloutScoreSettings, Stage):
     """Stage with objective ``rollout_score``."""
 
     objective: Literal["rollout_score"] = "rollout_score"
 
 
-class ElboStage(ElboSettings, _MayUseAll):
+class ElboStage(ElboSettings, Stage):
     """Stage with objective ``elbo``."""
 
     objective: Literal["elbo"] = "elbo"
     precision: Literal["float32"] = "float32"
 
 
-class NoiseLikelihoodStage(NoiseLikelihoodSettings, _MayUseAll):
-    """Stage with objective ``noise_likelihood``; windows have two frames."""
+class InferenceCompilationStage(InferenceCompilationSettings, Stage):
+    """Stage with objective ``inference_compilation``; first frames and contexts are those of windows."""
 
-    objective: Literal["noise_likelihood"] = "noise_likelihood"
+    objective: Literal["inference_compilation"] = "inference_compilation"
     precision: Literal["float32"] = "float32"
-    horizon: Literal[1] = 1
-
-
-class RestStage(RestSettings, _OnTokens):
-    """Stage with objective ``rest``; windows have two frames."""
-
-    objective: Literal["rest"] = "rest"
-    horizon: Literal[1] = 1
 
 
 StageConfig = Annotated[
-    ReconstructionStage | LatentErrorStage | RolloutErrorStage | RolloutScoreStage | ElboStage | NoiseLikelihoodStage | RestStage,
+    ReconstructionStage | LatentErrorStage | RolloutErrorStage | RolloutScoreStage | ElboStage | InferenceCompilationStage,
     Field(discriminator="objective"),
 ]
 
@@ -191,9 +167,9 @@ class TokenConfig(Strict):
     )
     rest: dict[str, Finite] = Field(
         default_factory=dict,
-        description="Fields and their values, in their units, by which material is told that no wave has reached; a stage with objective "
-        "rest learns what to take off its drift.",
+        description="Fields and their values, in their units, where no wave has come; they stay so until one can have come.",
     )
+    wave_speed: Positive = Field(default=8.0, description="Speed [km/s] that no wave exceeds; what rests beyond its reach stays at rest.")
     precision: Asked = Field(default="float32", description="As that of stages, in forecasts.")
     reference_speed: Positive = Field(default=2.901, description="Speed [km/s] that makes frame step over patch size a number.")
 
@@ -237,11 +213,6 @@ class MicroConfig(TokenTraining):
     """Stage ``train micro``."""
 
     tokens: TokenConfig = Field(default=TokenConfig(), description="Token lattice and networks.")
-    held_out: Whole = Field(
-        default=0,
-        description="Training simulations that only stages which learn no means see: errors on simulations that means were trained on are "
-        "smaller than a forecast's. With 0 all stages see all.",
-    )
     stages: tuple[StageConfig, ...] = Field(
         default=(
             ReconstructionStage(name="reconstruction", steps=200, learning_rate=2e-3, optimizer="muon"),
@@ -251,26 +222,12 @@ class MicroConfig(TokenTraining):
             ),
             RolloutErrorStage(name="rollout", steps=350, horizon=8, decoded="half", batch_size=6, learning_rate=2e-3, optimizer="muon"),
             RolloutErrorStage(name="long_rollout", steps=150, horizon=16, decoded="half", batch_size=4, optimizer="muon"),
-            NoiseLikelihoodStage(name="noise", steps=400, batch_size=8, learning_rate=5e-3),
-            ElboStage(name="inference", steps=50, horizon=2, batch_size=12, learning_rate=2e-3, learn=("noise", "guide")),
-            RolloutScoreStage(name="spread", steps=100, horizon=12, batch_size=4, members=2, learn=("noise",)),
+            RolloutScoreStage(name="noise", steps=200, horizon=12, batch_size=4, members=2, learning_rate=4e-3, learn=("noise",)),
+            InferenceCompilationStage(name="guide", steps=100, horizon=4, batch_size=8, learning_rate=2e-3),
         ),
         description="Schedule.",
     )
     weight_decay: NonNegative = Field(default=1e-4, description="Weight decay of AdamW, per step and learning rate.")
-
-    @model_validator(mode="after")
-    def _held_out_for_something(self) -> MicroConfig:
-        if self.held_out and all(stage.learns_means or stage.on_tokens for stage in self.stages):
-            raise ValueError(f"held_out: expected a stage that learns no means and sees them, or 0, got {self.held_out}")
-        return self
-
-    @model_validator(mode="after")
-    def _rest_is_learned(self) -> MicroConfig:
-        learned = any(isinstance(stage, RestStage) for stage in self.stages)
-        if bool(self.tokens.rest) != learned:
-            raise ValueError("stages: expected one with objective rest if and only if tokens have rest")
-        return self
 
     @model_validator(mode="after")
     def _stages_name_its_own_fields(self) -> MicroConfig:

@@ -18,7 +18,6 @@ from probtokens.models.state_space import State, Weights
 from probtokens.models.tokens import TokenForecaster
 from probtokens.nn.coupling import NEIGHBOURS, LowRankAdapters, NeighbourCoupling
 from probtokens.nn.lattice import merge_leading
-from probtokens.nn.transition import moved
 
 
 class MesoTokens(TokenForecaster):
@@ -51,6 +50,7 @@ class MesoTokens(TokenForecaster):
         channels = [group.channels for group in self.tokens.groups]
         self.autoencoder, self.transition = copy.deepcopy(micro.autoencoder), copy.deepcopy(micro.transition)
         self.trajectory_encoder, self.smoother = copy.deepcopy(micro.trajectory_encoder), copy.deepcopy(micro.smoother)
+        self.token_evidence = copy.deepcopy(micro.token_evidence)
         self.adapters = LowRankAdapters(self.transition.adapter_widths, config.adapter_rank)
         self.coupling = NeighbourCoupling(channels, config.coupling_width)
         self.noise_log_factor = nn.Parameter(torch.zeros(len(channels)))
@@ -99,7 +99,7 @@ class MesoTokens(TokenForecaster):
         channels = self.coupling.channels
         drift = drift + self.coupling(z, mean, log_scale, directions.unflatten(1, (len(channels), -1)))
         factor = torch.repeat_interleave(self.noise_log_factor.exp(), torch.tensor(channels, device=z.device))[:, None, None]
-        return moved(z, drift, scale * factor, leading)
+        return self.moved(z, drift, scale * factor, leading)
 
     def save(self, path: str | Path) -> None:
         """Write everything, the micro networks included, to one file, whole or not at all."""

@@ -15,7 +15,8 @@ from probtokens.models.files import load_model, save_model
 from probtokens.models.state_space import State, Weights
 from probtokens.models.tokens import TokenForecaster
 from probtokens.nn.autoencoder import TokenAutoencoder
-from probtokens.nn.smoothing import BackwardMessages, TrajectoryEncoder
+from probtokens.nn.lattice import merge_leading
+from probtokens.nn.smoothing import BackwardMessages, TokenEvidence, TrajectoryEncoder
 from probtokens.nn.transition import TokenTransition
 
 
@@ -53,16 +54,18 @@ class MicroTokens(TokenForecaster):
             config.width,
             config.transition_blocks,
             coupled=config.coupled,
-            rest=bool(config.rest),
         )
         self.trajectory_encoder = TrajectoryEncoder(sum(channels), self.context_dim, config.width, *effect)
+        self.token_evidence = TokenEvidence(sum(channels), config.width)
         self.smoother = BackwardMessages(self.transition.channels)
         # Convolutions take a third less time on a CPU; torch declares no overload with the format alone.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def step(self, state: State, u: Tensor, context: Tensor, weights: Weights) -> Normal:
         """Distribution of the next tokens: of the micro transition, whatever neighbours know."""
-        return self.transition(state.z, u, context)
+        leading, z, (u_flat, c_flat) = merge_leading(state.z, u.flatten(-3), context)
+        drift, scale = self.transition.parts(z, u_flat.unflatten(1, u.shape[-3:]), c_flat)
+        return self.moved(z, drift, scale, leading)
 
     def save(self, path: str | Path) -> None:
         """Write weights, configuration, normalisation and grid to one file, whole or not at all."""

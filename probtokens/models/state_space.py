@@ -80,8 +80,8 @@ class StateSpace(nn.Module, ABC):
         """Frames (..., field, y, x) in physical units, as the domain has them, of tokens in a view."""
 
     @abstractmethod
-    def effect_factor(self, tokens: Normal, context: Tensor) -> Factor:
-        """What tokens (..., time, channel, y, x) of several frames say of the trajectory effects."""
+    def effect_factor(self, tokens: Normal, predicted: Normal, context: Tensor) -> Factor:
+        """What tokens (..., time, channel, y, x) of several frames, and steps from them without effects, say of the trajectory effects."""
 
     @abstractmethod
     def messages(self, own: Normal, predicted: Normal) -> list[Factor]:
@@ -90,6 +90,10 @@ class StateSpace(nn.Module, ABC):
     def first_tokens(self, x0: Tensor) -> Normal:
         """Distribution of the tokens of first frames (..., field, y, x); by default what these say of them."""
         return self.encoded(x0)
+
+    def evidence(self, frames: Tensor) -> Normal:
+        """What each of frames (..., field, y, x) says of its own tokens in a posterior; by default what :meth:`encoded` says."""
+        return self.encoded(frames)
 
     def view(self, n_simulations: int, sample: Sample) -> View | None:
         """How draws see their domain; by default all see it as it is."""
@@ -205,7 +209,7 @@ class Posterior:
 
     def __init__(self, program: StateSpace, frames: Tensor | None, context: Tensor, sample: Sample) -> None:
         self._program, self._context, self._sample = program, context, sample
-        self._own = None if frames is None or frames.shape[-4] < 2 else program.encoded(frames)
+        self._own = None if frames is None or frames.shape[-4] < 2 else program.evidence(frames)
         self._weights: Weights = {}
         self._factors: Iterator[Factor] = iter(())
 
@@ -233,15 +237,20 @@ class Posterior:
         """The effect, with which factors of all tokens can be told."""
         if self._own is None:
             return self._sample("u", prior)
-        u = self._sample("u", on_lattice(self._program.effect_factor(self._own, self._context).posterior(prior.base_dist)))
-        earlier = Normal(self._own.mean[..., :-1, :, :, :], self._own.stddev[..., :-1, :, :, :], validate_args=False)
-        each = {name: weight.unsqueeze(-2) for name, weight in self._weights.items()}
-        predicted = self._program.step(State(earlier.mean, earlier), u.unsqueeze(-4), self._context.unsqueeze(-2), each)
-        later = self.later(self._own, predicted)
+        without = self._predicted(self._own, prior.base_dist.mean)
+        factor = self._program.effect_factor(self._own, without, self._context)
+        u = self._sample("u", on_lattice(factor.posterior(prior.base_dist)))
+        later = self.later(self._own, self._predicted(self._own, u))
         # The first tokens' prior is what their own frame says of them.
         frames = zip(self._own.mean.unbind(-4)[1:], self._own.stddev.unbind(-4)[1:], later[1:], strict=True)
         self._factors = iter([later[0], *(Factor.of(Normal(mean, sd, validate_args=False)) * factor for mean, sd, factor in frames)])
         return u
+
+    def _predicted(self, own: Normal, u: Tensor) -> Normal:
+        """Where steps lead from the means of all frames but the last."""
+        earlier = Normal(own.mean[..., :-1, :, :, :], own.stddev[..., :-1, :, :, :], validate_args=False)
+        each = {name: weight.unsqueeze(-2) for name, weight in self._weights.items()}
+        return self._program.step(State(earlier.mean, earlier), u.unsqueeze(-4), self._context.unsqueeze(-2), each)
 
 
 class Source(StrEnum):
@@ -312,6 +321,64 @@ class Draws:
 
     def _noise(self, size: tuple[int, ...], like: Tensor) -> Tensor:
         return torch.randn(size, generator=self.generator, device=like.device, dtype=like.dtype)
+
+
+def draw_from(program: StateSpace, x0: Tensor, context: Tensor, n_steps: int, draw: Draws) -> tuple[Tensor, View | None, dict[str, Tensor]]:
+    """One trajectory of every simulation drawn from the program, with all that it came from.
+
+    Parameters
+    ----------
+    x0, context
+        First frames (simulation, field, y, x) and known scalars (simulation, context), physical units.
+    n_steps
+        Frames after the first.
+    draw
+        Sampler of a single draw.
+
+    Returns
+    -------
+    tuple
+        Frames (simulation, time, field, y, x), the first one given; their view; and the values (1, simulation, ...) of all sites by name.
+    """
+    sites: dict[str, Tensor] = {}
+
+    def remembered(name: str, prior: dist.Distribution) -> Tensor:
+        sites[name] = draw(name, prior)
+        return sites[name]
+
+    view, states = program.forecast_states(x0, context, remembered)
+    z = torch.stack([state.z for state in islice(states, n_steps + 1)], dim=-4)
+    x = draw("x", program.observation(z[..., 1:, :, :, :], view).to_event(4))
+    return torch.cat([x0[:, None], x[0]], dim=1), view, sites
+
+
+def posterior_draws(program: StateSpace, frames: Tensor, context: Tensor, draw: Draws) -> dict[str, Tensor]:
+    """Draws of all sites from the guide, given whole trajectories.
+
+    Parameters
+    ----------
+    frames, context
+        Observed frames (simulation, time, field, y, x) and known scalars (simulation, context), physical units.
+    draw
+        Sampler; where it has a view given, the posterior is that given the view.
+
+    Returns
+    -------
+    dict
+        Values (draw, simulation, ...) of all sites by name.
+    """
+    sites: dict[str, Tensor] = {}
+
+    def remembered(name: str, posterior: dist.Distribution) -> Tensor:
+        sites[name] = draw(name, posterior)
+        return sites[name]
+
+    view, first = program.begin(frames[:, 0], remembered)
+    vector = program.context_vector(context)
+    posterior = Posterior(program, frames if view is None else view.seen(frames), vector, remembered)
+    for _ in islice(program.trajectory(first, vector, posterior), frames.shape[1]):
+        pass
+    return sites
 
 
 class Model(nn.Module):

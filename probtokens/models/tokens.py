@@ -24,8 +24,9 @@ from probtokens.models.state_space import ALL_SOURCES, NO_SOURCES, Draws, Guide,
 from probtokens.models.views import View
 from probtokens.nn.autoencoder import TokenAutoencoder
 from probtokens.nn.blocks import hidden_kernels
-from probtokens.nn.smoothing import BackwardMessages, Factor, TrajectoryEncoder
-from probtokens.nn.transition import TokenTransition
+from probtokens.nn.rest import RestGate
+from probtokens.nn.smoothing import BackwardMessages, Factor, TokenEvidence, TrajectoryEncoder
+from probtokens.nn.transition import PROCESS_SCALE, TokenTransition
 from probtokens.precision import resolve
 
 P = ParamSpec("P")
@@ -49,6 +50,7 @@ class TokenForecaster(StateSpace):
     autoencoder: TokenAutoencoder
     transition: TokenTransition
     trajectory_encoder: TrajectoryEncoder
+    token_evidence: TokenEvidence
     smoother: BackwardMessages
     lower: Tensor
     upper: Tensor
@@ -62,6 +64,9 @@ class TokenForecaster(StateSpace):
         for name, absent in (("lower", -math.inf), ("upper", math.inf)):
             bounds = [absent if (bound := getattr(spec, name)) is None else bound for spec in self.fields]
             self.register_buffer(name, torch.tensor(bounds, dtype=torch.float32)[:, None, None], persistent=False)
+        tells = [set(group.fields) <= set(tokens.rest) for group in tokens.groups for _ in range(group.channels)]
+        reach = math.ceil(tokens.wave_speed * grid.time_step / (tokens.patch * grid.spacing))
+        self.rest = RestGate(tells, reach) if tokens.rest else None
 
     @property
     def model(self) -> Model:
@@ -86,8 +91,8 @@ class TokenForecaster(StateSpace):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Parameters by what they tell.
 
-        ``codec`` and ``dynamics`` tell means, ``noise`` how far draws are from them (the effect's influence too), ``guide`` what only
-        the posterior has, and ``rest`` what is taken off the drift at rest.
+        ``codec`` and ``dynamics`` tell means, ``noise`` how far draws are from them (the effect's influence too), and ``guide`` what only
+        the posterior has.
         """
         codec = [self.autoencoder.encoders, self.autoencoder.decoders]
         spread = _parameters(*(part.get_submodule("spread") for group in codec for part in group))
@@ -97,9 +102,8 @@ class TokenForecaster(StateSpace):
             own = _parameters(network.get_submodule("spread"), network.get_submodule("effect"))
             noise += own
             dynamics += _without(_parameters(network), own)
-        rest = [] if self.transition.rest is None else _parameters(self.transition.rest)
-        guide = _parameters(self.trajectory_encoder, self.smoother)
-        groups = {"codec": _without(_parameters(*codec), spread), "dynamics": dynamics, "noise": noise, "guide": guide, "rest": rest}
+        guide = _parameters(self.trajectory_encoder, self.token_evidence, self.smoother)
+        groups = {"codec": _without(_parameters(*codec), spread), "dynamics": dynamics, "noise": noise, "guide": guide}
         return {name: parameters for name, parameters in groups.items() if parameters}
 
     def hidden_kernels(self) -> list[nn.Parameter]:
@@ -148,6 +152,29 @@ class TokenForecaster(StateSpace):
         with torch.autocast(frames.device.type, enabled=False):
             return self.autoencoder.encode(self.normalizer.normalize(frames))
 
+    def evidence(self, frames: Tensor) -> Normal:
+        """What a guide trained for it makes of the encoder's means."""
+        return self.token_evidence(self.encoded(frames).mean)
+
+    def moved(self, z: Tensor, drift: Tensor, scale: Tensor, leading: torch.Size) -> Normal:
+        """Next tokens: ``z + drift`` with noise of ``scale``, but as they are where nothing has come yet.
+
+        The flat batch (batch, channel, y, x) is taken apart to ``leading``.
+        """
+        if self.rest is not None:
+            gate = self.rest(z - self.at_rest(*z.shape[-2:]))
+            drift, scale = gate * drift, PROCESS_SCALE.low + gate * (scale - PROCESS_SCALE.low)
+        shape = (*leading, *z.shape[1:])
+        return Normal((z + drift).reshape(shape), scale.reshape(shape), validate_args=False)
+
+    @torch.no_grad()
+    def at_rest(self, ny: int, nx: int) -> Tensor:
+        """What the encoder makes of fields at rest: tokens (channel, y, x); edges differ from the middle."""
+        frame = self.normalizer.field_mean[:, None, None].repeat(1, ny * self.tokens.patch, nx * self.tokens.patch)
+        for name, value in self.tokens.rest.items():
+            frame[field_index(self.fields, name)] = value
+        return self.encoded(frame).mean
+
     def effect_shape(self, ny: int, nx: int) -> tuple[int, int, int]:
         """Shape (D, y, x) of the trajectory effects of a lattice of ``ny`` × ``nx`` tokens."""
         return self.transition.effect_shape(ny, nx)
@@ -160,9 +187,9 @@ class TokenForecaster(StateSpace):
             mean, spread = view.back(mean), view.spread_back(spread)
         return CensoredNormal(mean, spread, self.lower, self.upper)
 
-    def effect_factor(self, tokens: Normal, context: Tensor) -> Factor:
+    def effect_factor(self, tokens: Normal, predicted: Normal, context: Tensor) -> Factor:
         """What the trajectory encoder makes of several frames' tokens."""
-        return self.trajectory_encoder(tokens.mean, context)
+        return self.trajectory_encoder(tokens, predicted, context)
 
     def messages(self, own: Normal, predicted: Normal) -> list[Factor]:
         """Backward messages of the smoother."""
@@ -285,26 +312,6 @@ class TokenForecaster(StateSpace):
             Trajectories (time, field, y, x), physical units; passed through once.
         """
         self.autoencoder.initialise(map(self.normalizer.normalize, frames))
-
-    @torch.no_grad()
-    def find_rest(self) -> None:
-        """Tell the transition which tokens are those of rest: what the encoder makes of fields that are at rest everywhere.
-
-        Raises
-        ------
-        ValueError
-            If the tokens were made without values at rest.
-        """
-        rest = self.transition.rest
-        if rest is None:
-            raise ValueError(f"rest: expected tokens that know what is at rest, got {type(self).__name__} without")
-        frames = self.normalizer.field_mean[:, None, None].expand(-1, *self.grid.shape).clone()
-        for name, value in self.tokens.rest.items():
-            frames[field_index(self.fields, name)] = value
-        z = self.encode(frames).mean
-        rest.tokens.copy_(z[:, z.shape[-2] // 2, z.shape[-1] // 2])
-        tells = [set(group.fields) <= set(self.tokens.rest) for group in self.tokens.groups for _ in range(group.channels)]
-        rest.tells.copy_(torch.tensor(tells))
 
     def compile_networks(self) -> None:
         """Compile the networks in place, for many forecasts of one shape.

@@ -2,47 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
-#: Distance in tokens, of unit variance or so over all frames, at which a token counts as at rest by a factor exp(-1/2).
+#: Distance of tokens, which vary by about one over all frames, at which a token counts as at rest by a factor exp(-1/2).
 _WIDTH = 0.2
 
 
-class RestBalance(nn.Module):
-    """What a transition would add to tokens at rest, to be taken off it where they are at rest.
+class RestGate(nn.Module):
+    """How much may happen to tokens in a step: nothing where all tokens within reach are at rest.
 
-    Scores move a transition as a whole, and material that no wave has reached is a small part of them: it is left with a drift that
-    all draws share. Schemes that keep a steady state exactly are called well-balanced (Greenberg and Leroux, SIAM J. Numer. Anal. 33,
-    1996); here the drift at rest is learned, and subtracted times a Gaussian of the distance from the tokens of rest.
+    Scores move a transition as a whole, and material that no wave has reached is a small part of them. Schemes that keep a steady state
+    exactly are called well-balanced (Greenberg and Leroux, SIAM J. Numer. Anal. 33, 1996). Here a factor on drift and noise does it, for
+    every effect, context and weight.
 
     Parameters
     ----------
-    channels
-        Of the tokens.
-
-    Attributes
-    ----------
-    tokens, tells
-        Tokens of rest, and 1 for the channels that tell it, 0 for others, shape (channel,).
-    drift
-        What the transition adds there, shape (channel,).
+    tells
+        Whether each channel tells rest, and stays as it is there.
+    reach
+        Tokens, along each axis, that a wave may cross in a step.
     """
 
-    tokens: Tensor
     tells: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, tells: Sequence[bool], reach: int) -> None:
         super().__init__()
-        self.register_buffer("tokens", torch.zeros(channels))
-        self.register_buffer("tells", torch.zeros(channels))
-        self.drift = nn.Parameter(torch.zeros(channels))
+        self.reach = reach
+        self.register_buffer("tells", torch.tensor(tells, dtype=torch.float32)[:, None, None], persistent=False)
 
-    def nearness(self, z: Tensor) -> Tensor:
-        """How much tokens (..., channel, y, x) are at rest: 1 there, 0 far from it, shape (..., 1, y, x)."""
-        apart = (z - self.tokens[:, None, None]) * (self.tells / _WIDTH)[:, None, None]
-        return (-apart.square().sum(-3, keepdim=True) / 2).exp()
-
-    def forward(self, z: Tensor) -> Tensor:
-        """What to take off the change of tokens (..., channel, y, x)."""
-        return self.drift[:, None, None] * self.nearness(z)
+    def forward(self, apart: Tensor) -> Tensor:
+        """Factor (batch, channel, y, x) in [0, 1] for tokens so far from those of rest; 1 for all channels that do not tell it."""
+        moved = -torch.expm1(-(apart * (self.tells / _WIDTH)).square().sum(1, keepdim=True) / 2)
+        edge = 2 * self.reach + 1
+        within = nn.functional.max_pool2d(nn.functional.max_pool2d(moved, (edge, 1), 1, (self.reach, 0)), (1, edge), 1, (0, self.reach))
+        return 1 - self.tells * (1 - within)

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from probtokens.nn.blocks import silent
+from probtokens.nn.blocks import ScaleRange, silent
 
 #: Share of the transition's Jacobian at the identity before training: less than all, because a fresh transition predicts badly.
 _START = 0.5
 
-#: Before training a pair of frames says almost nothing of an effect: the precision of its factor is softplus of this.
-_RAW_PRECISION = -5.0
+#: Range of the standard deviation of evidence, in latent units: at the upper end, the spread of tokens over all frames, it says little.
+EVIDENCE_SCALE = ScaleRange(0.001, 1.0, start=0.02)
 
 
 @dataclass(frozen=True)
@@ -50,32 +50,63 @@ class Factor:
 class TrajectoryEncoder(nn.Module):
     """Amortized factor of u given x_0:T: the sum of one from every pair of frames and every token around an effect.
 
-    Information and precision add up, so that more frames tell more, whatever their number and order.
+    To first order an effect adds J u to a step, so that what a step misses without it, r, says of it a Gaussian of information
+    Jᵀ S⁻¹ r and precision Jᵀ S⁻¹ J, with S the variance of the miss (Särkkä, *Bayesian Filtering and Smoothing*, 2013, ch. 8). Here
+    S^-1/2 J is what a network makes of the tokens, of the precision the diagonal is kept, and each direction has a share of both that
+    makes up for what that leaves out. Information and precision add up, so that more frames tell more, whatever their number and order.
     """
 
     def __init__(self, channels: int, context_dim: int, width: int, effect_dim: int, effect_patch: int) -> None:
         super().__init__()
         self.effect_patch = effect_patch
-        self.local = nn.Sequential(
-            nn.Conv2d(2 * channels + context_dim, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 1), nn.SiLU()
-        )
-        self.head = silent(nn.Conv2d(width, 2 * effect_dim, 1))
+        self.local = nn.Sequential(nn.Conv2d(channels + context_dim, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 1), nn.SiLU())
+        self.jacobian = silent(nn.Conv2d(width, effect_dim * channels, 1))
+        self.log_share = nn.Parameter(torch.zeros(effect_dim))
 
-    def forward(self, tokens: Tensor, context: Tensor) -> Factor:
-        """Factor over u (..., D, effect_y, effect_x) given token means (..., time, channel, y, x), time > 1, and context (..., c)."""
-        leading, n_pairs = tokens.shape[:-4], tokens.shape[-4] - 1
-        maps = context[..., None, :, None, None].expand(*leading, n_pairs, -1, *tokens.shape[-2:])
-        earlier, later = tokens[..., :-1, :, :, :], tokens[..., 1:, :, :, :]
-        pairs = torch.cat([earlier, later - earlier, maps], dim=-3)
-        information, raw = self.head(self.local(pairs.flatten(0, -4))).chunk(2, dim=1)
-        precision = nn.functional.softplus(raw + _RAW_PRECISION)
-        return Factor(*(self._summed(part.unflatten(0, (*leading, n_pairs))) for part in (information, precision)))
+    def forward(self, tokens: Normal, predicted: Normal, context: Tensor) -> Factor:
+        """Factor over u (..., D, effect_y, effect_x).
+
+        Parameters
+        ----------
+        tokens
+            Evidence of tokens (..., time, channel, y, x), time > 1.
+        predicted
+            Where steps without effects lead from the means of all frames but the last, (..., time − 1, channel, y, x).
+        context
+            Context vector (..., c).
+        """
+        earlier, later = tokens.mean[..., :-1, :, :, :], tokens.mean[..., 1:, :, :, :]
+        missed = (later - predicted.mean) / (predicted.variance + tokens.variance[..., 1:, :, :, :]).sqrt()
+        maps = context[..., None, :, None, None].expand(*earlier.shape[:-3], -1, *earlier.shape[-2:])
+        features = self.local(torch.cat([earlier, maps], dim=-3).flatten(0, -4))
+        jacobian = self.jacobian(features).unflatten(1, (-1, earlier.shape[-3])).unflatten(0, earlier.shape[:-3])
+        share = self.log_share.exp()[:, None, None]
+        information = (jacobian * missed.asinh().unsqueeze(-4)).sum(-3)  # outliers tell less than their square
+        precision = jacobian.square().sum(-3).expand(information.shape)
+        return Factor(*(share * self._summed(part) for part in (information, precision)))
 
     def _summed(self, factors: Tensor) -> Tensor:
         """Sum of (..., time, D, y, x) over time and over the tokens of each effect."""
         flat = factors.sum(-4).flatten(0, -4)
         pooled = nn.functional.avg_pool2d(flat, self.effect_patch, ceil_mode=True, divisor_override=1)
         return pooled.unflatten(0, factors.shape[:-4])
+
+
+class TokenEvidence(nn.Module):
+    """What one frame says of its own tokens in a posterior: a correction of the encoder's mean, and a scale of its own.
+
+    The encoder's own scale says how far first tokens of forecasts are from its mean, which is another question.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.local = nn.Sequential(nn.Conv2d(channels, width, 3, padding=1), nn.SiLU())
+        self.head = silent(nn.Conv2d(width, 2 * channels, 1))
+
+    def forward(self, tokens: Tensor) -> Normal:
+        """Gaussian evidence (..., channel, y, x) of what the encoder makes of frames, of the same shape."""
+        shift, raw = self.head(self.local(tokens.flatten(0, -4))).unflatten(0, tokens.shape[:-3]).chunk(2, dim=-3)
+        return Normal(tokens + shift, EVIDENCE_SCALE(raw), validate_args=False)
 
 
 class BackwardMessages(nn.Module):

@@ -6,11 +6,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Normal
 
 from probtokens.nn.blocks import ResidualBlock, ScaleRange, SpreadHead, silent
-from probtokens.nn.lattice import merge_leading
-from probtokens.nn.rest import RestBalance
 
 #: Range of the process noise's standard deviation, in latent units.
 PROCESS_SCALE = ScaleRange(0.001, 1.5, start=0.01)
@@ -63,8 +60,6 @@ class TokenTransition(nn.Module):
     coupled
         One network sees all channels. Without, every field group has its own and evolves alone (the "decoupled" variant of
         arXiv 2506.12996).
-    rest
-        Whether drift at rest is learned and taken off; see :class:`~probtokens.nn.rest.RestBalance`.
     """
 
     def __init__(
@@ -77,10 +72,8 @@ class TokenTransition(nn.Module):
         blocks: int,
         *,
         coupled: bool = True,
-        rest: bool = False,
     ) -> None:
         super().__init__()
-        self.rest = RestBalance(sum(channels)) if rest else None
         self.effect_dim = effect_dim
         self.effect_patch = effect_patch
         self.channels = [sum(channels)] if coupled else list(channels)
@@ -101,16 +94,4 @@ class TokenTransition(nn.Module):
             network(part, u, context, some) for network, part, some in zip(self.networks, z.split(self.channels, dim=1), own, strict=True)
         ]
         drift, raw = (torch.cat(part, dim=1) for part in zip(*found, strict=True))
-        return drift if self.rest is None else drift - self.rest(z), PROCESS_SCALE(raw)
-
-    def forward(self, z: Tensor, u: Tensor, context: Tensor) -> Normal:
-        """Distribution of the next tokens (..., channel, y, x) given effects (..., D, effect_y, effect_x) and context (..., c)."""
-        leading, flat, (u_flat, c_flat) = merge_leading(z, u.flatten(-3), context)
-        drift, scale = self.parts(flat, u_flat.unflatten(1, u.shape[-3:]), c_flat)
-        return moved(flat, drift, scale, leading)
-
-
-def moved(z: Tensor, drift: Tensor, scale: Tensor, leading: torch.Size) -> Normal:
-    """Normal with mean ``z + drift``, its flat batch (batch, channel, y, x) taken apart to ``leading``."""
-    shape = (*leading, *z.shape[1:])
-    return Normal((z + drift).reshape(shape), scale.reshape(shape), validate_args=False)
+        return drift, PROCESS_SCALE(raw)

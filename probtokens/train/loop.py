@@ -15,11 +15,10 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
-from probtokens.config import RestStage, Stage
+from probtokens.config import Stage
 from probtokens.data.atomic import replacing
 from probtokens.data.dataset import TrajectorySet, WindowDataset
 from probtokens.models.base import parameters_of
-from probtokens.models.tokens import TokenForecaster
 from probtokens.precision import Precision, resolve
 from probtokens.train.module import StageModule, precision_begun
 from probtokens.train.processes import Progress, accelerator, hardware, relayed, run
@@ -40,7 +39,6 @@ def fit(
     weight_decay: float,
     seed: int,
     out_dir: Path,
-    held_out: int = 0,
     reflect: bool = True,
     devices: int = 1,
     progress: Progress | None = None,
@@ -69,8 +67,6 @@ def fit(
         Seeds batches and all draws; stage ``n`` uses (seed, n).
     out_dir
         Folder of this training's checkpoints.
-    held_out
-        Simulations kept for the stages that learn no means, the others being for the rest; 0 gives all to all.
     reflect
         Whether to train on mirror images along y as well.
     devices
@@ -89,8 +85,8 @@ def fit(
     Raises
     ------
     ValueError
-        If a stage's horizon does not fit the trajectories, it names fields or parameter groups that the model does not have, all
-        simulations would be held out, or devices cannot share a batch evenly.
+        If a stage's horizon does not fit the trajectories, it names fields or parameter groups that the model does not have, or devices
+        cannot share a batch evenly.
     RuntimeError
         If the loss is not finite.
     """
@@ -99,7 +95,7 @@ def fit(
         stage.check_fields([spec.name for spec in trajectories.fields])
         parameters_of(model, stage.learn)
         WindowDataset(trajectories, stage.horizon, stage.latest_start)
-    data = StageData(model, trajectories, seed=seed, held_out=held_out, reflect=reflect)
+    data = StageData(model, trajectories, seed=seed, reflect=reflect)
     precisions: dict[str, Precision] = {}
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for number, stage in enumerate(stages):
@@ -121,11 +117,7 @@ def fit(
             augmentations=data.augmentations(stage),
             precision=precision,
         )
-        if isinstance(stage, RestStage):
-            cast(TokenForecaster, model).find_rest()
         _run_stage(module, under_way, devices, progress)
-        if "codec" in stage.learn and isinstance(model, TokenForecaster) and model.transition.rest is not None:
-            model.find_rest()  # tokens of rest have moved with the codec
         precisions[stage.name] = precision
         with replacing(note) as temporary:
             temporary.write_text(precision, encoding="ascii")

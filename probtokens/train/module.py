@@ -84,7 +84,8 @@ class StageModule(lightning.LightningModule):
         torch.manual_seed(seed)
         for augment in self.augmentations:
             batch = augment(batch)
-        parts = self.objective.parts(self.model, batch.frames, batch.context)
+        window = self.objective.windows(batch.frames, batch.context, self.global_step / self.stage.steps)
+        parts = self.objective.parts(self.model, *window)
         shared = self.trainer.world_size > 1
         self.log_dict({name: value.detach() for name, value in parts.items()}, prog_bar=False, batch_size=len(batch), sync_dist=shared)
         return parts["loss"]

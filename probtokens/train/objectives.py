@@ -16,33 +16,27 @@ from pyro import poutine
 from pyro.infer import TraceMeanField_ELBO
 from pyro.poutine.messenger import Messenger
 from torch import Tensor, nn
-from torch.distributions import Normal, kl_divergence
+from torch.distributions import Distribution, Normal, kl_divergence
 
 from probtokens.config import Stage
 from probtokens.config.base import Strict
 from probtokens.config.objectives import (
     ElboSettings,
+    InferenceCompilationSettings,
     LatentErrorSettings,
-    NoiseLikelihoodSettings,
     ReconstructionSettings,
-    RestSettings,
     RolloutErrorSettings,
     RolloutScoreSettings,
 )
-from probtokens.evaluate.training_scores import hot_spot_score, rollout_score
-from probtokens.fields import field_index
+from probtokens.evaluate.training_scores import rollout_score
 from probtokens.models.base import only, parameters_of
-from probtokens.models.censored import CensoredNormal
-from probtokens.models.state_space import NO_SOURCES, Draws, Guide, Model, State, tell_parameters
+from probtokens.models.state_space import NO_SOURCES, Draws, Guide, Model, Posterior, State, draw_from, tell_parameters
 from probtokens.models.tokens import TokenForecaster
 
 Parts = dict[str, Tensor]
 
 #: Scale of tokens that are taken for known.
 _CERTAIN = math.exp(-5.0)
-
-#: Power of the variance that weighs likelihoods of noise: between a plain likelihood, 0, and a squared error, 1.
-_VARIANCE_POWER = 0.5
 
 
 class Objective(Strict):
@@ -57,6 +51,10 @@ class Objective(Strict):
         standard units of the fields.
         """
         raise NotImplementedError
+
+    def windows(self, frames: Tensor, context: Tensor, progress: float) -> tuple[Tensor, Tensor]:
+        """What :meth:`parts` is to see of a batch of windows after a share ``progress`` of a stage's steps; by default all of it."""
+        return frames, context
 
     def __call__(self, model: nn.Module, guide: nn.Module, *window: Any) -> Any:
         """Loss of ``(frames, context)`` for a Pyro model and its guide; without a window a module that computes it."""
@@ -97,6 +95,15 @@ class Reconstruction(ReconstructionSettings, Objective):
 class LatentError(LatentErrorSettings, Objective):
     """Squared error of a rollout without noise, in fields as the linear part of the decoder sees them, weighted field by field."""
 
+    def windows(self, frames: Tensor, context: Tensor, progress: float) -> tuple[Tensor, Tensor]:
+        """Pieces of windows as long as the curriculum has them by then: each begins with given tokens, so that none is left out."""
+        for horizon, share in sorted(self.curriculum.items()):
+            progress -= share
+            if progress < 0:
+                pieces = frames.unfold(1, horizon + 1, horizon).movedim(-1, 2)
+                return pieces.flatten(0, 1), context.repeat_interleave(pieces.shape[1], dim=0)
+        return frames, context
+
     def parts(self, model: TokenForecaster, frames: Tensor, context: Tensor) -> Parts:
         """``loss`` and that of the ``last`` lead, of windows of tokens (simulation, time, channel, token_y, token_x)."""
         names = [name for group in model.tokens.groups for name in group.fields]
@@ -126,48 +133,27 @@ class RolloutScore(RolloutScoreSettings, Objective):
     """Proper score of posterior predictive rollouts plus the divergence of global sites: generalised variational inference.
 
     The score stands in for the log-likelihood of an ELBO (Knoblauch, Jewson and Damoulas, JMLR 23, 2022). Members are drawn as forecasts
-    draw them. Unless ``decoder_noise`` is set, decoder noise stays as likelihoods left it, which see what tokens cannot hold: a score of
-    cells would sooner widen that white noise than the spread of the tokens. Hot spots never teach it: white noise makes areas differ
-    where it lifts single cells over the threshold.
+    draw them.
     """
 
     def parts(self, model: TokenForecaster, frames: Tensor, context: Tensor) -> Parts:
-        """``loss`` and its parts ``crps``, ``energy``, ``hot_spots`` and ``divergence``, as far as there are any."""
+        """``loss`` and, where there are global sites, its parts ``score`` and ``divergence``."""
         model.request(frames, context, None)
         leads = _some_leads(frames.shape[1] - 1, half=True)
-        draw = Draws(self.members)
+        draw, standard = Draws(self.members), model.normalizer.normalize
         view, states = model.forecast_states(frames[:, 0], context, draw)
         scores = []
         for lead, state in enumerate(islice(states, max(leads) + 1)):
             if lead in leads:
-                scores.append(self._score(model, model.observation(state.z, view), frames[:, lead], draw))
-        parts = {key: torch.stack([score[key] for score in scores]).mean() for key in scores[0]}
+                members = draw("x", model.observation(state.z, view).to_event(3))
+                scores.append(rollout_score(standard(members), standard(frames[:, lead])))
+        score = torch.stack(scores).mean()
         posterior, prior = model.weight_posterior(), model.weight_prior()
         if posterior is None or prior is None:
-            return parts
+            return {"loss": score}
         simulations, times = model.population or (len(frames), frames.shape[1])
         divergence = kl_divergence(posterior, prior) / (simulations * times)
-        return parts | {"loss": parts["loss"] + self.kl_weight * divergence, "divergence": divergence}
-
-    def _score(self, model: TokenForecaster, observed: CensoredNormal, frame: Tensor, draw: Draws) -> Parts:
-        truth = model.normalizer.normalize(frame)
-        settled = CensoredNormal(observed.loc, observed.scale.detach(), observed.lower, observed.upper)
-
-        def members(distribution: CensoredNormal) -> Tensor:
-            return model.normalizer.normalize(draw("x", distribution.to_event(3)))
-
-        score = rollout_score(members(observed if self.decoder_noise else settled), truth, self.energy_weight)
-        if not self.hot_spots:
-            return score
-        hot = hot_spot_score(self._above(model, members(settled)), self._above(model, truth))
-        return score | {"loss": score["loss"] + self.hot_spot_weight * hot, "hot_spots": hot}
-
-    def _above(self, model: TokenForecaster, frames: Tensor) -> Tensor:
-        """Standard frames (..., field, y, x) of the fields that have thresholds, less these."""
-        normalizer = model.normalizer
-        positions = [field_index(normalizer.fields, name) for name in self.hot_spots]
-        mean, scale = normalizer.field_mean[positions], normalizer.field_scale[positions]
-        return frames[..., positions, :, :] - ((mean.new_tensor(list(self.hot_spots.values())) - mean) / scale)[:, None, None]
+        return {"loss": score + self.kl_weight * divergence, "score": score, "divergence": divergence}
 
 
 class Elbo(ElboSettings, Objective):
@@ -192,39 +178,34 @@ class Elbo(ElboSettings, Objective):
         return loss / (n_frames * frames.shape[-2] * frames.shape[-1] / patch**2)
 
 
-class NoiseLikelihood(NoiseLikelihoodSettings, Objective):
-    """Negative log-likelihood of every frame given the mean of its own tokens, and of that mean given the one before.
+class InferenceCompilation(InferenceCompilationSettings, Objective):
+    """Negative log-density that the guide gives to the sites of draws from the model, per token and frame, in nats.
 
-    Each noise learns from what its own mean misses. An ELBO of windows splits the errors of a rollout between them, and the decoder,
-    which is asked at every pixel, takes almost all; a forecast of white noise is the result.
+    Its minimum over all guides is the model's posterior, with the right width, where an ELBO prefers guides that are too narrow (Le, Baydin
+    and Wood, AISTATS 2017; the sleep phase of Hinton et al., Science 268, 1995). Windows give first frames, contexts and the horizon.
     """
 
-    def parts(self, model: TokenForecaster, frames: Tensor, context: Tensor) -> Parts:
-        """``loss`` and its parts ``pixels`` and ``step``."""
-        model.request(frames, context, None)
-        x = model.normalizer.normalize(frames)
-        tokens = model.autoencoder.encode(x).mean
-        pixels = self.effective_pixels * _weighted_nats(model.autoencoder.decode(tokens), x).sum()
-        before, after = (tokens[:, part].flatten(0, 1) for part in (slice(-1), slice(1, None)))
-        each = context.repeat_interleave(tokens.shape[1] - 1, dim=0)
-        (state,) = _states(model, _known(before), each, 1)
-        step = _weighted_nats(Normal(state.source.mean[0], state.source.stddev[0], validate_args=False), after).sum()
-        return {"loss": pixels + step, "pixels": pixels, "step": step}
+    def parts(self, model: Any, frames: Tensor, context: Tensor) -> Parts:
+        """``loss`` and its parts ``effects`` and ``tokens``."""
+        horizon = model.request(frames, context, None)
+        with torch.no_grad():
+            drawn, view, sites = draw_from(model, frames[:, 0], context, horizon, Draws(1))
+        logs: dict[str, Tensor] = {}
 
+        def scored(name: str, posterior: Distribution) -> Tensor:
+            logs[name] = posterior.log_prob(sites[name])
+            return sites[name]
 
-class Rest(RestSettings, Objective):
-    """Absolute error of one step without noise where tokens are at rest.
-
-    It estimates the median drift, so the few tokens that a wave reaches in this step do not bias it.
-    """
-
-    def parts(self, model: TokenForecaster, frames: Tensor, context: Tensor) -> Parts:
-        """``loss`` of windows of two token lattices (simulation, time, channel, token_y, token_x)."""
-        rest = model.transition.rest
-        if rest is None:
-            raise ValueError("rest: expected tokens that know fields at rest, got tokens that know none")
-        (state,) = _states(model, _known(frames[:, 0]), context, 1)
-        return {"loss": (rest.nearness(frames[:, 0]) * (state.z[0] - frames[:, 1]).abs()).mean()}
+        vector = model.context_vector(context)
+        _, first = model.begin(frames[:, 0], lambda name, prior: sites[name])
+        posterior = Posterior(model, drawn if view is None else view.seen(drawn), vector, scored)
+        for _ in islice(model.trajectory(first, vector, posterior), horizon + 1):
+            pass
+        of_tokens = [log for name, log in logs.items() if name.startswith("z_")]
+        shape = sites["z_0"].shape[-3:]
+        tokens = -torch.stack(of_tokens).mean() / (shape[-1] * shape[-2])
+        effects = -logs["u"].mean() / (shape[-1] * shape[-2])
+        return {"loss": tokens + effects, "tokens": tokens, "effects": effects}
 
 
 _OBJECTIVES: Mapping[str, type[Objective]] = {
@@ -233,8 +214,7 @@ _OBJECTIVES: Mapping[str, type[Objective]] = {
     "rollout_error": RolloutError,
     "rollout_score": RolloutScore,
     "elbo": Elbo,
-    "noise_likelihood": NoiseLikelihood,
-    "rest": Rest,
+    "inference_compilation": InferenceCompilation,
 }
 
 
@@ -272,14 +252,3 @@ def _some_leads(horizon: int, *, half: bool) -> tuple[int, ...]:
     if not half:
         return tuple(range(1, horizon + 1))
     return tuple(sorted((1 + torch.randperm(horizon)[: (horizon + 1) // 2]).tolist()))
-
-
-def _weighted_nats(predicted: Normal, truth: Tensor) -> Tensor:
-    """Negative log-likelihood per value of each field or channel (channel,) of (..., channel, y, x), weighted by the noise itself.
-
-    The β-NLL of Seitzer et al. (ICLR 2022). Errors have heavy tails, and without weights a few that are hundreds of times the noise
-    of their place widen it wherever features look alike.
-    """
-    weight = predicted.stddev.detach() ** (2 * _VARIANCE_POWER)
-    others = [axis for axis in range(truth.ndim) if axis != truth.ndim - 3]
-    return -(weight * predicted.log_prob(truth)).mean(others) / weight.mean(others)

@@ -14,7 +14,6 @@ from probtokens.data.augmentation import Extension, RandomCrop, Reflection
 from probtokens.data.dataset import TrajectorySet, WindowDataset
 from probtokens.data.latents import TokenWindows, View, encode_views
 from probtokens.data.normalize import mirror_image
-from probtokens.data.splits import subset_order
 
 
 class StageData:
@@ -25,27 +24,14 @@ class StageData:
     Parameters
     ----------
     seed
-        Of the choice of simulations that are held out, and of the cells at which shifted views begin.
-    held_out
-        Simulations that only stages which learn no means see, and all that those see: errors on the simulations that
-        means were trained on are smaller than a forecast's. With 0 every stage sees all.
+        Seeds the cells at which shifted views begin.
     reflect
         Whether to train on mirror images along y as well.
-
-    Raises
-    ------
-    ValueError
-        If none would be left to learn means from.
     """
 
-    def __init__(self, model: nn.Module, trajectories: TrajectorySet, *, seed: int, held_out: int, reflect: bool) -> None:
-        if held_out >= len(trajectories):
-            raise ValueError(f"held_out: expected fewer than the {len(trajectories)} training simulations, got {held_out}")
+    def __init__(self, model: nn.Module, trajectories: TrajectorySet, *, seed: int, reflect: bool) -> None:
         self.model: Any = model
-        self._all = self._seen = self._unseen = trajectories
-        if held_out:
-            order = subset_order(len(trajectories), seed)
-            self._seen, self._unseen = trajectories.subset(order[:-held_out]), trajectories.subset(order[-held_out:])
+        self.trajectories = trajectories
         self.seed = seed
         self.reflect = reflect
         self._tokens: dict[int, list[np.ndarray]] = {}
@@ -67,18 +53,13 @@ class StageData:
         """
         if not stage.on_tokens:
             self._tokens.clear()
-            return WindowDataset(self._trajectories(stage), stage.horizon, stage.latest_start)
+            return WindowDataset(self.trajectories, stage.horizon, stage.latest_start)
         shifts: int = getattr(stage, "shifts")  # noqa: B009 - all stages on tokens have it
         if not hasattr(self.model, "encode"):
             raise ValueError(f"stage {stage.name!r}: expected a model with tokens, got {type(self.model).__name__}")
         if shifts not in self._tokens:
             self._tokens = {shifts: self._encoded(shifts, encoding)}
-        return TokenWindows(self._seen, stage.horizon, self._tokens[shifts], stage.latest_start)
-
-    def _trajectories(self, stage: Stage) -> TrajectorySet:
-        if getattr(stage, "all_simulations", False) and not stage.learns_means:
-            return self._all
-        return self._seen if stage.learns_means else self._unseen
+        return TokenWindows(self.trajectories, stage.horizon, self._tokens[shifts], stage.latest_start)
 
     def augmentations(self, stage: Stage) -> list[nn.Module]:
         """What happens to batches of frames: mirror images, and any position of the patches for the reconstruction of single frames."""
@@ -88,9 +69,9 @@ class StageData:
     def _encoded(self, shifts: int, progress: Callable[[int, int], None]) -> list[np.ndarray]:
         mirror: View = partial(mirror_image, fields=self.model.fields)
         images = [_as_it_is, *([mirror] if self.reflect else [])]
-        extension = Extension(self.model.fields, self._seen.boundary, self.model.tokens.patch)
+        extension = Extension(self.model.fields, self.trajectories.boundary, self.model.tokens.patch)
         views = partial(_shifted, images=images, extension=extension, n=shifts, seed=self.seed) if shifts else lambda number: images
-        return encode_views(self._seen, self._means, views, progress)
+        return encode_views(self.trajectories, self._means, views, progress)
 
     def _means(self, frames: Tensor) -> Tensor:
         """Token means (frame, channel, token_y, token_x) of frames (frame, field, y, x)."""

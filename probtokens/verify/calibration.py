@@ -49,9 +49,9 @@ class Oscillator(LinearChain):
         mean = torch.cat([next_a, next_b], dim=-3)
         return Normal(mean, (0.15 + 0.1 * torch.sigmoid(a)).expand_as(mean), validate_args=False)
 
-    def effect_factor(self, tokens: Normal, context: Tensor) -> Factor:
+    def effect_factor(self, tokens: Normal, predicted: Normal, context: Tensor) -> Factor:
         """What the trajectory encoder makes of them."""
-        return self.trajectory_encoder(tokens.mean, context)
+        return self.trajectory_encoder(tokens, predicted, context)
 
     @torch.no_grad()
     def simulate(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -67,7 +67,10 @@ class Oscillator(LinearChain):
     @torch.no_grad()
     def effects(self, frames: Tensor) -> Normal:
         """q(u | x), (simulation, 2)."""
-        factor = self.effect_factor(self.encoded(frames), no_context(frames))
+        own, context = self.encoded(frames), no_context(frames)
+        zeros = own.mean.new_zeros(len(frames), own.mean.shape[1] - 1, *self.effect_shape(1, 1))
+        earlier = Normal(own.mean[:, :-1], own.stddev[:, :-1])
+        factor = self.effect_factor(own, self.step(State(earlier.mean, earlier), zeros, context, {}), context)
         prior = Normal(torch.zeros_like(factor.information), torch.ones_like(factor.information))
         found = factor.posterior(prior)
         return Normal(found.mean.flatten(1), found.stddev.flatten(1))

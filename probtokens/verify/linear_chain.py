@@ -107,7 +107,7 @@ class LinearChain(StateSpace):
         infinity = mean.new_full((), torch.inf)
         return CensoredNormal(mean, torch.full_like(mean, self.chain.pixel_noise), -infinity, infinity)
 
-    def effect_factor(self, tokens: Normal, context: Tensor) -> Factor:
+    def effect_factor(self, tokens: Normal, predicted: Normal, context: Tensor) -> Factor:
         """Factor over u (..., effect, 1, 1)."""
         mean = torch.einsum("dtk,...tk->...d", self.effect_weight, tokens.mean.mean(dim=(-1, -2)))[..., None, None]
         precision = self.effect_log_precision.exp()[:, None, None].expand_as(mean)

@@ -64,7 +64,16 @@ def test_a_neighbours_certainty_is_heard() -> None:
 def test_only_the_coupling_learns_without_fine_tuning() -> None:
     model = meso_tokens()
     learned = {name.split(".")[0] for name, p in model.named_parameters() if p.requires_grad}
-    assert learned == {"adapters", "coupling", "noise_log_factor", "trajectory_encoder", "smoother", "posterior", "autoencoder"}
+    assert learned == {
+        "adapters",
+        "coupling",
+        "noise_log_factor",
+        "trajectory_encoder",
+        "token_evidence",
+        "smoother",
+        "posterior",
+        "autoencoder",
+    }
     assert not any(p.requires_grad for p in model.transition.parameters())
     assert [name for name, p in model.autoencoder.named_parameters() if p.requires_grad] == ["pixel_raw_scale"]
     with pytest.raises(ValueError, match=r"learn: expected some of the parameter groups .* of MesoTokens, got \['codec'\]"):

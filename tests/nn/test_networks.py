@@ -183,23 +183,24 @@ def test_wrong_frames_are_named() -> None:
 
 
 @pytest.mark.parametrize("coupled", [True, False])
-def test_transition_broadcasts_leading_dimensions(coupled: bool) -> None:
+def test_a_transition_looks_at_every_entry_of_a_batch_by_itself(coupled: bool) -> None:
     net = transition(coupled)
-    z, u, c = torch.randn(4, 2, 5, 3, 3), torch.randn(4, 1, 3, 1, 1), torch.randn(2, 1)
-    out = net(z, u, c)
-    assert out.mean.shape == z.shape
-    torch.testing.assert_close(out.mean[3, 1], net(z[3, 1], u[3, 0], c[1]).mean)
-    torch.testing.assert_close(out.stddev[3, 1], net(z[3, 1], u[3, 0], c[1]).stddev)
-    assert (out.stddev > 0).all()
+    z, u, c = torch.randn(4, 5, 3, 3), torch.randn(4, 3, 1, 1), torch.randn(4, 1)
+    drift, scale = net.parts(z, u, c)
+    assert drift.shape == scale.shape == z.shape
+    one = net.parts(z[3:], u[3:], c[3:])
+    torch.testing.assert_close(drift[3:], one[0])
+    torch.testing.assert_close(scale[3:], one[1])
+    assert (scale > 0).all()
 
 
 def test_a_fresh_transition_is_near_persistence_with_little_noise() -> None:
     torch.manual_seed(0)
     net = TokenTransition([3, 2], context_dim=1, effect_dim=3, effect_patch=3, width=8, blocks=2)
     z = torch.randn(8, 5, 6, 6)
-    out = net(z, torch.randn(8, 3, 2, 2), torch.zeros(8, 1))
-    assert float((out.mean - z).detach().square().mean().sqrt()) < 0.1
-    torch.testing.assert_close(out.stddev, torch.full_like(z, 0.01))
+    drift, scale = net.parts(z, torch.randn(8, 3, 2, 2), torch.zeros(8, 1))
+    assert float(drift.detach().square().mean().sqrt()) < 0.1
+    torch.testing.assert_close(scale, torch.full_like(z, 0.01))
 
 
 def test_adapters_add_to_every_convolution_of_their_own_network() -> None:
@@ -219,7 +220,7 @@ def test_an_effect_scales_the_features_of_tokens_and_adds_nothing() -> None:
     net.networks[0].get_parameter("embed.bias").data.zero_()
     u, c = torch.randn(2, 1, 3, 2, 2), torch.zeros(1, 1)
     for z, moved in ((torch.zeros(1, 5, 4, 6), False), (torch.randn(1, 5, 4, 6), True)):
-        one, other = (net(z, part, c).mean for part in u)
+        one, other = (net.parts(z, part, c)[0] for part in u)
         assert torch.allclose(one, other) is not moved
 
 
@@ -228,7 +229,7 @@ def test_decoupled_transition_keeps_groups_apart() -> None:
         net, z, u, c = transition(coupled), torch.randn(1, 5, 4, 4), torch.zeros(1, 3, 2, 2), torch.zeros(1, 1)
         changed = z.clone()
         changed[:, 3:] += 1.0
-        same = torch.equal(net(z, u, c).mean[:, :3], net(changed, u, c).mean[:, :3])
+        same = torch.equal((z + net.parts(z, u, c)[0])[:, :3], (changed + net.parts(changed, u, c)[0])[:, :3])
         assert same is not coupled
 
 
@@ -238,11 +239,11 @@ def test_transition_is_local_and_moves_with_its_input() -> None:
     z = torch.randn(1, 5, 1, 40)
     changed = z.clone()
     changed[..., 20] += 1.0
-    moved = (net(z, u, c).mean != net(changed, u, c).mean).any(1)[0, 0].nonzero().flatten()
+    moved = (z + net.parts(z, u, c)[0] != changed + net.parts(changed, u, c)[0]).any(1)[0, 0].nonzero().flatten()
     assert moved.min() >= 20 - reach
     assert moved.max() <= 20 + reach
-    shifted = net(z.roll(3, dims=-1), u, c).mean[..., 15:25]
-    torch.testing.assert_close(shifted, net(z, u, c).mean.roll(3, dims=-1)[..., 15:25])
+    shifted = net.parts(z.roll(3, dims=-1), u, c)[0][..., 15:25]
+    torch.testing.assert_close(shifted, net.parts(z, u, c)[0].roll(3, dims=-1)[..., 15:25])
 
 
 def test_messages_come_from_the_named_neighbours_and_from_nowhere_outside() -> None:
@@ -276,7 +277,7 @@ def test_trajectory_effects_act_where_they_are() -> None:
     z, u = torch.randn(1, 5, 1, 40), torch.zeros(1, 3, 1, 14)
     changed = u.clone()
     changed[..., 7] += 1.0
-    moved = (net(z, u, c).mean != net(z, changed, c).mean).any(1)[0, 0].nonzero().flatten()
+    moved = (net.parts(z, u, c)[0] != net.parts(z, changed, c)[0]).any(1)[0, 0].nonzero().flatten()
     reach = 3 + 2 * 2  # of the interpolation between effects, then of two blocks
     assert moved.min() >= 21 - reach
     assert moved.max() <= 23 + reach

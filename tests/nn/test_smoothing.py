@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from probtokens.nn.smoothing import BackwardMessages, Factor, TrajectoryEncoder
+from probtokens.nn.smoothing import BackwardMessages, Factor, TokenEvidence, TrajectoryEncoder
 
 A, Q, R = 0.8, 0.5, 0.4
 
@@ -88,43 +88,78 @@ def test_messages_of_groups_do_not_mix() -> None:
 def encoder(channels: int = 2) -> TrajectoryEncoder:
     torch.manual_seed(0)
     made = TrajectoryEncoder(channels, 1, 8, 3, effect_patch=2)
-    torch.nn.init.normal_(made.head.weight)
+    torch.nn.init.normal_(made.jacobian.weight)
     return made
 
 
+def evidence(*shape: int) -> tuple[Normal, Normal]:
+    """Tokens (..., time, channel, y, x), and where steps lead from all but the last."""
+    generator = torch.Generator().manual_seed(0)
+    tokens, steps = (torch.randn(*shape, generator=generator) for _ in range(2))
+    return Normal(tokens, torch.full_like(tokens, 0.3)), Normal(steps[..., 1:, :, :, :], torch.full_like(steps[..., 1:, :, :, :], 0.4))
+
+
+def pair(tokens: Normal, predicted: Normal, t: int) -> tuple[Normal, Normal]:
+    """What there is of one pair of frames."""
+    return (
+        Normal(tokens.mean[..., t : t + 2, :, :, :], tokens.stddev[..., t : t + 2, :, :, :]),
+        Normal(predicted.mean[..., t : t + 1, :, :, :], predicted.stddev[..., t : t + 1, :, :, :]),
+    )
+
+
 @pytest.mark.parametrize("n_times", [2, 5])
-def test_before_training_every_pair_says_almost_nothing_of_the_effects_around_it(n_times: int) -> None:
-    found = TrajectoryEncoder(2, 1, 8, 3, effect_patch=2)(torch.randn(2, n_times, 2, 4, 5), torch.zeros(2, 1))
+def test_before_training_nothing_is_said_of_the_effects(n_times: int) -> None:
+    found = TrajectoryEncoder(2, 1, 8, 3, effect_patch=2)(*evidence(2, n_times, 2, 4, 5), torch.zeros(2, 1))
     assert found.information.shape == found.precision.shape == (2, 3, 2, 3)
-    each = torch.nn.functional.softplus(torch.tensor(-5.0))
-    n_tokens = torch.tensor([[4.0, 4.0, 2.0], [4.0, 4.0, 2.0]])
-    torch.testing.assert_close(found.precision[0, 0], (n_times - 1) * n_tokens * each)
     assert not found.information.any()
+    assert not found.precision.any()
 
 
 def test_factors_of_pairs_add_up() -> None:
-    net, tokens, context = encoder(), torch.randn(2, 4, 2, 4, 5), torch.randn(2, 1)
-    whole, pairs = net(tokens, context), [net(tokens[:, t : t + 2], context) for t in range(3)]
+    net, given, context = encoder(), evidence(2, 4, 2, 4, 5), torch.randn(2, 1)
+    whole, pairs = net(*given, context), [net(*pair(*given, t), context) for t in range(3)]
     assert (whole.precision > 0).all()
     for part in ("information", "precision"):
-        torch.testing.assert_close(getattr(whole, part), sum(getattr(pair, part) for pair in pairs), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(getattr(whole, part), sum(getattr(one, part) for one in pairs), rtol=1e-4, atol=1e-5)
+
+
+def test_a_factor_is_that_of_misses_that_are_linear_in_the_effects() -> None:
+    """With one token, one direction and a known Jacobian: against Gaussian regression written out."""
+    net = TrajectoryEncoder(1, 1, 4, 1, effect_patch=1)
+    torch.nn.init.constant_(net.jacobian.bias, 0.5)
+    tokens = Normal(torch.tensor([[0.0, 0.1, 0.3]])[..., None, None, None], torch.full((1, 3, 1, 1, 1), 0.3))
+    predicted = Normal(torch.zeros(1, 2, 1, 1, 1), torch.full((1, 2, 1, 1, 1), 0.4))
+    found = net(tokens, predicted, torch.zeros(1, 1))
+    sd = (0.3**2 + 0.4**2) ** 0.5
+    expected = 0.5 * sum(torch.tensor(miss / sd).asinh() for miss in (0.1, 0.3))
+    torch.testing.assert_close(found.information.squeeze(), expected)
+    torch.testing.assert_close(found.precision.squeeze(), torch.tensor(2 * 0.5**2))
 
 
 def test_draws_may_lead_tokens() -> None:
-    net, tokens, context = encoder(), torch.randn(3, 2, 4, 2, 4, 5), torch.randn(2, 1)
-    together = net(tokens, context)
+    net, (tokens, predicted), context = encoder(), evidence(3, 2, 4, 2, 4, 5), torch.randn(2, 1)
+    together = net(tokens, predicted, context)
     assert together.information.shape == (3, 2, 3, 2, 3)
     for draw in range(3):
-        alone = net(tokens[draw], context)
+        alone = net(*(Normal(part.mean[draw], part.stddev[draw]) for part in (tokens, predicted)), context)
         torch.testing.assert_close(together.information[draw], alone.information, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(together.precision[draw], alone.precision, rtol=1e-4, atol=1e-5)
 
 
 def test_the_posterior_of_an_effect_sees_the_tokens_around_it() -> None:
-    net, tokens, context = encoder(5), torch.randn(1, 4, 5, 5, 8), torch.zeros(1, 1)
-    before = net(tokens, context)
+    net, (tokens, predicted), context = encoder(5), evidence(1, 4, 5, 5, 8), torch.zeros(1, 1)
+    before = net(tokens, predicted, context)
     assert before.information.shape == (1, 3, 3, 4)
-    tokens[:, 2, :, 4, 7] += 1.0
+    other = tokens.mean.clone()
+    other[:, 2, :, 4, 7] += 1.0
+    after = net(Normal(other, tokens.stddev), predicted, context)
     moved = [[False] * 4, [False] * 3 + [True], [False] * 3 + [True]]
-    assert (net(tokens, context).information != before.information).any(1)[0].tolist() == moved
-    assert (net(tokens, context).precision != before.precision).any(1)[0].tolist() == moved
+    assert (after.information != before.information).any(1)[0].tolist() == moved
+    assert (after.precision != before.precision).any(1)[0].tolist() == moved
+
+
+def test_evidence_begins_at_the_encoders_means_with_a_small_scale_everywhere() -> None:
+    tokens = torch.randn(2, 3, 4, 5, 6)
+    found = TokenEvidence(4, 8)(tokens)
+    torch.testing.assert_close(found.mean, tokens)
+    torch.testing.assert_close(found.stddev, torch.full_like(tokens, 0.02))

@@ -7,34 +7,33 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from pyro import poutine
 from pyro.infer import SVI, TraceMeanField_ELBO
 from pyro.optim import Adam
 
 from probtokens.config import (
     ElboStage,
+    InferenceCompilationStage,
     LatentErrorStage,
-    NoiseLikelihoodStage,
     ReconstructionStage,
-    RestStage,
     RolloutErrorStage,
     RolloutScoreStage,
 )
 from probtokens.models.base import learn
-from probtokens.models.state_space import State
+from probtokens.models.state_space import Draws, State, draw_from
 from probtokens.models.tokens import TokenForecaster
 from probtokens.train.objectives import (
     Elbo,
+    InferenceCompilation,
     LatentError,
-    NoiseLikelihood,
     Reconstruction,
-    Rest,
     RolloutError,
     RolloutScore,
     objective_of,
 )
 from probtokens.verify.token_pairs import meso_tokens, micro_tokens, window
 
-OBJECTIVES = (Elbo(), Elbo(learn=("guide", "weights")), RolloutScore(members=2), RolloutError(), NoiseLikelihood(), Reconstruction())
+OBJECTIVES = (Elbo(), Elbo(learn=("guide", "weights")), RolloutScore(members=2), RolloutError(), Reconstruction(), InferenceCompilation())
 
 
 @pytest.fixture(params=[micro_tokens, meso_tokens])
@@ -64,8 +63,7 @@ def test_every_stage_has_its_objective_with_its_settings() -> None:
         (RolloutErrorStage(name="s", steps=1, decoded="half"), RolloutError(decoded="half")),
         (RolloutScoreStage(name="s", steps=1, members=4, learn=("noise",)), RolloutScore(members=4, learn=("noise",))),
         (ElboStage(name="s", steps=1, effective_pixels=2.0), Elbo(effective_pixels=2.0)),
-        (NoiseLikelihoodStage(name="s", steps=1), NoiseLikelihood()),
-        (RestStage(name="s", steps=1), Rest()),
+        (InferenceCompilationStage(name="s", steps=1), InferenceCompilation()),
     ]
     for stage, objective in pairs:
         assert objective_of(stage) == objective
@@ -140,31 +138,6 @@ def test_the_score_counts_the_divergence_of_global_sites_and_micro_tokens_have_n
     torch.testing.assert_close(losses[2]["loss"] - losses[0]["loss"], 4 * divergence)
 
 
-def average_nats(mean: torch.Tensor, scale: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Gaussian negative log-likelihood in nats, values weighted by their standard deviation."""
-    nats = 0.5 * ((truth - mean) / scale).square() + scale.log() + 0.5 * math.log(2 * math.pi)
-    return (nats * scale).sum() / scale.sum()
-
-
-def test_noise_is_judged_by_what_its_own_mean_misses(model: TokenForecaster) -> None:
-    """Against the model's own Gaussians, channel by channel, with weights like their scales; and only what tells noise learns."""
-    frames, context = window(n_times=2)
-    learn(model, ("noise",))
-    loss = NoiseLikelihood(effective_pixels=3.0).parts(model, frames, context)["loss"]
-    loss.backward()
-    assert learned(model)
-    assert all({"spread", "pixel_raw_scale", "noise_log_factor"} & set(name.split(".")) for name in learned(model))
-    x = model.normalizer.normalize(frames)
-    tokens = model.autoencoder.encode(x).mean
-    seen = model.autoencoder.decode(tokens)
-    pixels = sum(average_nats(*(part[:, :, k] for part in (seen.mean, seen.stddev, x))) for k in range(x.shape[2]))
-    z = tokens[:, 0]
-    known = torch.distributions.Normal(z, torch.full_like(z, 0.0067))
-    step = model.step(State(z, known), torch.zeros(2, 3, 1, 1), model.context_vector(context), centre(model))
-    steps = sum(average_nats(*(part[:, k] for part in (step.mean, step.stddev, tokens[:, 1]))) for k in range(z.shape[1]))
-    torch.testing.assert_close(loss, 3.0 * pixels + steps)
-
-
 @pytest.mark.parametrize(
     ("horizon", "field_weights", "shares"),
     [(1, {}, [1, 1, 1, 1, 1]), (3, {}, [1, 1, 1, 1, 1]), (3, {"temperature": 4.0, "velocity_y": 2.0}, [4, 1, 1, 1, 2])],
@@ -196,39 +169,51 @@ def test_latent_errors_are_those_of_fields_by_the_linear_decoder(
     torch.testing.assert_close(found, (torch.stack(errors).mean(0) * weights).sum() / weights.sum())
 
 
-def test_hot_spots_are_scored_beside_fields_from_thresholds_in_their_units(model: TokenForecaster) -> None:
-    frames, context = window()
-    mean = float(model.normalizer.field_mean[0])
-
-    def parts(**settings: object) -> dict[str, torch.Tensor]:
-        return RolloutScore(members=3, decoder_noise=True, kl_weight=0.0, **settings).parts(model, frames, context)
-
-    plain = parts()
-    scored, out_of_reach = (parts(hot_spots={"temperature": limit}, hot_spot_weight=0.5) for limit in (mean, mean + 1e6))
-    assert "hot_spots" not in plain
-    assert scored["hot_spots"].item() > 0.05
-    torch.testing.assert_close(scored["loss"], scored["crps"] + 0.1 * scored["energy"] + scored["hot_spots"] / 2)
-    assert out_of_reach["hot_spots"].item() < 1e-6
-    # Decoder noise learns from the rest alone.
-    noise = model.autoencoder.pixel_raw_scale
-    assert torch.autograd.grad(scored["hot_spots"], noise, retain_graph=True, allow_unused=True) == (None,)
-    assert torch.autograd.grad(scored["loss"], noise)[0].any()
+def test_a_curriculum_cuts_windows_into_pieces_that_leave_no_step_out() -> None:
+    frames, context = torch.arange(9.0).expand(2, 9)[..., None], torch.tensor([[1.0], [2.0]])
+    objective = LatentError(curriculum={4: 0.5, 1: 0.25})
+    pieces, of_each = objective.windows(frames, context, 0.0)
+    assert pieces[..., 0].tolist() == [[k, k + 1] for _ in range(2) for k in range(8)]
+    assert of_each.flatten().tolist() == [1.0] * 8 + [2.0] * 8
+    pieces, of_each = objective.windows(frames, context, 0.25)
+    assert pieces[..., 0].tolist() == [[0, 1, 2, 3, 4], [4, 5, 6, 7, 8]] * 2
+    assert of_each.flatten().tolist() == [1.0, 1.0, 2.0, 2.0]
+    whole, of_each = objective.windows(frames, context, 0.75)
+    assert whole is frames
+    assert of_each is context
 
 
 @pytest.mark.parametrize("views", ["one", "shifted"])
-@pytest.mark.parametrize("decoder_noise", [False, True])
-def test_scores_teach_decoder_noise_where_asked_and_the_rest_in_any_view(views: str, decoder_noise: bool) -> None:
+def test_scores_teach_all_noise_in_any_view(views: str) -> None:
     frames, context = window()
     model = micro_tokens(views=views)
     learn(model, ("noise",))
     torch.manual_seed(0)
-    RolloutScore(members=2, decoder_noise=decoder_noise).parts(model, frames, context)["loss"].backward()
-    assert ("autoencoder.pixel_raw_scale" in learned(model)) is decoder_noise
-    assert any(name.startswith("autoencoder.decoders") for name in learned(model)) is decoder_noise
-    assert any(".spread" in name and name.startswith("transition") for name in learned(model))
+    RolloutScore(members=2).parts(model, frames, context)["loss"].backward()
+    assert "autoencoder.pixel_raw_scale" in learned(model)
+    for part in ("autoencoder.encoders", "autoencoder.decoders", "transition"):
+        assert any(".spread" in name and name.startswith(part) for name in learned(model))
 
 
-@pytest.mark.parametrize("objective", [Elbo(), NoiseLikelihood(), RolloutScore(members=2)], ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize("views", ["one", "shifted"])
+def test_inference_compilation_asks_the_guide_for_what_draws_came_from(views: str) -> None:
+    """Against Pyro: the density that the guide gives to the sites of the same draw, site by site."""
+    model, (frames, context) = micro_tokens(views=views), window()
+    torch.manual_seed(0)
+    parts = InferenceCompilation().parts(model, frames, context)
+    torch.manual_seed(0)
+    drawn, _, sites = draw_from(model, frames[:, 0], context, 3, Draws(1))
+    values = {name: value[0] for name, value in sites.items()}
+    trace = poutine.trace(poutine.condition(model.guide, values)).get_trace(drawn, context)
+    trace.compute_log_prob()
+    n_tokens = values["z_0"].shape[-1] * values["z_0"].shape[-2]
+    logs = {name: trace.nodes[name]["log_prob"].mean() / n_tokens for name in values if name != "view"}
+    torch.testing.assert_close(parts["effects"], -logs["u"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(parts["tokens"], -torch.stack([logs[f"z_{t}"] for t in range(4)]).mean(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(parts["loss"], parts["effects"] + parts["tokens"])
+
+
+@pytest.mark.parametrize("objective", [Elbo(), RolloutScore(members=2)], ids=lambda o: type(o).__name__)
 def test_learning_noise_alone_leaves_noiseless_rollouts_as_they_are(objective) -> None:
     model = micro_tokens()
     frames, context = window()
@@ -252,7 +237,7 @@ def test_learning_the_guide_alone_leaves_the_model_as_it_is(build: Callable[[], 
     frames, context = window()
     learn(model, ("guide", "weights"))
     Elbo().parts(model, frames, context)["loss"].backward()
-    guides = ("trajectory_encoder.", "smoother.", *(("posterior.",) if build is meso_tokens else ()))
+    guides = ("trajectory_encoder.", "token_evidence.", "smoother.", *(("posterior.",) if build is meso_tokens else ()))
     assert {guide for guide in guides for name in learned(model) if name.startswith(guide)} == set(guides)
     assert all(name.startswith(guides) for name in learned(model))
 
@@ -270,7 +255,7 @@ def test_dynamics_learn_while_tokens_mean_the_same_fields() -> None:
     torch.testing.assert_close(model.decode(model.encode(frames).mean).mean, decoded, rtol=1e-3, atol=1.0)
     moved = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
     assert {name for name in before if name.startswith("transition.")} <= moved
-    assert all("spread" in name.split(".") for name in moved if name.startswith("autoencoder."))
+    assert all({"spread", "pixel_raw_scale"} & set(name.split(".")) for name in moved if name.startswith("autoencoder."))
 
 
 def test_noiseless_rollouts_use_the_centre_of_the_weight_posterior() -> None:

@@ -31,13 +31,12 @@ def train_micro(job: Job) -> dict[str, Precision]:
     torch.manual_seed(job.config.seed)
     model = MicroTokens(job.config.micro.tokens, Normalizer.fit(trajectories), trajectories.grid)
     model.initialise(torch.tensor(trajectories.frames(number)) for number in range(len(trajectories)))
-    held_out = job.config.micro.held_out
-    precisions = _fit(job, "micro", job.config.micro, model, trajectories, held_out, job.config.micro.devices)
+    precisions = _fit(job, "micro", job.config.micro, model, trajectories, job.config.micro.devices)
     model.save(job.folder.model("micro"))
     write_card(
         job.folder.model("micro"),
         model,
-        _training_facts(job, job.config.micro, precisions, {"micro simulations": len(trajectories), "of these for spread alone": held_out}),
+        _training_facts(job, job.config.micro, precisions, {"micro simulations": len(trajectories)}),
     )
     return precisions
 
@@ -166,7 +165,6 @@ def _fit(
     settings: MicroConfig | MesoConfig | ParcConfig,
     model: nn.Module,
     trajectories: TrajectorySet,
-    held_out: int = 0,
     devices: int = 1,
 ) -> dict[str, Precision]:
     """Train in the model's own folder, from which an interrupted training goes on; the precision of every stage."""
@@ -179,7 +177,6 @@ def _fit(
         weight_decay=settings.weight_decay,
         seed=job.config.seed,
         out_dir=job.folder.training(name),
-        held_out=held_out,
         devices=devices,
         progress=_over_all_stages(job, settings),
         encoding=lambda stage, done, total: job.progress(done, total, f"simulations encoded for {stage}"),
