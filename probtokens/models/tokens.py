@@ -20,7 +20,7 @@ from probtokens.data.normalize import Normalizer
 from probtokens.fields import FieldSpec, Grid, field_index
 from probtokens.models.base import check_context, check_request
 from probtokens.models.censored import CensoredNormal
-from probtokens.models.state_space import ALL_SOURCES, NO_SOURCES, Draws, Guide, Model, Sample, Source, Sources, StateSpace
+from probtokens.models.state_space import ALL_SOURCES, NO_SOURCES, Draws, Guide, Model, Sample, Source, Sources, StateSpace, posterior_draws
 from probtokens.models.views import View
 from probtokens.nn.autoencoder import TokenAutoencoder
 from probtokens.nn.blocks import hidden_kernels
@@ -225,6 +225,34 @@ class TokenForecaster(StateSpace):
             If the fields or extents do not fit the model.
         """
         return self.encoded(frames)
+
+    @torch.no_grad()
+    def smooth(self, frames: Tensor, context: Tensor, *, n_draws: int, seed: int) -> dict[str, Tensor]:
+        """Draws from the guide given whole trajectories: what all frames say of the trajectory effect and of every frame's tokens.
+
+        The domain is seen as it is.
+
+        Parameters
+        ----------
+        frames, context
+            Observed frames (simulation, time, field, y, x) and known scalars (simulation, context), physical units.
+
+        Returns
+        -------
+        dict
+            ``u``, shape (draw, simulation, D, effect_y, effect_x), and ``z``, shape (draw, simulation, time, channel, token_y, token_x).
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit the model.
+        """
+        self.request(frames, context, None)
+        draw = Draws(n_draws, torch.Generator(device=frames.device).manual_seed(seed), ALL_SOURCES - {Source.VIEW})
+        sites = posterior_draws(self, frames, context, draw)
+        ny, nx = (size // self.tokens.patch for size in frames.shape[-2:])  # a view may go on beyond the far edges
+        z = torch.stack([sites[f"z_{time}"][..., :ny, :nx] for time in range(frames.shape[1])], dim=2)
+        return {"u": sites["u"], "z": z}
 
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> CensoredNormal:

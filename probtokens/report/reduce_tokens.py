@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 #: Frames encoded at once.
 _BLOCK = 4
 
+#: Draws of the posterior given a whole trajectory.
+_DRAWS = 24
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -71,13 +74,17 @@ class GroupMaps:
 
 @dataclass(frozen=True)
 class TokenMaps:
-    """Token posteriors q(z_t | x_t) at a few times [ns] of one simulation, with the true field ``truth`` (time, y, x) beside."""
+    """Token posteriors q(z_t | x_0 … x_T) at a few times [ns] of one simulation, with the true field ``truth`` (time, y, x) beside.
+
+    ``effect`` has draws of the trajectory effect from the same posterior, shape (draw, D, effect_y, effect_x).
+    """
 
     spec: FieldSpec
     times: Array
     extent: tuple[float, float, float, float]
     truth: Array
     groups: tuple[GroupMaps, ...]
+    effect: Array
 
 
 def load_primary(run: Run) -> TokenForecaster | None:
@@ -110,6 +117,12 @@ def true_frames(run: Run, simulation: int, frames: Sequence[int]) -> Tensor:
     return torch.from_numpy(run.rollouts[run.primary]["truth"].isel(simulation=simulation, time=list(frames)).values)
 
 
+def known_scalars(run: Run, model: TokenForecaster, simulation: int) -> Tensor:
+    """Known scalars of a simulation, shape (1, context)."""
+    data = run.rollouts[run.primary]
+    return torch.tensor([[float(data[name].values[simulation]) for name in model.normalizer.context_names]], dtype=torch.float32)
+
+
 def reduce_fit(run: Run, model: TokenForecaster) -> tuple[Fit, ...]:
     """Reconstruction of every field over all frames of all test simulations, the given first ones included."""
     error, spread = torch.zeros(2, len(run.fields), dtype=torch.float64)
@@ -140,17 +153,20 @@ def reduce_token_maps(run: Run, model: TokenForecaster, spec: FieldSpec, frames:
     """
     data, position = run.rollouts[run.primary], field_index(run.fields, spec.name)
     truth = true_frames(run, run.simulation, frames)
-    posterior = model.encode(truth)
-    weights, groups, first = _channel_weights(model, posterior.mean), [], 0
+    whole = true_frames(run, run.simulation, range(data.sizes["time"]))
+    smoothed = model.smooth(whole[None], known_scalars(run, model, run.simulation), n_draws=_DRAWS, seed=0)
+    draws = smoothed["z"][:, 0, list(frames)]
+    mean, spread = draws.mean(0), draws.std(0)
+    weights, groups, first = _channel_weights(model, mean), [], 0
     for group in model.tokens.groups:
         own = weights[first : first + group.channels]
         leading = own.argsort(descending=True, stable=True)[:n_channels]
-        maps = [values[:, first + leading].transpose(0, 1).numpy() for values in (posterior.mean, posterior.stddev)]
+        maps = [values[:, first + leading].transpose(0, 1).numpy() for values in (mean, spread)]
         label = ", ".join(run.field(name).label for name in group.fields)
         groups.append(GroupMaps(label, tuple(k + 1 for k in leading.tolist()), group.channels, maps[0], maps[1], own[leading].numpy()))
         first += group.channels
     times = np.asarray(data["time"].values)[list(frames)]
-    return TokenMaps(spec, times, extent_of(data), truth[:, position].numpy(), tuple(groups))
+    return TokenMaps(spec, times, extent_of(data), truth[:, position].numpy(), tuple(groups), smoothed["u"][:, 0].numpy())
 
 
 @torch.inference_mode()

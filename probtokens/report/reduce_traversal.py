@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from probtokens.evaluate.hotspots import hotspot_area
 from probtokens.fields import FieldSpec, HotSpot, field_index
 from probtokens.models.state_space import NO_SOURCES
 from probtokens.predict import rollout_grid
 from probtokens.report.reduce import Array, extent_of
-from probtokens.report.reduce_tokens import true_frames
+from probtokens.report.reduce_tokens import known_scalars, true_frames
 from probtokens.report.run import Run
 
 if TYPE_CHECKING:
@@ -129,7 +128,7 @@ def _fields(
         effects[draw, direction] = value
     frames = model.forecast(
         true_frames(run, simulation, [0]),
-        _context(run, model, simulation),
+        known_scalars(run, model, simulation),
         grid=rollout_grid(run.rollouts[run.primary]),
         n_steps=max(leads),
         n_draws=len(settings),
@@ -139,9 +138,3 @@ def _fields(
         effects=effects,
     )
     yield from np.stack([frame[:, 0, position].numpy() for frame in frames], axis=1)
-
-
-def _context(run: Run, model: TokenForecaster, simulation: int) -> Tensor:
-    """Known scalars of a simulation, shape (1, context)."""
-    data = run.rollouts[run.primary]
-    return torch.tensor([[float(data[name].values[simulation]) for name in model.normalizer.context_names]], dtype=torch.float32)

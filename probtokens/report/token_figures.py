@@ -13,6 +13,7 @@ from probtokens.report.style import SIGNED_MAP, SPREAD_MAP, field_map, field_nor
 
 _MAP_LAYOUT = Layout(panel_width=1.12, left=2.15, right=0.95, top=0.55)
 _BLOCK_GAP = 0.6
+_EFFECT_WIDTH, _EFFECT_HEIGHT = 11.0, 2.8
 
 
 def reconstruction_figure(reconstruction: Reconstruction) -> Figure:
@@ -59,3 +60,20 @@ def _mean_rows(group: GroupMaps) -> list[Row]:
 def _spread_rows(group: GroupMaps) -> list[Row]:
     scale = Scale(SPREAD_MAP, spread_norm(group.spread), "s.d.")
     return [Row("", images, scale) for images in group.spread]
+
+
+def effect_posterior_figure(maps: TokenMaps) -> Figure:
+    """Posterior mean and one standard deviation of every direction of the trajectory effect, region beside region, over its prior."""
+    draws = maps.effect.reshape(*maps.effect.shape[:2], -1)
+    mean, spread = draws.mean(axis=0), draws.std(axis=0, ddof=1)
+    figure = new_figure(_EFFECT_WIDTH, _EFFECT_HEIGHT)
+    axes = figure.subplots(gridspec_kw={"left": 0.08, "right": 0.98, "top": 0.95, "bottom": 0.18})
+    axes.axhspan(-1.0, 1.0, color="#b4b8c0", alpha=0.35, linewidth=0)
+    axes.axhline(0.0, color="#333333", linewidth=0.8)
+    numbers, regions = np.arange(1, len(mean) + 1), mean.shape[1]
+    for region in range(regions):
+        shift = 0.6 * ((region + 0.5) / regions - 0.5)
+        axes.errorbar(numbers + shift, mean[:, region], spread[:, region], fmt="o", markersize=3, linewidth=1.2, color="#0072b2")
+    axes.set(xlabel="direction of u", ylabel="u [s.d. of its prior]", xticks=numbers)
+    axes.set_ylim(-1.1 * (limit := max(2.0, float(np.abs(mean).max() + spread.max()))), 1.1 * limit)
+    return figure

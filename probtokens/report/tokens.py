@@ -22,7 +22,7 @@ from probtokens.report.reduce_tokens import (
 from probtokens.report.reduce_traversal import VALUES, Traversal, reduce_traversal
 from probtokens.report.run import Run
 from probtokens.report.tables import format_score
-from probtokens.report.token_figures import reconstruction_figure, token_maps_figure
+from probtokens.report.token_figures import effect_posterior_figure, reconstruction_figure, token_maps_figure
 from probtokens.report.traversal_figures import effect_figure, traversal_figure
 from probtokens.report.wording import Wording
 
@@ -76,10 +76,16 @@ def token_sections(run: Run, wording: Wording, frames: Sequence[int]) -> list[Se
             (simulation, *fit_reading(reduce_fit(run, model), compression(model), model.tokens.patch)),
         ),
         Section(
-            "Token maps: posterior of the tokens given the frame",
+            "Token maps: posterior of the tokens given the whole trajectory",
             "Posterior mean and standard deviation of the leading token channels of every field group at several times",
             token_maps_figure(maps),
             (simulation, *maps_reading(maps)),
+        ),
+        Section(
+            "Trajectory effect: its posterior given the whole trajectory",
+            "Posterior mean and standard deviation of every direction of the trajectory effect in every region, with the prior",
+            effect_posterior_figure(maps),
+            (simulation, *effect_posterior_reading(maps)),
         ),
         Section(
             "Latent traversal: what the trajectory effect u changes",
@@ -120,6 +126,16 @@ def maps_reading(maps: TokenMaps) -> list[str]:
         f"One row for each channel, those first without which the decoded fields change most ({', '.join(shown)} shown).",
         "In units of the tokens' standard deviation over all training patches before training; one square-root scale for each field group.",
         f"Median s.d. of the channels shown: {'; '.join(sure)}.",
+    ]
+
+
+def effect_posterior_reading(maps: TokenMaps) -> list[str]:
+    """Sentences on what the trajectory says of its effect."""
+    spread = maps.effect.std(axis=0, ddof=1)
+    regions = spread[0].size
+    return [
+        f"u has {spread.shape[0]} directions in {regions} regions; its prior is a standard normal (band: one s.d.).",
+        f"The posterior's s.d. is {spread.mean():.2f} on average and {spread.min():.2f} at least: the less, the more the trajectory tells.",
     ]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pyro
 import pytest
 import torch
+from pyro.infer import Predictive
 
 from probtokens.models.state_space import NO_SOURCES, State
 from probtokens.models.tokens import TokenForecaster
@@ -69,3 +71,23 @@ def test_rest_is_what_the_encoder_makes_of_fields_at_rest_edges_included() -> No
     frames = model.normalizer.field_mean[:, None, None].expand(-1, *GRID.shape).clone()
     frames[1] = 0.0
     torch.testing.assert_close(model.at_rest(2, 3), model.encode(frames).mean)
+
+
+@pytest.mark.parametrize("views", ["one", "shifted"])
+def test_smoothing_draws_from_the_guide_given_all_frames(views: str) -> None:
+    """Against Pyro's own draws of the guide in mean and spread, and with the shapes of the domain in any view."""
+    model, (frames, context) = micro_tokens(views=views), window()
+    found = model.smooth(frames, context, n_draws=200, seed=0)
+    assert found["z"].shape == (200, 2, 4, 7, 2, 3)
+    again = model.smooth(frames, context, n_draws=200, seed=0)
+    assert torch.equal(found["z"], again["z"])
+    if views == "one":
+        pyro.set_rng_seed(0)
+        with torch.no_grad():
+            drawn = Predictive(model.guide, num_samples=200)(frames, context)
+        for ours, theirs in ((found["u"], drawn["u"]), (found["z"][:, :, 3], drawn["z_3"])):
+            scale = theirs.std(0)
+            assert float(((ours.mean(0) - theirs.mean(0)) / scale).abs().max()) < 0.5
+            assert float((ours.std(0) / scale).log().abs().max()) < 0.4
+    with pytest.raises(ValueError, match="frames: expected shape"):
+        model.smooth(frames[..., :-1], context, n_draws=2, seed=0)

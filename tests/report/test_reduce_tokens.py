@@ -8,7 +8,7 @@ from torch import Tensor
 
 from probtokens.models.micro import MicroTokens
 from probtokens.models.tokens import TokenForecaster
-from probtokens.report.reduce_tokens import compression, load_primary, reduce_fit, reduce_reconstruction, reduce_token_maps
+from probtokens.report.reduce_tokens import compression, known_scalars, load_primary, reduce_fit, reduce_reconstruction, reduce_token_maps
 from probtokens.report.run import Run
 
 
@@ -65,17 +65,20 @@ def test_a_reconstruction_and_its_spread_know_the_bounds_of_the_field(token_run:
     np.testing.assert_allclose(found.spread, scale * np.sqrt(0.5 - 0.5 / np.pi), rtol=1e-4)
 
 
-def test_maps_are_those_of_the_posterior(token_run: Run, model: MicroTokens) -> None:
+def test_maps_are_those_of_the_posterior_given_the_whole_trajectory(token_run: Run, model: MicroTokens) -> None:
     maps = reduce_token_maps(token_run, model, token_run.field("temperature"), [0, 2, 4], n_channels=2)
-    posterior = model.encode(truth(token_run)[0, [0, 2, 4]])
+    scalars = known_scalars(token_run, model, token_run.simulation)
+    draws = model.smooth(truth(token_run)[:1], scalars, n_draws=24, seed=0)
+    mean, spread = draws["z"][:, 0, [0, 2, 4]].mean(0), draws["z"][:, 0, [0, 2, 4]].std(0)
     assert [group.n_channels for group in maps.groups] == [3, 2, 2]
     assert [group.label for group in maps.groups][:2] == ["temperature, solid volume fraction", "pressure"]
     for group, first in zip(maps.groups, (0, 3, 5), strict=True):
         channels = [first + number - 1 for number in group.channels]
-        np.testing.assert_allclose(group.mean, posterior.mean[:, channels].transpose(0, 1), rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(group.spread, posterior.stddev[:, channels].transpose(0, 1), rtol=1e-5)
+        np.testing.assert_allclose(group.mean, mean[:, channels].transpose(0, 1), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(group.spread, spread[:, channels].transpose(0, 1), rtol=1e-5)
         assert group.mean.shape == (2, 3, 2, 3)
         assert np.all(np.diff(group.weights) <= 0)
+    np.testing.assert_array_equal(maps.effect, draws["u"][:, 0])
 
 
 def test_a_channel_that_the_decoder_does_not_see_comes_last(token_run: Run, model: MicroTokens) -> None:

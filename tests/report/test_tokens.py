@@ -6,7 +6,7 @@ import pytest
 from probtokens.fields import field_spec
 from probtokens.report.reduce_tokens import Fit, GroupMaps, TokenMaps
 from probtokens.report.reduce_traversal import Traversal
-from probtokens.report.tokens import effect_reading, fit_reading, map_frames, maps_reading
+from probtokens.report.tokens import effect_posterior_reading, effect_reading, fit_reading, map_frames, maps_reading
 
 EXTENT = (0.0, 1.0, 0.0, 1.0)
 AREA = "hot-spot area"
@@ -68,6 +68,17 @@ def test_fit_states_units_and_compression() -> None:
 def test_maps_state_how_sure_the_posterior_is() -> None:
     spread = np.array([0.1, 0.2, 0.9]).reshape(1, 1, 1, 3)
     group = GroupMaps("pressure", (2,), 3, np.zeros((1, 1, 1, 3)), spread, np.array([1.0]))
-    text = " ".join(maps_reading(TokenMaps(field_spec("temperature"), np.zeros(1), EXTENT, np.zeros((1, 8, 24)), (group,))))
+    text = " ".join(
+        maps_reading(TokenMaps(field_spec("temperature"), np.zeros(1), EXTENT, np.zeros((1, 8, 24)), (group,), np.zeros((2, 3, 1, 1))))
+    )
     assert "(1 of 3 shown)" in text
     assert "pressure 0.2 (at most 0.9)" in text
+
+
+def test_effects_state_how_much_the_trajectory_tells() -> None:
+    effect = np.stack([np.full((2, 1, 3), -0.1), np.full((2, 1, 3), 0.1)])
+    effect[:, 0, 0, 0] *= 2
+    maps = TokenMaps(field_spec("temperature"), np.zeros(1), EXTENT, np.zeros((1, 8, 24)), (), effect)
+    text = " ".join(effect_posterior_reading(maps))
+    assert "2 directions in 3 regions" in text
+    assert "s.d. is 0.16 on average and 0.14 at least" in text
