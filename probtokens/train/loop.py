@@ -139,7 +139,7 @@ def _run_stage(module: StageModule, checkpoint: Path, devices: int, progress: Pr
     with _quiet_lightning(), relayed(progress, devices) as report:
         trainer = lightning.Trainer(
             max_steps=module.stage.steps,
-            **hardware(devices),
+            **hardware(devices, checkpoint.parent),
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import lightning
+import torch.distributed
 import torch.multiprocessing
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
@@ -24,17 +28,53 @@ def accelerator(devices: int) -> str:
     return "cuda" if devices == 1 and torch.cuda.is_available() else "cpu"
 
 
-def hardware(devices: int) -> dict[str, Any]:
+def hardware(devices: int, folder: Path) -> dict[str, Any]:
     """What a Lightning trainer is told of the hardware: any kind for one device, cores of the CPU for more.
 
     Processes are forked: stages, windows and models need not be copied, and a caller needs no main guard; CUDA would not
     survive it. They are of this machine, whatever a cluster says of its own. What an objective does not use of a model is the same
     in every step.
+
+    Parameters
+    ----------
+    devices
+        How many.
+    folder
+        Folder of the training, where processes meet; nothing is looked for elsewhere.
     """
+    here = {"default_root_dir": folder}
     if devices == 1:
-        return {"accelerator": "auto", "devices": 1}
-    strategy = DDPStrategy(cluster_environment=LightningEnvironment(), start_method="fork", static_graph=True)
-    return {"accelerator": "cpu", "devices": devices, "strategy": strategy}
+        return here | {"accelerator": "auto", "devices": 1, "plugins": [_ThisMachine()]}
+    return here | {"accelerator": "cpu", "devices": devices, "strategy": _Loopback(folder / ".meeting")}
+
+
+class _ThisMachine(LightningEnvironment):
+    """One machine and the processes that we start, whatever variables of a cluster or another launcher say."""
+
+    creates_processes_externally = False
+    main_address = "127.0.0.1"
+    main_port = 0
+
+    def node_rank(self) -> int:
+        return 0
+
+
+class _Loopback(DDPStrategy):
+    """Processes that meet through a file and talk on the loopback interface: no other machine can reach them, no name is looked up."""
+
+    def __init__(self, meeting: Path) -> None:
+        super().__init__(cluster_environment=_ThisMachine(), start_method="fork", static_graph=True)
+        meeting.parent.mkdir(parents=True, exist_ok=True)
+        meeting.unlink(missing_ok=True)  # what a killed training left
+        self.meeting = meeting
+
+    def setup_distributed(self) -> None:
+        self.set_world_ranks()
+        os.environ["GLOO_SOCKET_IFNAME"] = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
+        torch.distributed.init_process_group(
+            "gloo", init_method=self.meeting.absolute().as_uri(), rank=self.global_rank, world_size=self.world_size
+        )
+        super().setup_distributed()
 
 
 def run(trainer: lightning.Trainer, *args: Any, **kwargs: Any) -> None:
@@ -56,6 +96,7 @@ def run(trainer: lightning.Trainer, *args: Any, **kwargs: Any) -> None:
         for process in launcher.procs:
             process.kill()
             process.join()
+        trainer.strategy.meeting.unlink(missing_ok=True)
 
 
 def _as_a_process(function: Callable[..., Any], errors: Any) -> Callable[..., Any]:
