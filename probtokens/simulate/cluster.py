@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +12,13 @@ import torch
 
 from probtokens.config import ClusterConfig
 from probtokens.simulate.quality import FailedRun
-from probtokens.simulate.shard import ShardTask, failed_runs, finished, run_shard
+from probtokens.simulate.shard import ShardTask, failed_runs, finished, kernels_of, run_shard
 from probtokens.simulate.tally import INTERVAL, Tally, note
 
 if TYPE_CHECKING:
     import submitit
+
+log = logging.getLogger(__name__)
 
 #: Runs that failed, or the error that stands for the whole shard.
 _Outcome = tuple[FailedRun, ...] | Exception
@@ -44,6 +47,7 @@ def run_on_cluster(tasks: Sequence[ShardTask], tally: Tally, cluster: ClusterCon
     jobs = executor.map_array(_attempt, tasks, [cluster.cpus] * len(tasks))
     pending = dict(zip(jobs, tasks, strict=True))
     errors: list[Exception] = []
+    eager = 0
     try:
         while pending:
             for job in [job for job in pending if job.done()]:
@@ -53,12 +57,15 @@ def run_on_cluster(tasks: Sequence[ShardTask], tally: Tally, cluster: ClusterCon
                     errors.append(outcome)
                 else:
                     tally.finished(task, outcome)
+                    eager += task.physics.compile and (kernels_of(task.shard.path) or "").startswith("eager")
             tally.at_work_elsewhere(list(pending.values()))
             if pending:
                 time.sleep(INTERVAL)
     finally:
         for job in pending:
             job.cancel(check=False)
+    if eager:
+        log.warning("%s: jobs ran without compiled kernels, several times slower: %d; their logs say why: %s", tasks[0].name, eager, logs)
     if errors:
         raise errors[0]
 

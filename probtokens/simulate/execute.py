@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,8 +13,10 @@ from probtokens.data.atomic import remove_leftovers
 from probtokens.simulate.campaign import Shard, config_digest, plan, require_planned
 from probtokens.simulate.cluster import run_on_cluster
 from probtokens.simulate.parallel import run_in_processes
-from probtokens.simulate.shard import ShardTask, finished, run_shard
+from probtokens.simulate.shard import ShardTask, finished, kernels_of, run_shard
 from probtokens.simulate.tally import Progress, Tally, remove_note
+
+log = logging.getLogger(__name__)
 
 
 def run_campaign(
@@ -32,7 +36,7 @@ def run_campaign(
     Finished shards of the same campaign are kept, so an interrupted call continues where it
     stopped. A shard depends on its own seed alone: recomputed on the same machine it has the same
     bits, whatever ``jobs``, ``cluster`` and the number of threads are. Runs that fail are left out
-    of their file and listed in it.
+    of their file and listed in it. A warning tells of shards that other kernels or instructions computed.
 
     Parameters
     ----------
@@ -75,6 +79,7 @@ def run_campaign(
             _run_here(missing, tally)
     finally:
         _clear(missing)
+    _tell_kernels(name, shards)
     return [shard.path for shard in shards]
 
 
@@ -97,6 +102,14 @@ def _keeps(shard: Shard, digest: str) -> bool:
 def _run_here(tasks: Sequence[ShardTask], tally: Tally) -> None:
     for task in tasks:
         tally.finished(task, run_shard(task, partial(tally.at_work, label=task.label)))
+
+
+def _tell_kernels(name: str, shards: Sequence[Shard]) -> None:
+    """Warn of a campaign that more than one kind of kernels computed."""
+    counts = Counter(kernels_of(shard.path) or "kernels that were not noted" for shard in shards if shard.path.exists())
+    if len(counts) > 1:
+        found = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+        log.warning("%s: shards were computed in ways that differ by rounding: %s; those that are removed are made again", name, found)
 
 
 def _clear(tasks: Sequence[ShardTask]) -> None:

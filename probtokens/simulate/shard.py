@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from probtokens.config import CampaignConfig, PhysicsConfig
 from probtokens.data.the_well import write_shard
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 #: Receives frames computed, summed over the simulations of a shard, and a line about the last of them.
 ShardProgress = Callable[[int, str], None]
+
+#: Attribute of a shard: the kind of kernels that computed it, and the instructions or the GPU.
+KERNELS = "kernels"
 
 #: One solver for all shards of a process, so that its kernels compile once.
 _solver = functools.lru_cache(maxsize=1)(build_solver)
@@ -124,6 +128,18 @@ def finished(shard: Shard, digest: str) -> bool:
     return True
 
 
+def kernels_of(path: Path) -> str | None:
+    """Kernels and instructions that a finished shard was computed with; ``None`` if an older version made it.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read.
+    """
+    with opened(path) as file:
+        return file.text(KERNELS)
+
+
 def failed_runs(path: Path) -> tuple[FailedRun, ...]:
     """Runs that are left out of a finished shard.
 
@@ -200,8 +216,19 @@ def _write(task: ShardTask, runs: list[_Runs], failed: list[FailedRun]) -> None:
         units=FIELD_UNITS | SCALAR_UNITS,
         dataset_name=task.name,
         boundary=_stored_boundary(task.physics),
-        attributes={"config_digest": task.digest, "physics": task.physics.model_dump_json(), FAILED_RUNS: dump_failed(failed)},
+        attributes={
+            "config_digest": task.digest,
+            "physics": task.physics.model_dump_json(),
+            FAILED_RUNS: dump_failed(failed),
+            KERNELS: _kernels(task),
+        },
     )
+
+
+def _kernels(task: ShardTask) -> str:
+    """What the bits of a shard depend on beside its settings, e.g. ``"compiled, AVX512"``."""
+    unit = torch.cuda.get_device_name() if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
+    return f"{_solver(task.physics, task.campaign.spacing).kernels}, {unit}"
 
 
 def _stored_boundary(physics: PhysicsConfig) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from probtokens.simulate.compiler import require_compiler
 from probtokens.simulate.flow import FlowModel, Stage
 from probtokens.simulate.mixture import State
 
@@ -61,6 +62,8 @@ class Solver:
         self._euler: Callable[..., Stage] = model.euler
         self._combine: Callable[..., Stage] = model.combine
         self._untried = compiled
+        #: Kind of the kernels, ``compiled`` or ``eager``; known after the first frame.
+        self.kernels = "eager"
 
     @torch.no_grad()
     def advance(self, state: State, outside: State | None, duration: float, pace: Pace | None = None) -> tuple[State, Tensor, Pace]:
@@ -122,18 +125,21 @@ class Solver:
         torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _MOST_SHAPES)
         still = state.gas.new_zeros(())
         try:
+            if still.device.type == "cpu":
+                require_compiler()
             euler, combine = (torch.compile(f, dynamic=False, fullgraph=True) for f in (self._euler, self._combine))
             first = euler(state, outside, still)
             combine(state, first, euler(first.state, outside, still), still)
         except Exception as error:  # noqa: BLE001 - the compiler's own errors have no common base
             warnings.warn(
                 f"flow solver: compiling failed ({type(error).__name__}: {str(error).splitlines()[0]}); "
-                "continuing without, several times slower. Is a C++ compiler installed?",
+                "continuing with eager kernels, several times slower. Is a C++ compiler installed?",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=2,  # in this package, so that the screen shows it
             )
         else:
             self._euler, self._combine = euler, combine
+            self.kernels = "compiled"
 
     def _march(self, state: State, outside: State | None, step: float, steps: int) -> tuple[State, Tensor, Tensor]:
         """State, outflow (batch, 2) and largest wave speeds (batch,) of equal steps."""

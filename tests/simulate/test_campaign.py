@@ -6,10 +6,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from probtokens.config import ImageConfig, MicrostructureConfig
+from probtokens.simulate import shard
 from probtokens.simulate.campaign import batch_size, config_digest, plan
 from probtokens.simulate.execute import discard_others, run_campaign
+from probtokens.simulate.shard import kernels_of
 from tests.simulate.campaigns import CAMPAIGN, PHYSICS, files, hidden
 
 
@@ -63,6 +66,21 @@ def test_interrupted_and_resumed_gives_the_same_bits(finished, tmp_path):
     assert files(tmp_path) == files(finished)
     assert hidden(tmp_path) == []
     assert sorted(paths) == sorted(tmp_path.rglob("*.hdf5"))
+
+
+def test_shards_of_other_kernels_are_told_and_kept(tmp_path, monkeypatch, caplog):
+    paths = run_campaign("micro", CAMPAIGN, PHYSICS, tmp_path, seed=7)
+    kind = kernels_of(paths[0])
+    assert kind == f"eager, {torch.backends.cpu.get_cpu_capability()}"
+    run_campaign("micro", CAMPAIGN, PHYSICS, tmp_path, seed=7)
+    assert not caplog.records
+    before = paths[0].read_bytes()
+    paths[-1].unlink()
+    monkeypatch.setattr(shard, "_kernels", lambda task: "compiled, AVX2")
+    run_campaign("micro", CAMPAIGN, PHYSICS, tmp_path, seed=7)
+    (record,) = caplog.records
+    assert f"1 compiled, AVX2, 3 {kind}" in record.getMessage()
+    assert paths[0].read_bytes() == before
 
 
 def test_seed_changes_the_simulations():

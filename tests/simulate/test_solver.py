@@ -3,12 +3,14 @@
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from probtokens.config import PhysicsConfig
+from probtokens.simulate import compiler
 from probtokens.simulate.initial import shocked_crystal
 from probtokens.simulate.mixture import State
 from probtokens.simulate.run import build_solver
@@ -74,21 +76,44 @@ def test_courant_number_is_that_of_each_simulation():
     assert alone.wave_speed < pace.wave_speed
 
 
-def test_failing_compiler_warns_and_continues_eagerly(monkeypatch):
-    def refuse(function, **_):
-        def call(*_):
-            raise OSError("no C++ compiler")
+COMPILERS = {
+    "none": ("/nonexistent/g++", "No such file or directory"),
+    "fails": ("exit 3", "expected to build an empty program, got exit code 3"),
+    "hangs": ("sleep 1000 & sleep 1000", "expected an empty program within 0.2 s, got none"),
+    "fails_later": ("exit 0", "OSError: out of licences"),
+}
 
-        return call
 
-    expected, *_ = small()[0].advance(*small()[1:], 0.01)
+def refuse(function, **_):
+    def call(*_):
+        raise OSError("out of licences")
+
+    return call
+
+
+@pytest.mark.parametrize("which", COMPILERS)
+def test_a_compiler_that_does_not_work_is_told_and_kernels_are_eager(which, tmp_path, monkeypatch):
+    script, expected = COMPILERS[which]
+    path = Path(script)
+    if which != "none":
+        path = tmp_path / "compiler"
+        path.write_text(f"#!/bin/sh\n{script}\n", encoding="ascii")
+        path.chmod(0o755)
+    monkeypatch.setenv("CXX", str(path))
     monkeypatch.setattr(torch, "compile", refuse)
+    monkeypatch.setattr(compiler, "PATIENCE", 0.2)
+    compiler.require_compiler.cache_clear()
+    reference, *_ = small()[0].advance(*small()[1:], 0.01)
     solver, state, outside = small(compiled=True)
-    with pytest.warns(RuntimeWarning, match="no C\\+\\+ compiler") as caught:
+    with pytest.warns(RuntimeWarning, match=f"compiling failed .*({expected})") as caught:
         got, _, _ = solver.advance(state, outside, 0.01)
-    assert len(caught) == 1
-    for one, two in zip(got, expected, strict=True):
+    compiler.require_compiler.cache_clear()
+    assert [Path(warning.filename).name for warning in caught] == ["solver.py"], "the screen shows warnings of this package alone"
+    assert solver.kernels == "eager"
+    for one, two in zip(got, reference, strict=True):
         torch.testing.assert_close(one, two, rtol=0.0, atol=0.0)
+    at_work = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert str(path) not in at_work
 
 
 _PROGRAM = """
