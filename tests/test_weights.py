@@ -11,7 +11,7 @@ import torch
 import probtokens
 from probtokens.models.files import CARD_NAME
 from probtokens.models.micro import MicroTokens
-from probtokens.weights import shipped, weights_file
+from probtokens.weights import resolved, shipped, weights_file
 
 #: Largest file that may come with the package [byte].
 LIMIT = 10_000_000
@@ -55,3 +55,11 @@ def test_models_load_as_trained_and_forecast(name: str) -> None:
         assert (frame >= model.lower).all()
         assert (frame <= model.upper).all()
     assert not torch.equal(frames[-1][0], frames[-1][1])
+
+
+def test_a_file_of_the_same_name_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = Path("hmx-standard")
+    assert resolved(name) == weights_file("hmx-standard")
+    name.write_bytes(b"own")
+    assert resolved(name) == tmp_path / "hmx-standard"

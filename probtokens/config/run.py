@@ -18,8 +18,8 @@ class DataConfig(Strict):
 
     ``micro`` and ``meso`` name folders with ``train/``, ``valid/`` and ``test/`` sub-folders of HDF5
     files in The Well's layout. Left empty, the run's own ``simulate`` stage makes them.
-    ``micro_tokens`` names a file of trained micro tokens, or those that come with the package (``hmx-standard``). They are used as
-    they are; ``micro`` sections have no effect.
+    ``micro_tokens`` names a file of trained micro tokens or, where there is no such file, those that come with the package
+    (``hmx-standard``). They are used as they are; ``micro`` sections have no effect.
     """
 
     micro: Path | None = None

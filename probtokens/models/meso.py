@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from probtokens.config import MesoConfig, TokenConfig
-from probtokens.models.files import load_model, save_model
+from probtokens.models.files import ModelFile, load_model, save_model
 from probtokens.models.micro import MicroTokens
 from probtokens.models.priors import WeightPosterior, WeightPrior
 from probtokens.models.state_space import State, Weights
@@ -114,8 +114,9 @@ class MesoTokens(TokenForecaster):
         ValueError
             If the file is missing, damaged or holds another kind of model.
         """
-        content = load_model(path, cls)
-        micro = MicroTokens(TokenConfig.model_validate(content.settings["tokens"]), content.normalizer, content.grid)
-        model = cls(micro, MesoConfig.model_validate(content.settings["meso"]), *content.settings["population"])
-        model.load_state_dict(content.state)
-        return model.eval()
+
+        def build(file: ModelFile) -> MesoTokens:
+            micro = MicroTokens(TokenConfig.model_validate(file.settings["tokens"]), file.normalizer, file.grid)
+            return cls(micro, MesoConfig.model_validate(file.settings["meso"]), *file.settings["population"])
+
+        return load_model(path, cls, build)

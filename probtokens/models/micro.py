@@ -80,7 +80,4 @@ class MicroTokens(TokenForecaster):
         ValueError
             If the file is missing, damaged or holds another kind of model.
         """
-        content = load_model(path, cls)
-        model = cls(TokenConfig.model_validate(content.settings["tokens"]), content.normalizer, content.grid)
-        model.load_state_dict(content.state)
-        return model.eval()
+        return load_model(path, cls, lambda file: cls(TokenConfig.model_validate(file.settings["tokens"]), file.normalizer, file.grid))

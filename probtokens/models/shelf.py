@@ -16,7 +16,7 @@ def load(name: str | Path) -> MicroTokens | MesoTokens:
     Parameters
     ----------
     name
-        For example ``"hmx-standard"``, or the path of a file that ``save`` wrote.
+        For example ``"hmx-standard"``, or the path of a file that ``save`` wrote; a file of that name comes first.
 
     Raises
     ------

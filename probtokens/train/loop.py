@@ -19,8 +19,9 @@ from probtokens.config import Stage
 from probtokens.data.atomic import replacing
 from probtokens.data.dataset import TrajectorySet, WindowDataset
 from probtokens.models.base import parameters_of
+from probtokens.models.files import load_stage
 from probtokens.precision import Precision, resolve
-from probtokens.train.module import StageModule, precision_begun
+from probtokens.train.module import StageModule, as_precision, precision_begun
 from probtokens.train.processes import Progress, accelerator, hardware, relayed, run
 from probtokens.train.windows import StageData
 
@@ -102,8 +103,8 @@ def fit(
         finished = stage_file(out_dir, number, stage)
         note = finished.with_suffix(".precision")
         if finished.is_file():
-            model.load_state_dict(torch.load(finished, weights_only=True))
-            precisions[stage.name] = cast(Precision, note.read_text(encoding="ascii"))
+            load_stage(finished, model)
+            precisions[stage.name] = as_precision(note, note.read_text(encoding="ascii", errors="replace"))
             continue
         under_way = finished.with_suffix(".ckpt")
         precision = precision_begun(under_way) or resolve(stage.precision, accelerator(devices))

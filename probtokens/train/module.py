@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import lightning
 import numpy as np
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from probtokens.config import Stage
 from probtokens.data.dataset import Batch, StepSampler, WindowDataset
 from probtokens.models.base import learn
+from probtokens.models.files import read_weights
 from probtokens.precision import Precision
 from probtokens.train.objectives import objective_of
 from probtokens.train.optimizers import make_optimizer
@@ -27,8 +28,21 @@ def precision_begun(checkpoint: Path) -> Precision | None:
     """Precision of the stage under way that left this checkpoint, ``None`` if there is none."""
     if not checkpoint.is_file():
         return None
-    found: Precision = torch.load(checkpoint, weights_only=True, map_location="cpu")[_PRECISION]
-    return found
+    content = read_weights(checkpoint, "the state of a training")
+    return as_precision(checkpoint, content.get(_PRECISION) if isinstance(content, dict) else None)
+
+
+def as_precision(path: Path, found: object) -> Precision:
+    """Precision that a training noted in a file.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if found not in get_args(Precision):
+        raise ValueError(f"{path}: expected a precision, {' or '.join(get_args(Precision))}, got {found!r:.40}")
+    return cast(Precision, found)
 
 
 class StageModule(lightning.LightningModule):

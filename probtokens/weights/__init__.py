@@ -13,8 +13,8 @@ def shipped() -> tuple[str, ...]:
 
 
 def resolved(path: Path) -> Path:
-    """Model file that ``path`` names: that of trained tokens in the package, or the file itself."""
-    return weights_file(str(path)) if str(path) in shipped() else path.absolute()
+    """Model file that ``path`` names: the file itself where there is one, else that of trained tokens in the package."""
+    return weights_file(str(path)) if str(path) in shipped() and not path.is_file() else path.absolute()
 
 
 def weights_file(name: str) -> Path:

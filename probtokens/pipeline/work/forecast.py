@@ -51,11 +51,10 @@ def _forecaster(job: Job, model: str, trajectories: TrajectorySet) -> Forecaster
 
 def _parc(job: Job, trajectories: TrajectorySet) -> Forecaster:
     """PARC as the recipe describes it, with the trained weights and normalisation."""
-    import torch
-
     from probtokens.baselines import Parc
     from probtokens.data import Normalizer
+    from probtokens.models.files import load_stage
 
     model = Parc(job.config.parc, Normalizer(trajectories.fields, trajectories.context_names), trajectories.grid)
-    model.load_state_dict(torch.load(job.folder.model("parc"), weights_only=True, map_location="cpu"))
+    load_stage(job.folder.model("parc"), model)
     return model.eval()
