@@ -11,12 +11,12 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from probtokens.config import Config, dump_config
-from probtokens.data.atomic import replacing, writing
+from probtokens.data.atomic import remove_leftovers, replacing, writing
 from probtokens.pipeline import outputs
 from probtokens.pipeline.console import Console
 from probtokens.pipeline.fingerprint import fingerprints
-from probtokens.pipeline.folder import RunFolder
-from probtokens.pipeline.record import finished, read_record, started, write_record
+from probtokens.pipeline.folder import RunFolder, new_of, old_of
+from probtokens.pipeline.record import differences, finished, read_record, started, write_record
 from probtokens.pipeline.stage import Job, Stage
 
 log = logging.getLogger(__name__)
@@ -30,13 +30,19 @@ _FOUND = {"outdated": "some made with other settings", "partial": "unfinished on
 def state_of(folder: RunFolder, stage: Stage, fingerprint: str) -> State:
     """How far a stage is, for settings with the given fingerprint."""
     record = read_record(folder.record(stage.name))
-    if record is None:
-        return "absent"
-    if record.fingerprint != fingerprint:
-        return "outdated"
-    if record.status == "started":
+    if record is not None and record.fingerprint == fingerprint:
+        if record.status == "started":
+            return "partial"
+        return "damaged" if outputs.damaged(folder, record.outputs) else "done"
+    if _made_anew(folder, stage, fingerprint):
         return "partial"
-    return "damaged" if outputs.damaged(folder.root, record.outputs) else "done"
+    return "absent" if record is None else "outdated"
+
+
+def _made_anew(folder: RunFolder, stage: Stage, fingerprint: str) -> bool:
+    """Whether results for this fingerprint are under way beside older ones."""
+    record = read_record(new_of(folder.record(stage.name)))
+    return record is not None and record.fingerprint == fingerprint
 
 
 def states(folder: RunFolder, stages: Sequence[Stage]) -> dict[str, State]:
@@ -71,12 +77,14 @@ def execute(folder: RunFolder, config: Config, stages: Sequence[Stage], console:
     by_name = {stage.name: stage for stage in stages}
     with _claimed(folder), console.logging_to(folder.log):
         _save_config(folder, config)
+        _clear_up(folder, stages)
         for stage in stages:
             if only is not None and stage.name not in only:
                 continue
             for need in stage.needs:
                 require_done(folder, stage.title, by_name[need], known[need])
             _bring_up_to_date(folder, config, stage, known[stage.name], console)
+        _tell_differences(folder, [stage for stage in stages if only is None or stage.name in only])
 
 
 def _bring_up_to_date(folder: RunFolder, config: Config, stage: Stage, fingerprint: str, console: Console) -> None:
@@ -84,40 +92,82 @@ def _bring_up_to_date(folder: RunFolder, config: Config, stage: Stage, fingerpri
     if state == "done":
         console.skipped(stage.title)
         return
-    _prepare(folder, stage, fingerprint, state)
+    place = _prepare(folder, stage, fingerprint, state)
     begin = time.perf_counter()
     with console.stage(stage.title) as progress:
         try:
-            precision = stage.work(Job(config=config, folder=folder, progress=progress))
+            precision = stage.work(Job(config=config, folder=place, progress=progress))
         except Exception:
             log.info("%s: failed", stage.title, exc_info=True)
             raise
-    made = outputs.sizes(folder.root, stage.outputs)
-    write_record(folder.record(stage.name), finished(stage.name, fingerprint, time.perf_counter() - begin, made, precision))
+    made = outputs.digests(place, stage.outputs)
+    record = finished(stage.name, fingerprint, time.perf_counter() - begin, made, precision)
+    if place.anew:
+        write_record(new_of(folder.record(stage.name)), record)
+        _install(folder, stage)
+    else:
+        write_record(folder.record(stage.name), record)
 
 
-def _prepare(folder: RunFolder, stage: Stage, fingerprint: str, state: State) -> None:
-    """Leave of the outputs only what the stage may go on from."""
+def _prepare(folder: RunFolder, stage: Stage, fingerprint: str, state: State) -> RunFolder:
+    """Where the stage works: in place, on what it may go on from, or beside older results, which stay until the new ones are there."""
     path = folder.record(stage.name)
+    record = read_record(path)
+    anew = folder.making(stage.outputs)
     if state == "damaged":
-        record = read_record(path)
         assert record is not None
-        broken = {outputs.enclosing_array(file) for file in outputs.damaged(folder.root, record.outputs)}
+        broken = {outputs.enclosing_array(file) for file in outputs.damaged(folder, record.outputs)}
         for file in sorted(broken):
             log.warning("%s: %s has changed since it was made; making it again", stage.title, file)
         outputs.remove(broken)
-    elif state == "outdated" and stage.discard is not None:
-        log.warning("%s: settings have changed; what the new ones would make otherwise is removed", stage.title)
-        if (record := read_record(path)) is not None:
-            outputs.remove(outputs.damaged(folder.root, record.outputs))
-        stage.discard()
-    elif state != "partial":
-        if state == "outdated":
-            log.warning("%s: settings have changed; what was made with the old ones is removed", stage.title)
-        outputs.remove(stage.outputs)
-    else:
+    elif state == "partial":
         log.info("%s: goes on where it was interrupted", stage.title)
+        if _made_anew(folder, stage, fingerprint):
+            return anew
+    elif any(output.exists() for output in stage.outputs):
+        why = "settings have changed" if record is not None else f"expected a record in {path} of what is there, found none"
+        log.warning("%s: %s; the old results stay until the new ones are there", stage.title, why)
+        outputs.remove(map(new_of, stage.outputs))
+        spoilt = set(outputs.damaged(folder, record.outputs)) if record is not None else set()
+        for file in set(stage.reusable()) - spoilt:
+            outputs.reuse(file, folder, anew)
+        write_record(new_of(path), started(stage.name, fingerprint))
+        return anew
     write_record(path, started(stage.name, fingerprint))
+    return folder
+
+
+def _install(folder: RunFolder, stage: Stage) -> None:
+    """Put what was made anew, and its record, in the place of the old."""
+    outputs.install(stage.outputs)
+    path = folder.record(stage.name)
+    with writing(path):
+        new_of(path).replace(path)
+    outputs.remove(map(old_of, stage.outputs))
+
+
+def _clear_up(folder: RunFolder, stages: Sequence[Stage]) -> None:
+    """Finish what a kill left half done, and remove what it left behind."""
+    remove_leftovers(folder.config)
+    for stage in stages:
+        path = folder.record(stage.name)
+        anew = read_record(new_of(path))
+        if anew is not None and anew.status == "done":
+            _install(folder, stage)
+        outputs.remove(map(old_of, stage.outputs))
+        for place in (path, *stage.outputs, *(output / "any" for output in stage.outputs)):
+            remove_leftovers(place)
+
+
+def _tell_differences(folder: RunFolder, stages: Sequence[Stage]) -> None:
+    """Warn of results that other versions or another processor made; they stay."""
+    found: dict[str, list[str]] = {}
+    for stage in stages:
+        record = read_record(folder.record(stage.name))
+        for difference in differences(record) if record is not None else ():
+            found.setdefault(difference, []).append(stage.title)
+    for difference, titles in found.items():
+        log.warning("%s: made with %s; the results stay", ", ".join(titles), difference)
 
 
 def require_done(folder: RunFolder, user: str, need: Stage, fingerprint: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +41,22 @@ def fingerprints(stages: Sequence[Stage]) -> dict[str, str]:
     return known
 
 
-def file_manifest(root: Path, patterns: Iterable[str]) -> list[tuple[str, int, int]]:
-    """Name, size [bytes] and modification time [ns] of the files below ``root`` that match, sorted."""
+def file_manifest(root: Path, patterns: Iterable[str]) -> list[tuple[str, str | None]]:
+    """Name and digest of the files below ``root`` that match, sorted by name; nothing else of a file counts."""
     files = sorted({path for pattern in patterns for path in root.glob(pattern) if path.is_file()})
-    return [(path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    with ThreadPoolExecutor(min(4, len(files) or 1)) as pool:
+        return list(zip((path.relative_to(root).as_posix() for path in files), pool.map(file_digest, files), strict=True))
 
 
 def file_digest(path: Path) -> str | None:
-    """Hash of the content of a file; ``None`` if there is none."""
+    """Hash of the content of a file, which is read once as long as nobody writes to it; ``None`` if there is none."""
     if not path.is_file():
         return None
+    now = path.stat()
+    return _digest(path, now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+
+
+@lru_cache(maxsize=1 << 16)
+def _digest(path: Path, *state: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -42,7 +42,6 @@ def build_stages(config: Config, folder: RunFolder) -> tuple[Stage, ...]:
         settings=_settings(config, "report", "name"),
         outputs=(folder.report,),
         work=work.report,
-        discard=_keep,
     )
     shifts = [_simulation_stage(config, folder, name) for name in config.simulate.shifts]
     return (*data.values(), *shifts, *training, *rollouts, evaluate, report)
@@ -90,10 +89,6 @@ def _data_stage(config: Config, folder: RunFolder, scale: Scale) -> Stage:
     )
 
 
-def _keep() -> None:
-    """Leave the report that there is: the new one replaces it once it is whole."""
-
-
 def _simulation_stage(config: Config, folder: RunFolder, campaign: str) -> Stage:
     from probtokens.simulate.campaign import campaign_settings
 
@@ -105,7 +100,7 @@ def _simulation_stage(config: Config, folder: RunFolder, campaign: str) -> Stage
         settings={**_settings(config, "simulate.physics", "seed"), f"simulate.{campaign}": settings},
         outputs=(folder.data(campaign),),
         work=partial(work.simulate, campaign=campaign),
-        discard=partial(work.discard_simulations, config, folder, campaign),
+        reusable=partial(work.reusable_simulations, config, folder, campaign),
     )
 
 

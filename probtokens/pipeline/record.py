@@ -17,6 +17,9 @@ from probtokens import __version__
 from probtokens.data.atomic import replacing
 from probtokens.precision import instructions
 
+#: What results may differ with beyond settings.
+_COMPARED = ("probtokens", "torch", "instructions")
+
 _PACKAGES = ("torch", "pyro-ppl", "lightning", "numpy", "h5py", "zarr")
 
 
@@ -34,7 +37,7 @@ class StageRecord(BaseModel):
     finished
         When that was, ISO 8601, UTC.
     outputs
-        Size in bytes of every file it made, by path relative to the run folder.
+        Digest (SHA-256) of every file it made, by path relative to the run folder; size in bytes where an older version made it.
     versions, hardware
         What it ran with.
     precision
@@ -48,7 +51,7 @@ class StageRecord(BaseModel):
     status: Literal["started", "done"]
     seconds: float | None = None
     finished: str | None = None
-    outputs: dict[str, int] = {}
+    outputs: dict[str, str | int] = {}
     versions: dict[str, str] = {}
     hardware: dict[str, str] = {}
     precision: dict[str, str] = {}
@@ -60,7 +63,7 @@ def started(stage: str, fingerprint: str) -> StageRecord:
 
 
 def finished(
-    stage: str, fingerprint: str, seconds: float, outputs: dict[str, int], precision: Mapping[str, str] | None = None
+    stage: str, fingerprint: str, seconds: float, outputs: Mapping[str, str], precision: Mapping[str, str] | None = None
 ) -> StageRecord:
     """Record of a stage that has just ended on this machine."""
     return StageRecord(
@@ -69,7 +72,7 @@ def finished(
         status="done",
         seconds=round(seconds, 3),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        outputs=outputs,
+        outputs=dict(outputs),
         versions=versions(),
         hardware=hardware(),
         precision=dict(precision or {}),
@@ -88,6 +91,13 @@ def write_record(path: Path, record: StageRecord) -> None:
     """Write a record, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(record.model_dump_json(indent=2, exclude_defaults=True) + "\n", encoding="utf-8")
+
+
+def differences(record: StageRecord) -> list[str]:
+    """What made a finished result otherwise than it would be made here: the package, torch and the instructions of the processor."""
+    here = versions() | hardware()
+    made = record.versions | record.hardware
+    return [f"{key} {made[key]}, here {here[key]}" for key in _COMPARED if key in made and made[key] != here[key]]
 
 
 def versions() -> dict[str, str]:

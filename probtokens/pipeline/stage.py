@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,10 @@ class Stage:
     outputs
         Files and folders that belong to this stage alone.
     work
-        Makes the outputs, or completes what an interrupted call left of them; may tell the precision of what it computed, by name.
-    discard
-        Removes of the outputs what changed settings cannot use; all of them by default.
+        Makes the outputs where the job's folder has them, or completes what an interrupted call left of them; may tell the precision
+        of what it computed, by name.
+    reusable
+        Lists the files of older results that changed settings can go on from; none by default.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Stage:
     settings: Mapping[str, Any]
     outputs: tuple[Path, ...]
     work: Work
-    discard: Callable[[], None] | None = None
+    reusable: Callable[[], Iterable[Path]] = tuple
 
     @property
     def title(self) -> str:

@@ -5,6 +5,8 @@ Variables
 prediction : (draw, simulation, time, field, y, x) float32
 truth : (simulation, time, field, y, x) float32
 
+Every chunk ends with its CRC-32C, which is verified when it is read.
+
 Time starts with the initial frame, lead 0, which every draw repeats unchanged: it is given, not
 predicted, and no score counts it. Coordinates: ``draw``, ``simulation`` (trajectory names), ``time`` [ns]
 since the initial frame, ``lead`` (frame number), ``field`` with ``field_unit``, ``field_label``,
@@ -29,7 +31,7 @@ import numpy as np
 import xarray as xr
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 from probtokens.fields import SPATIAL_DIMS, FieldSpec, Grid, field_index
 
@@ -111,7 +113,7 @@ def create_store(
             dtype="float32",
             fill_value=np.nan,
             dimension_names=dims,
-            compressors=BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"),
+            compressors=[BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"), Crc32cCodec()],
             attributes={"coordinates": names},
         )
 
@@ -252,8 +254,9 @@ def map_slabs(function: Callable[[Slab], Result], rollout: xr.Dataset, fields: S
     Raises
     ------
     ValueError
-        If a name in ``fields`` is no field of the rollout, or the rollout does not start with the initial frame.
+        If a name in ``fields`` is no field of the rollout, the rollout does not start with the initial frame, or a stored frame is damaged.
     """
+    source = rollout.encoding.get("source", "rollout")
     rollout = all_axes(rollout)
     specs, leads = rollout_fields(rollout), rollout_leads(rollout)
     names = [spec.name for spec in specs] if fields is None else list(fields)
@@ -262,7 +265,10 @@ def map_slabs(function: Callable[[Slab], Result], rollout: xr.Dataset, fields: S
 
     def work(key: tuple[int, int]) -> list[Result]:
         simulation, frame = key
-        values = arrays.isel(simulation=simulation, time=frame).compute(scheduler="synchronous")
+        try:
+            values = arrays.isel(simulation=simulation, time=frame).compute(scheduler="synchronous")
+        except (ValueError, RuntimeError) as error:  # of the checksum and of the compressor
+            raise ValueError(f"{source}: simulation {simulation}, frame {frame}: expected values that can be read, got: {error}") from None
         prediction, truth = values["prediction"].values, values["truth"].values
         return [function(Slab(specs[i], simulation, frame, leads[frame], prediction[:, k], truth[k])) for k, i in enumerate(indices)]
 

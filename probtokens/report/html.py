@@ -32,8 +32,8 @@ _MOST_FRAMES = 40
 _MOST_CURVES = 36
 
 
-def write_report(run_dir: Path) -> Path:
-    """Write ``report.html`` into a run folder: self-contained, whole or not at all.
+def write_report(run_dir: Path, path: Path | None = None) -> Path:
+    """Write the report of a run folder: self-contained, whole or not at all; as its ``report.html`` or to another ``path``.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def write_report(run_dir: Path) -> Path:
         content = _content(run)
     environment = Environment(loader=PackageLoader("probtokens.report", "templates"), autoescape=True, undefined=StrictUndefined)
     text = environment.get_template("report.html.jinja").render(content)
-    path = run_dir / "report.html"
+    path = path or run_dir / "report.html"
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

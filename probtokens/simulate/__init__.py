@@ -1,6 +1,6 @@
 """Reactive-flow simulator: shocked porous HMX, from microstructures to files of trajectories."""
 
-from probtokens.simulate.execute import discard_others, run_campaign
+from probtokens.simulate.execute import reusable_shards, run_campaign
 from probtokens.simulate.microstructure import pore_fraction
 from probtokens.simulate.parallel import default_jobs
 from probtokens.simulate.run import BatchResult, build_solver, run_batch
@@ -10,9 +10,9 @@ __all__ = [
     "BatchResult",
     "build_solver",
     "default_jobs",
-    "discard_others",
     "failed_runs",
     "pore_fraction",
+    "reusable_shards",
     "run_batch",
     "run_campaign",
 ]

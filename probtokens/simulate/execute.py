@@ -83,13 +83,10 @@ def run_campaign(
     return [shard.path for shard in shards]
 
 
-def discard_others(name: str, campaign: CampaignConfig, physics: PhysicsConfig, out_dir: Path, seed: int) -> None:
-    """Remove all files below ``out_dir`` but those that :func:`run_campaign` with these arguments would keep."""
+def reusable_shards(name: str, campaign: CampaignConfig, physics: PhysicsConfig, out_dir: Path, seed: int) -> list[Path]:
+    """Files below ``out_dir`` that :func:`run_campaign` with these arguments would keep."""
     digest = config_digest(name, campaign, physics, seed)
-    kept = {shard.path for shard in plan(campaign, out_dir, seed) if _keeps(shard, digest)}
-    for path in sorted(out_dir.rglob("*")):
-        if path.is_file() and path not in kept:
-            path.unlink()
+    return [shard.path for shard in plan(campaign, out_dir, seed) if _keeps(shard, digest)]
 
 
 def _keeps(shard: Shard, digest: str) -> bool:

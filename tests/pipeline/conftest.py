@@ -43,7 +43,7 @@ class FakeRun:
 
     def _work(self, name: str) -> Callable[[Job], None]:
         def work(job: Job) -> None:
-            out = job.folder.root / name
+            out = job.folder.inside(name)
             out.mkdir(exist_ok=True)
             half = out / "half.txt"
             if not half.exists():

@@ -1,7 +1,10 @@
+import hashlib
 import io
+import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 import rich.console
@@ -11,7 +14,8 @@ from probtokens.pipeline.console import Console
 from probtokens.pipeline.engine import at_work, execute, states
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.graph import build_stages
-from tests.simulate.campaigns import CAMPAIGN, PHYSICS
+from probtokens.pipeline.record import read_record, write_record
+from tests.simulate.campaigns import CAMPAIGN, PHYSICS, hidden
 
 ALL = ["data: first half", "data", "model: first half", "model", "scores: first half", "scores"]
 
@@ -34,7 +38,8 @@ def test_a_changed_setting_reruns_what_depends_on_it(fake_run, changed, expected
     fake_run.settings[changed] = 2
     assert fake_run.execute() == expected
     assert fake_run.text(changed) == "2"
-    assert f"{changed}: settings have changed; what was made with the old ones is removed" in fake_run.stream.getvalue()
+    assert f"{changed}: settings have changed; the old results stay until the new ones are there" in fake_run.stream.getvalue()
+    assert hidden(fake_run.folder.root) == [".lock"]
 
 
 def test_a_campaign_that_grows_keeps_its_simulations(tmp_path):
@@ -72,20 +77,109 @@ def test_partial_output_of_other_settings_is_not_used(fake_run):
     assert fake_run.text("model") == "2"
 
 
-def test_an_interrupted_rerun_does_not_revive_the_old_result(fake_run):
+def test_old_results_stay_until_the_new_ones_are_there(fake_run):
     fake_run.execute()
     fake_run.settings["model"] = 2
     _interrupt(fake_run, "model")
-    fake_run.settings["model"] = 1
-    assert fake_run.execute() == ["model: first half", "model"], "scores of setting 1 are still those of setting 1"
     assert fake_run.text("model") == "1"
+    assert states(fake_run.folder, fake_run.stages()) == {"data": "done", "model": "partial", "scores": "outdated"}
+    fake_run.settings["model"] = 1
+    assert fake_run.execute() == []
+    fake_run.settings["model"] = 2
+    assert fake_run.execute() == ["model", *ALL[4:]]
+    assert fake_run.text("model") == "2"
+    assert hidden(fake_run.folder.root) == [".lock"]
 
 
-@pytest.mark.parametrize("harm", ["removed", "truncated"])
+def test_half_of_other_settings_is_not_gone_on_from(fake_run):
+    fake_run.execute()
+    fake_run.settings["model"] = 2
+    _interrupt(fake_run, "model")
+    fake_run.settings["model"] = 3
+    assert fake_run.execute() == ALL[2:]
+    assert fake_run.text("model") == "3"
+
+
+@pytest.mark.parametrize("calls", range(4))
+def test_a_kill_while_results_change_places_loses_neither(fake_run, monkeypatch, calls):
+    """Old and new change places in three renames: of the old, of the new, and of the record."""
+    fake_run.execute()
+    fake_run.settings["scores"] = 2
+    done = []
+    with monkeypatch.context() as patch:
+        for name in ("rename", "replace"):
+            known = getattr(Path, name)
+
+            def rename(self, target, known=known):
+                if self.name.startswith((".scores.", "scores")):
+                    if len(done) == calls:
+                        raise Stop
+                    done.append(self)
+                return known(self, target)
+
+            patch.setattr(Path, name, rename)
+        if calls < 3:
+            with pytest.raises(Stop):
+                fake_run.execute()
+        else:
+            fake_run.execute()
+    assert fake_run.execute() == []
+    assert fake_run.text("scores") == "2"
+    assert hidden(fake_run.folder.root) == [".lock"]
+
+
+def test_results_without_a_record_stay_until_new_ones_are_there(fake_run):
+    fake_run.execute()
+    fake_run.folder.record("model").write_text("{", encoding="utf-8")
+    _interrupt(fake_run, "model")
+    assert fake_run.text("model") == "1"
+    assert fake_run.execute() == ["model"]
+    assert "expected a record in" in fake_run.stream.getvalue()
+
+
+def test_a_record_cannot_name_files_outside_the_run(fake_run, tmp_path):
+    fake_run.execute()
+    outside = tmp_path / "precious.txt"
+    outside.write_text("mine", encoding="utf-8")
+    record = read_record(fake_run.folder.record("model"))
+    for name in ("../precious.txt", str(outside)):
+        write_record(fake_run.folder.record("model"), record.model_copy(update={"outputs": record.outputs | {name: "0"}}))
+        with pytest.raises(ValueError, match="expected a path inside the run folder"):
+            fake_run.execute()
+    assert outside.read_text(encoding="utf-8") == "mine"
+
+
+def test_results_of_another_version_stay_and_are_told(fake_run):
+    fake_run.execute()
+    record = read_record(fake_run.folder.record("model"))
+    other = record.model_copy(
+        update={"versions": record.versions | {"torch": "1.0"}, "hardware": record.hardware | {"instructions": "none"}}
+    )
+    write_record(fake_run.folder.record("model"), other)
+    assert fake_run.execute() == []
+    shown = fake_run.stream.getvalue()
+    assert f"model: made with torch 1.0, here {record.versions['torch']}; the results stay" in shown
+    assert "model: made with instructions none, here" in shown
+    assert "data: made with" not in shown
+
+
+def test_files_that_an_older_version_recorded_are_known_by_their_size(fake_run):
+    fake_run.execute()
+    record = read_record(fake_run.folder.record("model"))
+    write_record(fake_run.folder.record("model"), record.model_copy(update={"outputs": dict.fromkeys(record.outputs, 1)}))
+    assert fake_run.execute() == []
+    (fake_run.folder.root / "model" / "out.txt").write_text("11", encoding="utf-8")
+    assert fake_run.execute() == ["model"]
+
+
+@pytest.mark.parametrize("harm", ["removed", "truncated", "other"])
 def test_a_damaged_output_is_made_again_and_nothing_else(fake_run, harm):
     fake_run.execute()
     path = fake_run.folder.root / "model" / "out.txt"
-    path.unlink() if harm == "removed" else path.write_text("", encoding="utf-8")
+    before = path.stat()
+    path.unlink() if harm == "removed" else path.write_text({"truncated": "", "other": "7"}[harm], encoding="utf-8")
+    if harm == "other":
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert fake_run.execute() == ["model"]
     assert "has changed since it was made" in fake_run.stream.getvalue()
 
@@ -122,12 +216,10 @@ def test_one_stage_alone_does_not_build_on_outdated_results(fake_run):
 
 
 def test_the_record_says_what_was_made_with_what(fake_run):
-    from probtokens.pipeline.record import read_record
-
     fake_run.execute()
     record = read_record(fake_run.folder.record("model"))
     assert record.status == "done"
-    assert record.outputs == {"model/half.txt": 1, "model/out.txt": 1}
+    assert record.outputs == dict.fromkeys(("model/half.txt", "model/out.txt"), hashlib.sha256(b"1").hexdigest())
     assert record.seconds >= 0
     assert {"python", "torch", "probtokens"} <= record.versions.keys()
     assert "cores" in record.hardware

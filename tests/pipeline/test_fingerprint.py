@@ -1,11 +1,11 @@
+import hashlib
 import os
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probtokens.pipeline.fingerprint import file_manifest, fingerprint
+from probtokens.pipeline.fingerprint import file_digest, file_manifest, fingerprint
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3), max_leaves=4
@@ -38,17 +38,29 @@ def test_the_format_version_counts(monkeypatch):
     assert fingerprint("stage", {}, {}) != before
 
 
-def test_the_manifest_changes_with_names_sizes_and_times(tmp_path):
+def test_the_manifest_changes_with_names_and_content_alone(tmp_path):
     (tmp_path / "train").mkdir()
     path = tmp_path / "train" / "a.hdf5"
     path.write_bytes(b"123")
     (tmp_path / "train" / "readme.txt").write_text("not data", encoding="utf-8")
-    seen = [file_manifest(tmp_path, ["*/*.hdf5"])]
-    assert [name for name, _, _ in seen[0]] == ["train/a.hdf5"]
-    path.write_bytes(b"1234")
-    seen.append(file_manifest(tmp_path, ["*/*.hdf5"]))
+    first = file_manifest(tmp_path, ["*/*.hdf5"])
+    assert [name for name, _ in first] == ["train/a.hdf5"]
     os.utime(path, ns=(0, 1))
-    seen.append(file_manifest(tmp_path, ["*/*.hdf5"]))
+    assert file_manifest(tmp_path, ["*/*.hdf5"]) == first
+    path.write_bytes(b"124")
+    os.utime(path, ns=(0, 1))
+    damaged = file_manifest(tmp_path, ["*/*.hdf5"])
     path.rename(path.with_name("b.hdf5"))
-    seen.append(file_manifest(tmp_path, ["*/*.hdf5"]))
-    assert all(a != b for a, b in pairwise(seen))
+    assert len({str(found) for found in (first, damaged, file_manifest(tmp_path, ["*/*.hdf5"]))}) == 3
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    path, read = tmp_path / "a", []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, kind: read.append(1) or digest(file, kind))
+    path.write_bytes(b"123")
+    assert file_digest(path) == file_digest(path) == hashlib.sha256(b"123").hexdigest()
+    assert len(read) == 1
+    path.write_bytes(b"124")
+    assert file_digest(path) == hashlib.sha256(b"124").hexdigest()
+    assert file_digest(tmp_path / "none") is None

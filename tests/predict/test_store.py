@@ -3,7 +3,7 @@ import pytest
 import xarray as xr
 
 from probtokens.fields import FieldSpec, Grid, field_spec
-from probtokens.predict import rollout_fields, rollout_grid
+from probtokens.predict import open_rollout, rollout_fields, rollout_grid
 from probtokens.predict.store import all_axes, map_slabs, rollout_leads
 from tests.predict.synthetic import FIELDS, make_rollout
 
@@ -92,3 +92,14 @@ def test_rollouts_begin_with_what_is_given_and_go_on_in_time(rollout, frames):
         rollout_leads(rollout.isel(time=frames))
     with pytest.raises(ValueError, match="expected ascending leads from 0"):
         map_slabs(lambda slab: None, rollout.isel(time=frames))
+
+
+@pytest.mark.parametrize("name", ["prediction", "truth"])
+@pytest.mark.parametrize("where", [0, -1])
+def test_a_flipped_bit_of_a_stored_frame_is_told(rollout, tmp_path, name, where):
+    chunk = next(path for path in sorted((tmp_path / "r" / name / "c").rglob("*")) if path.is_file() and path.parts[-4] == "2")
+    content = bytearray(chunk.read_bytes())
+    content[where] ^= 0x10
+    chunk.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{tmp_path}/r: simulation 0, frame 2: expected values that can be read, got"):
+        map_slabs(lambda slab: None, open_rollout(tmp_path / "r"))

@@ -11,7 +11,7 @@ import torch
 from probtokens.config import ImageConfig, MicrostructureConfig
 from probtokens.simulate import shard
 from probtokens.simulate.campaign import batch_size, config_digest, plan
-from probtokens.simulate.execute import discard_others, run_campaign
+from probtokens.simulate.execute import reusable_shards, run_campaign
 from probtokens.simulate.shard import kernels_of
 from tests.simulate.campaigns import CAMPAIGN, PHYSICS, files, hidden
 
@@ -110,15 +110,14 @@ def test_a_file_that_would_be_longer_is_refused(tmp_path):
         run_campaign("micro", CAMPAIGN.model_copy(update={"n_train": 4}), PHYSICS, tmp_path, seed=7)
 
 
-def test_only_files_of_the_campaign_stay_when_others_are_discarded(tmp_path):
+def test_only_files_of_the_campaign_can_be_used_again(tmp_path):
     run_campaign("micro", CAMPAIGN, PHYSICS, tmp_path, seed=7)
     (tmp_path / "valid" / "shard_0000.hdf5").write_bytes(b"damaged")
     (tmp_path / "train" / "shard_0009.hdf5").write_bytes(b"nobody planned this")
     grown = CAMPAIGN.model_copy(update={"n_train": 4})
-    discard_others("micro", grown, PHYSICS, tmp_path, seed=7)
-    assert list(files(tmp_path)) == ["test/shard_0000.hdf5", "train/shard_0000.hdf5"]
-    discard_others("micro", grown, PHYSICS, tmp_path, seed=8)
-    assert not files(tmp_path)
+    expected = [tmp_path / "train" / "shard_0000.hdf5", tmp_path / "test" / "shard_0000.hdf5"]
+    assert reusable_shards("micro", grown, PHYSICS, tmp_path, seed=7) == expected
+    assert reusable_shards("micro", grown, PHYSICS, tmp_path, seed=8) == []
 
 
 def test_other_batches_make_another_campaign():

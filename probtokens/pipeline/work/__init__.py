@@ -2,14 +2,14 @@
 
 from probtokens.pipeline.work.evaluate import evaluate, report
 from probtokens.pipeline.work.forecast import rollout
-from probtokens.pipeline.work.simulations import check_data, discard_simulations, simulate
+from probtokens.pipeline.work.simulations import check_data, reusable_simulations, simulate
 from probtokens.pipeline.work.training import take_micro, train_meso, train_micro, train_parc
 
 __all__ = [
     "check_data",
-    "discard_simulations",
     "evaluate",
     "report",
+    "reusable_simulations",
     "rollout",
     "simulate",
     "take_micro",

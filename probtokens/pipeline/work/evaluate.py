@@ -41,7 +41,7 @@ def report(job: Job) -> None:
     """Write the HTML report."""
     from probtokens.report import write_report
 
-    write_report(job.folder.root)
+    write_report(job.folder.root, job.folder.report)
 
 
 def _recalibrate(job: Job, model: str) -> Recalibration:

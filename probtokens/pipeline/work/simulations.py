@@ -36,17 +36,18 @@ def simulate(job: Job, *, campaign: str) -> None:
         logs=job.folder.jobs / campaign,
     )
     if n_failed := sum(len(failed_runs(path)) for path in paths):
-        log.warning(
-            "simulate %s: runs that failed and are left out: %d; see probtokens inspect %s", campaign, n_failed, job.folder.data(campaign)
-        )
+        place = RunFolder(job.folder.root).data(campaign)
+        log.warning("simulate %s: runs that failed and are left out: %d; see probtokens inspect %s", campaign, n_failed, place)
 
 
-def discard_simulations(config: Config, folder: RunFolder, campaign: str) -> None:
-    """Remove the simulations that the recipe would not make; a campaign that has grown keeps its full files."""
-    from probtokens.simulate import discard_others
+def reusable_simulations(config: Config, folder: RunFolder, campaign: str) -> list[Path]:
+    """Simulations that are there and that the recipe would make; a campaign that has grown keeps its full files."""
+    from probtokens.simulate import reusable_shards
 
     settings = config.simulate
-    discard_others(campaign, settings.campaigns[campaign], settings.physics, folder.data(campaign), seed=campaign_seed(config, campaign))
+    return reusable_shards(
+        campaign, settings.campaigns[campaign], settings.physics, folder.data(campaign), seed=campaign_seed(config, campaign)
+    )
 
 
 def campaign_seed(config: Config, campaign: str) -> int:
