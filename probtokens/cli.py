@@ -162,25 +162,32 @@ def _run_stages(command: str, recipe: Path, out: Path, overrides: list[str] | No
         run_stages(command, recipe, out, overrides or ())
 
 
-class _Terminated(BaseException):
-    """SIGTERM came, from a scheduler whose time is up or a user's ``kill``."""
+#: Signals that ask a command to end: from schedulers before time is up, from containers, from a terminal that closes, from ``kill``.
+_STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+
+
+class _Stopped(BaseException):
+    """A signal came that asks the command to end."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 @contextmanager
 def _errors_reported(debug: bool) -> Iterator[None]:
     """One line on standard error; exit code 2 for bad input and files that cannot be used, 1 for what should not happen.
 
-    130 stands for Ctrl-C and 143 for SIGTERM, as in a shell.
+    130 stands for Ctrl-C and 128 + n for another signal, as in a shell.
     """
     try:
-        with _sigterm_raised():
+        with _signals_raised():
             yield
-    except (KeyboardInterrupt, SystemExit, _Terminated) as stop:
+    except (KeyboardInterrupt, SystemExit, _Stopped) as stop:
         # Lightning's trainer answers Ctrl-C with sys.exit(1).
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
             raise
         typer.echo("probtokens: interrupted; the same command goes on from here", err=True)
-        raise typer.Exit(128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT)) from None
+        raise typer.Exit(128 + (stop.number if isinstance(stop, _Stopped) else signal.SIGINT)) from None
     except (ValueError, OSError) as error:
         _show(str(error), debug)
         raise typer.Exit(2) from None
@@ -190,44 +197,49 @@ def _errors_reported(debug: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _sigterm_raised() -> Iterator[None]:
-    """Raise :class:`_Terminated` where SIGTERM comes, so that files and processes are cleared up as after Ctrl-C; a second one kills.
+def _signals_raised() -> Iterator[None]:
+    """Raise :class:`_Stopped` where a signal comes, so that files and processes are cleared up as after Ctrl-C; a second one kills.
 
-    An answer of someone else's to the signal stays.
+    An answer of someone else's to a signal stays, as that of ``nohup``.
     """
-    came, owner = False, os.getpid()
+    came: _Stopped | None = None
+    owner = os.getpid()
 
     def stop(number: int, frame: object) -> None:
         nonlocal came
         signal.signal(number, signal.SIG_DFL)
         if os.getpid() != owner:  # a forked process of a training, which has nothing to clear up
             os.kill(os.getpid(), number)
-        came = True
-        raise _Terminated
+        came = _Stopped(number)
+        raise came
 
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    ours = [number for number in _STOPPING if signal.getsignal(number) is signal.SIG_DFL]
     known = sys.unraisablehook
 
     def unraised(problem: sys.UnraisableHookArgs) -> None:
-        if problem.exc_type is not _Terminated:
+        if not isinstance(problem.exc_value, _Stopped):
             known(problem)
             return
         # It came while an object was being cleared away, where Python ignores exceptions: try again a moment later.
-        signal.signal(signal.SIGTERM, stop)
-        threading.Timer(0.01, signal.pthread_kill, (threading.main_thread().ident, signal.SIGTERM)).start()
+        number = problem.exc_value.number
+        signal.signal(number, stop)
+        threading.Timer(0.01, signal.pthread_kill, (threading.main_thread().ident, number)).start()
 
     sys.unraisablehook = unraised
-    signal.signal(signal.SIGTERM, stop)
+    for number in ours:
+        signal.signal(number, stop)
     try:
         yield
     except BaseException:
-        if came:  # whatever it has become on its way: Lightning's trainer makes an exit without a code of it
-            raise _Terminated from None
+        if came is not None:  # whatever it has become on its way: Lightning's trainer makes an exit without a code of it
+            raise came from None
         raise
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
         sys.unraisablehook = known
 
 

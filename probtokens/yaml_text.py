@@ -17,6 +17,9 @@ _PLAIN: tuple[tuple[str, str, str], ...] = (
     ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+.0123456789"),
 )
 
+#: Keys of one mapping, merged ones included.
+_MOST_KEYS = 1000
+
 
 class NotYaml(ValueError):
     """A text is no YAML.
@@ -30,7 +33,7 @@ class NotYaml(ValueError):
     """
 
     def __init__(self, problem: str, line: int | None = None) -> None:
-        super().__init__(f"expected YAML, got {problem}")
+        super().__init__(f"expected YAML, got {problem:.120}")
         self.line = line
 
 
@@ -51,6 +54,11 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} twice in one mapping", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_KEYS:  # merges of merges multiply
+            raise yaml.constructor.ConstructorError(None, None, f"more than {_MOST_KEYS} keys in one mapping", node.start_mark)
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         text = str(self.construct_scalar(node))

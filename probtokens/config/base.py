@@ -13,12 +13,14 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Frames = Annotated[int, Field(ge=2)]
 Whole = Annotated[int, Field(ge=0)]
+#: Part of a file's name, or an option of a scheduler: nothing that a path or a shell would take for more.
+Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.,@:+=-]*$", max_length=100)]
 
 
 class Strict(BaseModel):
-    """Base of all sections: unknown keys are errors, values are frozen."""
+    """Base of all sections: unknown keys and numbers that are not finite are errors, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Interval(Strict):

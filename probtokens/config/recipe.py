@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
@@ -13,6 +14,17 @@ from pydantic_core import ErrorDetails
 
 from probtokens.config.run import Config
 from probtokens.yaml_text import NotYaml, read_yaml, read_yaml_value, write_yaml
+
+#: Letters of a value or of overrides that a message shows.
+_LONGEST = 60
+
+#: Values in messages: aliases in YAML make values of any size out of little text.
+_SHOWN = reprlib.Repr()
+_SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = _LONGEST
+_SHOWN.maxlevel, _SHOWN.maxlist, _SHOWN.maxdict = 3, 4, 4
+
+#: Largest recipe that is read [bytes].
+_MAX_BYTES = 1024**2
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -34,8 +46,10 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
         return Config.model_validate(raw)
     except ValidationError as error:
         if path is not None and overrides:
-            source = f"{source} with {' '.join(f'--set {override}' for override in overrides)}"
-        raise ValueError(f"{source}: " + "; ".join(map(_describe, error.errors()))) from None
+            source = f"{source} with {_short(' '.join(f'--set {override}' for override in overrides))}"
+        unknown_first = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+        first, *others = map(_describe, unknown_first)
+        raise ValueError(f"{source}: {first}" + (f"; and {len(others)} more like it" if others else "")) from None
 
 
 def dump_config(config: Config) -> str:
@@ -47,6 +61,7 @@ def _describe(error: ErrorDetails) -> str:
     """One validation error: the key, what was expected and what came; for an unknown key the known ones nearby."""
     loc = [str(part) for part in error["loc"]]
     sections: list[type[BaseModel]] = [Config]
+    last = sections
     keys = []
     for part in loc:
         tagged = [section for section in sections if _tag(section) == part]
@@ -57,13 +72,18 @@ def _describe(error: ErrorDetails) -> str:
         if not part.isdigit():
             annotations = [section.model_fields[part].annotation for section in sections if part in section.model_fields]
             last, sections = sections, [kind for annotation in annotations for kind in _sections(annotation)]
-    key = ".".join(keys) or "config"
+    key = _short(".".join(keys)) or "config"
     if error["type"] != "extra_forbidden":
-        return f"{key}: {error['msg']} (got {error['input']!r})"
+        return f"{key}: {_short(error['msg'], 170)} (got {_SHOWN.repr(error['input'])})"
     known = sorted({name for section in last for name in section.model_fields})
     close = difflib.get_close_matches(loc[-1], known, n=1, cutoff=0.75)
-    hint = f"; did you mean {close[0]!r}?" if close else f", expected one of {known}" if known else ""
-    return f"{key}: no such key (got {error['input']!r}){hint}"
+    hint = f"; did you mean {close[0]!r}?" if close else f", expected one of {_short(repr(known), 150)}" if known else ""
+    return f"{key}: no such key (got {_SHOWN.repr(error['input'])}){hint}"
+
+
+def _short(text: str, longest: int = _LONGEST) -> str:
+    """Begin of a text that may be long."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _sections(annotation: Any) -> list[type[BaseModel]]:
@@ -104,6 +124,8 @@ def _without_none(annotation: Any) -> Any:
 def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path}: expected a recipe file, found none")
+    if (size := path.stat().st_size) > _MAX_BYTES:
+        raise ValueError(f"{path}: expected a recipe of at most {_MAX_BYTES} bytes, got {size}")
     try:
         raw = read_yaml(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -120,17 +142,17 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _apply_override(raw: dict[str, Any], override: str) -> None:
     key, separator, value = override.partition("=")
     if not separator or not key:
-        raise ValueError(f"override {override!r}: expected KEY.SUBKEY=VALUE")
+        raise ValueError(f"override {_short(override)!r}: expected KEY.SUBKEY=VALUE")
     *parents, leaf = parts = key.split(".")
     node = raw
     for parent in parents:
         node = node.setdefault(parent, {})
         if not isinstance(node, dict):
-            raise ValueError(f"override {override!r}: {parent!r} is not a section")
+            raise ValueError(f"override {_short(override)!r}: {_short(parent)!r} is not a section")
     try:
         node[leaf] = _path(value) if _setting(parts) is Path else read_yaml_value(value)
     except NotYaml as error:
-        raise ValueError(f"override {override!r}: {error}; quotes make it text: {key}='\"…\"'") from None
+        raise ValueError(f"override {_short(override)!r}: {error}; quotes make it text: {_short(key)}='\"…\"'") from None
 
 
 def _path(text: str) -> Any:

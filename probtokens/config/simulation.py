@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from probtokens.config.base import Count, Frames, Interval, Positive, Strict, Whole
+from probtokens.config.base import Count, Frames, Interval, Positive, Strict, Whole, Word
 from probtokens.config.microstructure import MicrostructureConfig
 
 
@@ -19,6 +19,9 @@ def _physical(pressure: Interval) -> Interval:
 #: At 100 GPa solid HMX is beyond any detonation; a larger number is in another unit.
 ShockPressure = Annotated[Interval, AfterValidator(_physical)]
 
+#: Each has a seed of its own, which are drawn before anything runs.
+Simulations = Annotated[int, Field(ge=0, le=1_000_000)]
+
 
 class CampaignConfig(Strict):
     """A set of simulations with one grid. Lengths in µm, times in ns, pressures in GPa."""
@@ -30,9 +33,9 @@ class CampaignConfig(Strict):
     n_times: Frames = 25
     shock_pressure: ShockPressure = Interval(low=8.0, high=14.0)
     microstructure: MicrostructureConfig = MicrostructureConfig()
-    n_train: Whole = 48
-    n_valid: Whole = 4
-    n_test: Whole = 4
+    n_train: Simulations = 48
+    n_valid: Simulations = 4
+    n_test: Simulations = 4
     shard_size: Count = 16
 
     @model_validator(mode="after")
@@ -94,8 +97,8 @@ class ClusterConfig(Strict):
 
     submit: bool = False
     executor: Literal["slurm", "local", "debug"] = "slurm"
-    partition: str | None = None
-    account: str | None = None
+    partition: Word | None = None
+    account: Word | None = None
     timeout_min: Count = 240
     cpus: Count = 4
     gpus: Whole = 0

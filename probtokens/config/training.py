@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from probtokens.config.base import Count, Finite, NonNegative, Positive, Strict, Whole
+from probtokens.config.base import Count, Finite, NonNegative, Positive, Strict, Whole, Word
 from probtokens.config.objectives import (
     ElboSettings,
     InferenceCompilationSettings,
@@ -35,7 +35,7 @@ class Stage(Strict):
     horizon: int = Field(default=1, ge=1, description="Steps after the first frame of a window.")
     precision: Asked = Field(default="float32", description=_PRECISION)
 
-    name: str = Field(description="Names the stage's files and what progress tells.")
+    name: Word = Field(description="Names the stage's files and what progress tells.")
     steps: Count = Field(description="Optimizer steps.")
     batch_size: Count = Field(default=16, description="Windows of a step.")
     learning_rate: Positive = Field(default=1e-3, description="Highest rate; it warms up, then falls like a cosine.")

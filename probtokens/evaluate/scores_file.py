@@ -13,6 +13,7 @@ import numpy as np
 
 from probtokens.data.atomic import replacing
 from probtokens.fields import HotSpot
+from probtokens.json_text import read_json
 
 SCHEMA = 2
 _FIELD_KEYS = ("rmse", "crps", "spread_skill", "by_lead", "by_simulation")
@@ -94,10 +95,7 @@ def load_scores(path: Path) -> dict[str, Any]:
     ValueError
         If the file is missing or no JSON, or a key is missing; the message names it.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: expected a scores file, got {error}") from None
+    document = read_json(path, "a scores file")
     _validate(document, path)
     return dict(document)
 

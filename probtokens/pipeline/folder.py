@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from probtokens.paths import inside
+
 Scale = Literal["micro", "meso"]
 Split = Literal["train", "valid", "test"]
 
@@ -39,10 +41,7 @@ class RunFolder:
         ValueError
             If the path would lead outside.
         """
-        below = Path(*parts)
-        if below.is_absolute() or ".." in below.parts or not below.parts or "\0" in str(below):
-            raise ValueError(f"{self.root}: expected a path inside the run folder, got {str(below)!r:.100}")
-        path = self.root / below
+        path = inside(self.root, *parts)
         for old in self.anew.intersection((path, *path.parents)):
             return new_of(old) / path.relative_to(old)
         return path

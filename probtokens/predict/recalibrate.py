@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from probtokens.data.atomic import replacing
 from probtokens.ensembles import as_floats, ensemble_mean, spread_variance
 from probtokens.fields import FieldSpec
+from probtokens.json_text import read_json
 from probtokens.predict.store import Slab, all_axes, map_slabs, rollout_fields, rollout_leads
 
 #: Smallest factor: a spread is never removed altogether.
@@ -94,15 +96,20 @@ def load_recalibration(path: Path) -> Recalibration:
     ValueError
         If the file is missing, no JSON, or of another schema.
     """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: expected a recalibration file, got {error}") from None
+    document = read_json(path, "a recalibration file")
     keys = {"schema", "model", "n_simulations", "factors"}
     if not isinstance(document, dict) or set(document) != keys or document["schema"] != _SCHEMA:
         raise ValueError(f"{path}: expected a recalibration file with keys {sorted(keys)} and schema {_SCHEMA}, got {str(document)[:80]}")
     del document["schema"]
+    factors = document["factors"]
+    columns = list(factors.values()) if isinstance(factors, dict) else [None]
+    if not all(isinstance(column, list) and column and all(map(_is_factor, column)) for column in columns):
+        raise ValueError(f"{path}: factors: expected lists of positive numbers by field, got {factors!r:.80}")
     return Recalibration(**document)
+
+
+def _is_factor(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def fit_recalibration(validation: xr.Dataset) -> Recalibration:

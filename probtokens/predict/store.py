@@ -293,6 +293,8 @@ def replacing_store(path: Path) -> Iterator[Path]:
         open_rollout(path).close()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, old = path.with_name(f".{path.name}.partial"), path.with_name(f".{path.name}.old")
+    if old.exists() and not path.exists():  # a kill came between the two renames
+        old.rename(path)
     for leftover in (temporary, old):
         shutil.rmtree(leftover, ignore_errors=True)
     try:
@@ -300,9 +302,11 @@ def replacing_store(path: Path) -> Iterator[Path]:
         if path.exists():
             path.rename(old)
         temporary.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
-        for leftover in (temporary, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+        if old.exists() and not path.exists():
+            old.rename(path)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _coordinates(
@@ -334,5 +338,7 @@ def _coordinates(
     for name, values in context.items():
         if name in coordinates:
             raise ValueError(f"context {name!r}: expected a name that is none of {list(coordinates)}")
+        if not name or "/" in name or name.startswith((".", "__")):  # names of arrays are paths in a store
+            raise ValueError(f"context {name!r:.100}: expected a name without a slash that begins with a letter")
         coordinates[name] = ("simulation", np.asarray(values, dtype=np.float64), {})
     return coordinates

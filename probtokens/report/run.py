@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ import xarray as xr
 from probtokens.config import Config, load_config
 from probtokens.evaluate import load_scores
 from probtokens.fields import FieldSpec, HotSpot, field_index
+from probtokens.json_text import read_json
+from probtokens.paths import inside
 from probtokens.predict import Recalibration, load_recalibration, open_rollout, rollout_fields
 
 log = logging.getLogger(__name__)
@@ -110,12 +111,12 @@ def open_run(folder: Path) -> Run:
         If ``config.yaml`` or ``scores.json`` is missing or does not fit, or if no scored model has a test rollout.
     """
     config, scores = load_config(folder / "config.yaml"), load_scores(folder / "scores.json")
-    paths = {name: folder / "rollouts" / f"{name}_test.zarr" for name in scores["models"]}
+    paths = {name: inside(folder, "rollouts", f"{name}_test.zarr") for name in scores["models"]}
     rollouts = {name: open_rollout(path) for name, path in paths.items() if path.exists()}
     if not rollouts:
         raise ValueError(f"{folder / 'rollouts'}: expected a test rollout of one of {list(paths)}, found none")
     recalibrated = [name for name, data in rollouts.items() if data.sizes["draw"] > 1 and "uncalibrated" in scores["models"][name]]
-    recalibrations = {name: load_recalibration(folder / "recalibration" / f"{name}.json") for name in recalibrated}
+    recalibrations = {name: load_recalibration(inside(folder, "recalibration", f"{name}.json")) for name in recalibrated}
     return Run(folder, config, scores, _records(folder / "stages"), rollouts, recalibrations)
 
 
@@ -135,8 +136,8 @@ def _records(folder: Path) -> dict[str, dict[str, Any]]:
 def _record(path: Path) -> dict[str, Any] | None:
     """What a report needs of a record, ``None`` of another file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):  # no JSON, or no UTF-8
+        content = read_json(path, "the record of a stage")
+    except ValueError:
         return None
     if not isinstance(content, dict):
         return None

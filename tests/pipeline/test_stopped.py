@@ -1,4 +1,4 @@
-"""SIGTERM, from schedulers, containers and ``kill``: an exit code of its own, no process left, and the same command goes on."""
+"""Signals of schedulers, containers and ``kill``: an exit code of their own, no process left, and the same command goes on."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from probtokens.cli import _errors_reported
 from probtokens.pipeline.folder import RunFolder
 from tests.helpers import make_campaign
 from tests.pipeline.recipes import TINY
@@ -21,8 +22,10 @@ CASES = [(1, False), *(pytest.param(*case, marks=pytest.mark.slow) for case in (
 INTERRUPTED = "probtokens: interrupted; the same command goes on from here"
 
 
-def terminated(command: list[str], moment: Callable[[], bool], *, all_processes: bool) -> tuple[int, list[str]]:
-    """Exit status and lines of a command that gets SIGTERM, alone or with the processes that it started, at the given moment."""
+def terminated(
+    command: list[str], moment: Callable[[], bool], *, all_processes: bool, how: signal.Signals = signal.SIGTERM
+) -> tuple[int, list[str]]:
+    """Exit status and lines of a command that gets a signal, alone or with the processes that it started, at the given moment."""
     arguments = [sys.executable, "-m", "probtokens.cli", *command]
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
@@ -31,7 +34,7 @@ def terminated(command: list[str], moment: Callable[[], bool], *, all_processes:
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
-        os.killpg(process.pid, signal.SIGTERM) if all_processes else process.terminate()
+        os.killpg(process.pid, how) if all_processes else process.send_signal(how)
         _, stderr = process.communicate(timeout=120)
     for _ in range(100):
         try:
@@ -79,3 +82,29 @@ def test_a_campaign(jobs: int, all_processes: bool, recipe: Path, tmp_path: Path
     assert (code, lines[-1]) == (143, INTERRUPTED)
     assert not [line for line in lines[:-1] if "rror" in line or "Traceback" in line], lines
     assert not [path for path in data.rglob(".*") if path.is_file()]
+
+
+SIGNALS = [signal.SIGUSR1, signal.SIGHUP]
+MORE = [pytest.param(how, marks=pytest.mark.slow) for how in (signal.SIGUSR2, signal.SIGXCPU, signal.SIGINT)]
+
+
+@pytest.mark.parametrize("how", [*SIGNALS, *MORE])
+def test_other_signals(how: signal.Signals, recipe: Path, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    data = folder.data("micro")
+    command = ["simulate", str(recipe), "--out", str(folder.root), "--jobs", "1", "--set=simulate.micro.n_times=40"]
+    code, lines = terminated(command, lambda: any(data.rglob("*.hdf5")), all_processes=False, how=how)
+    assert (code, lines[-1]) == (128 + how, INTERRUPTED)
+    assert not [path for path in data.rglob(".*") if path.is_file()]
+
+
+def test_a_signal_that_someone_else_answers_is_left_to_them() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with _errors_reported(debug=False):
+            signal.raise_signal(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -52,9 +52,9 @@ def image_digest(path: Path) -> str:
 
 def _from_array(path: Path) -> np.ndarray:
     try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: expected a complete npy file, got {error}") from None
+        values = np.array(np.load(path, mmap_mode="r", allow_pickle=False))  # a map shows before memory is taken what is not there
+    except Exception as error:  # noqa: BLE001 - damaged headers raise errors of many types
+        raise ValueError(f"{path}: expected a complete npy file, got {error!s:.120}") from None
     if values.dtype.kind == "f":
         low, high = (float(v) for v in (values.min(), values.max())) if values.size else (0.0, 0.0)
         if not (low >= 0.0 and high <= 1.0):
@@ -65,15 +65,16 @@ def _from_array(path: Path) -> np.ndarray:
 
 def _from_picture(path: Path) -> np.ndarray:
     try:
-        with Image.open(path, formats=_FORMATS) as picture:
-            picture.load()
-            return _scaled(path, _one_channel(path, picture))
+        with Image.open(path, formats=_FORMATS) as opened:
+            opened.load()
+            picture = opened.copy()
     except UnidentifiedImageError:
         raise ValueError(f"{path}: expected an image of format PNG, PGM or npy, got another") from None
     except Image.DecompressionBombError as error:
         raise ValueError(f"{path}: expected a picture of a size that PNG and PGM are read at (save it as npy), got {error}") from None
-    except (OSError, SyntaxError) as error:
-        raise ValueError(f"{path}: expected a complete image, got {error}") from None
+    except Exception as error:  # noqa: BLE001 - Pillow raises errors of any type over damaged files
+        raise ValueError(f"{path}: expected a complete image, got {error!s:.120}") from None
+    return _scaled(path, _one_channel(path, picture))
 
 
 def _one_channel(path: Path, picture: Image.Image) -> np.ndarray:

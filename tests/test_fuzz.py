@@ -1,0 +1,186 @@
+"""Files, recipes and overrides damaged at random: they are read, or refused in one short line that names them; nothing else happens.
+
+``pytest tests/test_fuzz.py -m slow`` tries thousands; docs/reliability.md has the counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from probtokens.config import Config, dump_config, load_config
+from probtokens.evaluate import load_scores
+from probtokens.models.micro import MicroTokens
+from probtokens.pipeline.fingerprint import fingerprints
+from probtokens.pipeline.folder import RunFolder
+from probtokens.pipeline.graph import build_stages
+from probtokens.pipeline.record import read_record, started, write_record
+from probtokens.predict.recalibrate import Recalibration, load_recalibration
+from probtokens.simulate.microstructure.image import read_grey
+from probtokens.verify.token_pairs import micro_tokens
+from probtokens.yaml_text import write_yaml
+
+#: Most letters of a message beside the name of the file.
+LIMIT = 300
+COUNTS = [pytest.param(25, id="few"), pytest.param(1000, id="many", marks=pytest.mark.slow)]
+
+
+def fuzz(count: int) -> Callable[..., Any]:
+    """As many examples, always the same ones."""
+    known = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
+    return settings(max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=known)
+
+
+def refusal(read: Callable[[], Any], name: str) -> str | None:
+    """Message of a refusal, which names ``name``, is short and of one line; ``None`` for what was read."""
+    try:
+        read()
+    except ValueError as error:
+        message = str(error)
+    else:
+        return None
+    assert name in message, message
+    assert len(message) - len(name) <= LIMIT, message
+    assert "\n" not in message, message
+    return message
+
+
+@st.composite
+def damaged(draw: st.DrawFn, content: bytes) -> bytes:
+    """The content with some bytes changed, lost, doubled or put in."""
+    changed = bytearray(content)
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, max(0, len(changed) - 1)))
+        length = draw(st.integers(0, 40))
+        piece = draw(
+            st.binary(max_size=12)
+            | st.sampled_from([b"\0" * 8, b"\xff" * 8, b"[" * 3000, b"-1", b"1e999", b"null", b'"', b"NaN", b"{}", bytes(changed[:length])])
+        )
+        changed[place : place + length] = piece
+    return bytes(changed)
+
+
+def a_model(path: Path) -> None:
+    micro_tokens().save(path)
+
+
+def a_recalibration(path: Path) -> None:
+    Recalibration("tokens", 3, {"temperature": [1.0, 1.2]}).save(path)
+
+
+def scores(path: Path) -> None:
+    curves = {"area": {"rmse": 1.0}}
+    path.write_text(json.dumps({"schema": 1, "members": 4, "models": {"tokens": {"hotspot": curves}}}), encoding="utf-8")
+
+
+def a_record(path: Path) -> None:
+    write_record(path, started("train_micro", "0123"))
+
+
+def a_picture(path: Path) -> None:
+    Image.fromarray(np.arange(600, dtype=np.uint8).reshape(20, 30) % 255).save(path)
+
+
+def an_array(path: Path) -> None:
+    np.save(path, np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30))
+
+
+READERS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any]]] = {
+    "model.pt": (a_model, MicroTokens.load),
+    "recalibration.json": (a_recalibration, load_recalibration),
+    "scores.json": (scores, load_scores),
+    "train_micro.json": (a_record, read_record),
+    "image.png": (a_picture, read_grey),
+    "image.pgm": (a_picture, read_grey),
+    "image.npy": (an_array, read_grey),
+    "recipe.yaml": (lambda path: path.write_text(dump_config(Config()), encoding="utf-8"), load_config),  # type: ignore[dict-item, return-value]
+}
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("name", READERS)
+def test_damaged_files_are_read_or_refused_by_name(name: str, count: int, tmp_path: Path) -> None:
+    write, read = READERS[name]
+    path = tmp_path / name
+    write(path)
+    sound = path.read_bytes()
+
+    @fuzz(count)
+    @given(damaged(sound))
+    def check(content: bytes) -> None:
+        path.write_bytes(content)
+        refusal(lambda: read(path), str(path))
+
+    check()
+
+
+def keys(section: Any, prefix: str = "") -> list[str]:
+    """All keys of a recipe, those of sections too."""
+    found = []
+    for key, value in section.items():
+        found.append(f"{prefix}{key}")
+        if isinstance(value, dict):
+            found += keys(value, f"{prefix}{key}.")
+    return found
+
+
+KEYS = keys(Config().model_dump(mode="json"))
+NUMBERS = st.integers() | st.floats() | st.sampled_from([10**400, -1, 0, 1e308, float("nan"), float("inf")])
+WORDS = st.text(max_size=30) | st.sampled_from(
+    ["../../x", "[/bold]", "a/b", "a: b", "@x", "\0", "\ud800", "x" * 1000, "null", "010", "$(reboot)", "\n#"]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def planned(config: Config, folder: Path) -> None:
+    """What a run does of a recipe before it works: it is saved as it is, and stages know what they depend on."""
+    (folder / "saved.yaml").write_text(dump_config(config), encoding="utf-8")
+    assert load_config(folder / "saved.yaml") == config
+    with suppress(ValueError):  # settings that do not fit each other
+        fingerprints(build_stages(config, RunFolder(folder / "run")))
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_recipes_of_any_values_are_planned_or_refused_by_name(count: int, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+
+    @fuzz(count)
+    @given(st.dictionaries(st.sampled_from(KEYS), VALUES, min_size=1, max_size=3))
+    def check(changes: dict[str, Any]) -> None:
+        raw: dict[str, Any] = {}
+        for key, value in changes.items():
+            *parents, leaf = key.split(".")
+            node: Any = raw
+            for parent in parents:
+                inner = node.setdefault(parent, {})
+                if not isinstance(inner, dict):
+                    return
+                node = inner
+            node[leaf] = value
+        path.write_text(write_yaml(raw), encoding="utf-8", errors="surrogatepass")
+        refusal(lambda: planned(load_config(path), tmp_path), str(path))
+
+    check()
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_overrides_of_any_text_are_planned_or_refused(count: int, tmp_path: Path) -> None:
+    @fuzz(count)
+    @given(st.sampled_from(KEYS) | WORDS, WORDS | NUMBERS.map(str) | st.text("[]{},:'\"&*!|>%@` \n\t#-?a1.", max_size=12))
+    def check(key: str, value: str) -> None:
+        refusal(lambda: planned(load_config(None, [f"{key}={value}"]), tmp_path), "override")
+
+    check()
