@@ -12,6 +12,9 @@ SPATIAL_DIMS = ("y", "x")
 #: Names of the material velocity along (x, y) [km/s = µm/ns], for models that move what they describe with it.
 VELOCITY = ("velocity_x", "velocity_y")
 
+#: How far a field bounded on both sides may leave its range, as a part of the range.
+BOUND_TOLERANCE = 1e-3
+
 #: Vector, and axes of odd symmetry, of the known fields that are components.
 _COMPONENTS = {VELOCITY[0]: ("velocity", "x"), VELOCITY[1]: ("velocity", "y")}
 
@@ -63,6 +66,12 @@ class FieldSpec:
     def mirror_sign(self, axis: str) -> float:
         """What values are multiplied with in a mirror image along ``axis``, ``"x"`` or ``"y"``: -1 or 1."""
         return -1.0 if axis in (self.odd or "") else 1.0
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Least and largest value that counts as physical; a range bounded on both sides may be left by a little."""
+        slack = BOUND_TOLERANCE * (self.upper - self.lower) if self.lower is not None and self.upper is not None else 0.0
+        return (-math.inf if self.lower is None else self.lower - slack, math.inf if self.upper is None else self.upper + slack)
 
     @property
     def axis_label(self) -> str:

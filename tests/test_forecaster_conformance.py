@@ -117,7 +117,7 @@ def test_frames_are_in_physical_units_and_within_bounds(case: Case) -> None:
     initial, _ = first_frames()
     for frame in forecast(case.forecaster):
         assert torch.isfinite(frame).all()
-        assert frame.dtype == initial.dtype
+        assert frame.dtype == torch.float32 == initial.dtype
         assert not frame.requires_grad
         for channel, spec in enumerate(FIELDS):
             values = frame[:, :, channel]
@@ -185,6 +185,80 @@ def test_other_cell_size_and_frame_step_are_refused(case: Case, changed: dict[st
 def test_empty_requests_are_refused(case: Case, asked: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"expected .* got"):
         forecast(case.forecaster, **asked)
+
+
+def _cell(field: int, value: float) -> Callable[[Tensor, Tensor], dict[str, Any]]:
+    def spoil(initial: Tensor, context: Tensor) -> dict[str, Any]:
+        initial[1, field, 3, 2] = value
+        return {"initial": initial}
+
+    return spoil
+
+
+IMPOSSIBLE: list[tuple[Callable[[Tensor, Tensor], dict[str, Any]], str]] = [
+    (_cell(0, float("nan")), r"initial: field 'temperature', simulation 1: .* got nan at \(y, x\) = \(3, 2\)"),
+    (_cell(1, float("-inf")), "initial: field 'pressure', simulation 1: .* got -inf"),
+    (_cell(0, -500.0), r"initial: field 'temperature', simulation 1: expected finite values in \[0, inf\] K, got -500 at"),
+    (_cell(2, 7.0), "initial: field 'solid_fraction', simulation 1: .* got 7 at"),
+    (lambda initial, context: {"initial": initial.double() + 1e39}, "initial: field 'temperature', simulation 0: .* got inf"),
+    (
+        lambda initial, context: {"context": context * float("nan")},
+        "context: scalar '?(shock_pressure|0)'?, simulation 0: expected .* got nan",
+    ),
+    (lambda initial, context: {"context": context.double() * 1e300}, "context: scalar .* got inf"),
+    (lambda initial, context: {"initial": initial[:0], "context": context[:0]}, "initial: expected shape .* got .0, 5, 16, 24"),
+    (lambda initial, context: {"initial": initial + 1j}, "initial: expected real numbers, got torch.complex64"),
+    (lambda initial, context: {"initial": initial.numpy().astype(str)}, "initial: expected real numbers, got <U"),
+    (lambda initial, context: {"context": context > 0}, "context: expected real numbers, got torch.bool"),
+    (lambda initial, context: {"n_steps": 1.5}, "n_steps: expected a whole number >= 1, got 1.5"),
+    (lambda initial, context: {"seed": -1}, "seed: expected a whole number >= 0, got -1"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "message"), IMPOSSIBLE)
+def test_impossible_values_are_refused_by_name_before_the_first_frame(
+    case: Case, spoil: Callable[[Tensor, Tensor], dict[str, Any]], message: str
+) -> None:
+    initial, context = first_frames()
+    asked = {"initial": initial, "context": context, "grid": GRID, "n_steps": 1, "n_draws": 1, "seed": 0} | spoil(initial, context)
+    with pytest.raises(ValueError, match=message) as caught:
+        case.forecaster.forecast(**asked)
+    assert len(str(caught.value)) <= 300
+
+
+@pytest.mark.parametrize("kind", ["float64", "float16", "int32", "numpy", "big-endian numpy", "list", "requires_grad"])
+def test_numbers_of_any_type_give_the_forecast_of_single_precision(case: Case, kind: str) -> None:
+    initial, context = (values.round() for values in first_frames())
+    initial[:, 2:] = initial[:, 2:].clamp(0.0, 1.0)
+    convert: dict[str, Callable[[Tensor], Any]] = {
+        "numpy": lambda values: values.double().numpy(),
+        "big-endian numpy": lambda values: values.numpy().astype(">f8")[...],
+        "list": lambda values: values.tolist(),
+        "requires_grad": lambda values: values.clone().requires_grad_(),
+    }
+    other = convert.get(kind, lambda values: values.to(getattr(torch, kind)))
+    expected = forecast(case.forecaster, initial=initial, context=context)
+    found = forecast(case.forecaster, initial=other(initial), context=other(context))
+    for one, same in zip(found, expected, strict=True):
+        assert one.dtype == torch.float32
+        assert not one.requires_grad
+        assert torch.equal(one, same)
+
+
+def test_changing_a_frame_in_place_changes_neither_the_next_nor_what_was_given(case: Case) -> None:
+    initial, context = first_frames()
+    expected = forecast(case.forecaster)
+    frames = case.forecaster.forecast(initial, context, grid=GRID, n_steps=3, n_draws=4, seed=7)
+    for frame, untouched in zip(frames, expected, strict=True):
+        assert torch.equal(frame, untouched)
+        frame += 1.0
+    assert torch.equal(initial, first_frames()[0])
+
+
+def test_frames_can_feed_a_network_that_is_trained(case: Case) -> None:
+    layer = torch.nn.Conv2d(len(FIELDS), 1, 1)
+    layer(forecast(case.forecaster)[-1].flatten(0, 1)).sum().backward()
+    assert layer.weight.grad is not None
 
 
 def test_requests_are_checked_before_the_first_frame_is_asked_for(case: Case) -> None:

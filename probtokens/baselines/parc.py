@@ -68,7 +68,6 @@ class Parc(nn.Module):
         self.fields = tuple(normalizer.fields)
         self.normalizer = normalizer
         self.grid = grid
-        self._n_context = len(normalizer.context_names)
         self._integrate = INTEGRATORS[config.integrator]
         names = [spec.name for spec in self.fields]
         present = [name for name in VELOCITY if name in names]
@@ -76,13 +75,14 @@ class Parc(nn.Module):
             raise ValueError(f"fields: expected both of {list(VELOCITY)} or none, got {names}")
         self._velocity_channels = [names.index(name) for name in present]
         n_fields = len(names)
-        self.features = FeatureExtractor(n_fields * BLOCK**2 + self._n_context, config.width, config.levels)
+        self.features = FeatureExtractor(n_fields * BLOCK**2 + len(normalizer.context_names), config.width, config.levels)
         self.velocity = None if present else nn.Conv2d(config.width, 2 * BLOCK**2, 1)
         self.reconstruction = Reconstruction(2 * n_fields * BLOCK**2, 3 * n_fields * BLOCK**2, config.width)
         lower = [-torch.inf if spec.lower is None else spec.lower for spec in self.fields]
         upper = [torch.inf if spec.upper is None else spec.upper for spec in self.fields]
         self.register_buffer("lower", torch.tensor(lower, dtype=torch.float32)[:, None, None], persistent=False)
         self.register_buffer("upper", torch.tensor(upper, dtype=torch.float32)[:, None, None], persistent=False)
+        self.float()  # whatever torch's default is
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """All parameters, as ``dynamics``."""
@@ -124,17 +124,18 @@ class Parc(nn.Module):
         ValueError
             If shapes, fields or grid do not fit.
         """
-        check_request(
+        request = check_request(
             initial,
             context,
             fields=self.fields,
-            n_context=self._n_context,
+            context_names=self.normalizer.context_names,
             trained_on=self.grid,
             grid=grid,
             n_steps=n_steps,
             n_draws=n_draws,
+            seed=seed,
         )
-        return self._forecast(initial, context, n_steps)
+        return self._forecast(request.initial, request.context, n_steps)
 
     def tendency(self, state: Tensor, context: Tensor) -> Tensor:
         """Time derivative of normalised fields, shape (batch, field, y, x) [1/ns].

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import repeat
 
 from torch import Tensor
 
@@ -52,14 +51,15 @@ class Persistence:
         ValueError
             If shapes, fields or grid do not fit.
         """
-        check_request(
+        request = check_request(
             initial,
             context,
             fields=self.fields,
-            n_context=None,
+            context_names=None,
             trained_on=self.grid,
             grid=grid,
             n_steps=n_steps,
             n_draws=n_draws,
+            seed=seed,
         )
-        return repeat(initial[None], n_steps)
+        return (request.initial[None].clone() for _ in range(n_steps))

@@ -21,7 +21,7 @@ class Reflection(nn.Module):
 
     def forward(self, batch: Batch) -> Batch:
         """Batch in which about half of the windows are mirror images, drawn from torch's global generator."""
-        mirrored = torch.rand(len(batch), device=batch.frames.device) < 0.5
+        mirrored = torch.rand(len(batch), device=batch.frames.device, dtype=torch.float32) < 0.5
         frames = torch.where(mirrored[:, None, None, None, None], mirror_image(batch.frames, self.fields), batch.frames)
         return Batch(frames, batch.context, batch.index)
 
@@ -45,7 +45,7 @@ class Extension:
     def __init__(self, fields: Sequence[FieldSpec], boundary: Mapping[str, str], patch: int) -> None:
         self.boundary = boundary
         self.patch = patch
-        self._sign = {axis: torch.tensor([spec.mirror_sign(axis) for spec in fields])[:, None, None] for axis in "yx"}
+        self._sign = {axis: torch.tensor([spec.mirror_sign(axis) for spec in fields], dtype=torch.float32)[:, None, None] for axis in "yx"}
 
     def __call__(self, frames: Tensor, before: tuple[int, int]) -> Tensor:
         """Extended frames (..., field, y + patch, x + patch) that begin ``before`` cells, at most a patch, below and left of the domain."""

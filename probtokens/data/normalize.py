@@ -45,13 +45,13 @@ class Normalizer(nn.Module):
         super().__init__()
         self.fields = tuple(fields)
         self.context_names = tuple(context_names)
-        self.register_buffer("field_mean", torch.zeros(len(self.fields)))
-        self.register_buffer("field_scale", torch.ones(len(self.fields)))
-        self.register_buffer("field_std", torch.full((len(self.fields),), torch.nan))
-        self.register_buffer("field_range", torch.full((2, len(self.fields)), torch.nan))
-        self.register_buffer("context_mean", torch.zeros(len(self.context_names)))
-        self.register_buffer("context_scale", torch.ones(len(self.context_names)))
-        self.register_buffer("context_range", torch.full((2, len(self.context_names)), torch.nan))
+        self.register_buffer("field_mean", torch.zeros(len(self.fields), dtype=torch.float32))
+        self.register_buffer("field_scale", torch.ones(len(self.fields), dtype=torch.float32))
+        self.register_buffer("field_std", torch.full((len(self.fields),), torch.nan, dtype=torch.float32))
+        self.register_buffer("field_range", torch.full((2, len(self.fields)), torch.nan, dtype=torch.float32))
+        self.register_buffer("context_mean", torch.zeros(len(self.context_names), dtype=torch.float32))
+        self.register_buffer("context_scale", torch.ones(len(self.context_names), dtype=torch.float32))
+        self.register_buffer("context_range", torch.full((2, len(self.context_names)), torch.nan, dtype=torch.float32))
 
     @classmethod
     def fit(cls, trajectories: TrajectorySet) -> Normalizer:

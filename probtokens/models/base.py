@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
+from probtokens.data.the_well.faults import listed
 from probtokens.fields import FieldSpec, Grid
+
+#: Largest finite number in single precision.
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @runtime_checkable
@@ -107,59 +113,116 @@ def learn(model: nn.Module, groups: Collection[str]) -> list[nn.Parameter]:
     return chosen
 
 
+class Request(NamedTuple):
+    """First frames (simulation, field, y, x) and context (simulation, context) of a forecast, physical units, in single precision."""
+
+    initial: Tensor
+    context: Tensor
+
+
 def check_request(
-    initial: Tensor,
-    context: Tensor,
+    initial: Any,
+    context: Any,
     *,
     fields: Sequence[FieldSpec],
-    n_context: int | None,
+    context_names: Sequence[str] | None,
     trained_on: Grid | None,
     grid: Grid,
     n_steps: int,
     n_draws: int,
-) -> None:
-    """Refuse a forecast that does not fit the model.
+    seed: int,
+    patch: int = 1,
+) -> Request:
+    """Refuse a forecast that does not fit the model, and give the rest in the precision that models compute in.
 
     Parameters
     ----------
     initial
-        First frames, shape (simulation, field, y, x).
+        First frames, shape (simulation, field, y, x); real numbers of any type.
     context
-        Known scalars, shape (simulation, context).
+        Known scalars, shape (simulation, context); real numbers of any type.
     fields
         Fields that the model knows, in order.
-    n_context
-        Context scalars that the model knows, ``None`` where any number will do.
+    context_names
+        Context scalars that the model knows, in order; ``None`` where any will do.
     trained_on
         Grid of the training data; cell edge [µm] and frame step [ns] must agree. ``None`` where any will do.
     grid
         Grid asked for.
-    n_steps, n_draws
-        Numbers of frames and of ensemble members asked for.
+    n_steps, n_draws, seed
+        Numbers of frames and of ensemble members asked for, and what draws follow from.
+    patch
+        Cells of which both extents must be a multiple.
 
     Raises
     ------
     ValueError
-        With what was expected and what came.
+        With what was expected and what came, by name; also for values that no file of simulations may have.
     """
+    first, known = as_single(initial, "initial"), as_single(context, "context")
     names = [spec.name for spec in fields]
     expected = (len(names), *grid.shape)
-    if initial.ndim != 4 or tuple(initial.shape[1:]) != expected:
+    if first.ndim != 4 or tuple(first.shape[1:]) != expected or not len(first):
         raise ValueError(
-            f"initial: expected shape (simulation, field, y, x) with (field, y, x) = {expected} for fields {names}, "
-            f"got {tuple(initial.shape)}"
+            f"initial: expected shape (simulation, field, y, x) with (field, y, x) = {expected} for fields {listed(names)}, "
+            f"got {tuple(first.shape)}"
         )
-    if not initial.is_floating_point():
-        raise ValueError(f"initial: expected floating-point numbers, got {initial.dtype}")
-    check_context(context, initial.shape[0], n_context)
+    if any(size % patch for size in grid.shape):
+        raise ValueError(f"initial: expected y and x as multiples of the patch of {patch} cells, got {grid.ny} and {grid.nx}")
+    check_context(known, len(first), None if context_names is None else len(context_names))
     if trained_on is not None and not trained_on.compatible_with(grid):
         raise ValueError(
             f"grid: expected spacing {trained_on.spacing} µm and time step {trained_on.time_step} ns, "
             f"got {grid.spacing} µm and {grid.time_step} ns"
         )
-    for name, value in (("n_steps", n_steps), ("n_draws", n_draws)):
-        if value < 1:
-            raise ValueError(f"{name}: expected >= 1, got {value}")
+    numbers: dict[str, tuple[Any, int]] = {"n_steps": (n_steps, 1), "n_draws": (n_draws, 1), "seed": (seed, 0)}
+    for name, (value, least) in numbers.items():
+        if not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(f"{name}: expected a whole number >= {least}, got {value}")
+    check_frames(first[:, None], fields, "initial")
+    if not known.isfinite().all():
+        simulation, number = (int(i) for i in (~known.isfinite()).nonzero()[0])
+        scalar = repr(context_names[number]) if context_names is not None else str(number)
+        raise ValueError(f"context: scalar {scalar}, simulation {simulation}: expected a finite value, got {known[simulation, number]:g}")
+    return Request(first, known)
+
+
+def as_single(values: Any, name: str) -> Tensor:
+    """Real numbers of any type as a tensor in single precision, in which all models compute; not copied where they are one.
+
+    Raises
+    ------
+    ValueError
+        If they are no real numbers.
+    """
+    found = values.detach() if isinstance(values, Tensor) else np.asarray(values)
+    real = found.dtype.kind in "iuf" if isinstance(found, np.ndarray) else not found.is_complex() and found.dtype != torch.bool
+    if not real:
+        raise ValueError(f"{name}: expected real numbers, got {found.dtype}")
+    if isinstance(found, Tensor):
+        return found.to(torch.float32)
+    with np.errstate(over="ignore"):  # what is beyond single precision becomes infinite, which is refused by name
+        return torch.from_numpy(found.astype(np.float32))
+
+
+def check_frames(frames: Tensor, fields: Sequence[FieldSpec], name: str) -> None:
+    """Refuse frames (simulation, time, field, y, x) with values that are not finite or not physical.
+
+    Raises
+    ------
+    ValueError
+        Naming the field, and where the first such value is.
+    """
+    for number, spec in enumerate(fields):
+        values, (low, high) = frames[:, :, number], spec.limits
+        bad = ~((values >= max(low, -_LARGEST)) & (values <= min(high, _LARGEST)))
+        if bad.any():
+            simulation, time, y, x = (int(i) for i in bad.nonzero()[0])
+            at = f"frame {time}, " if frames.shape[1] > 1 else ""
+            raise ValueError(
+                f"{name}: field {spec.name!r}, simulation {simulation}: expected finite values in [{low:g}, {high:g}] {spec.unit}, "
+                f"got {values[simulation, time, y, x]:g} at {at}(y, x) = ({y}, {x})"
+            )
 
 
 def check_context(context: Tensor, n_simulations: int, n_context: int | None) -> None:

@@ -56,7 +56,7 @@ class MesoTokens(TokenForecaster):
         self.noise_log_factor = nn.Parameter(torch.zeros(len(channels)))
         self.prior = WeightPrior(self.adapters.n_strengths, len(channels), len(NEIGHBOURS), config.global_scale, config.slab_scale)
         self.posterior = WeightPosterior(self.prior.size, config.guide_rank)
-        self.requires_grad_(False)
+        self.float().requires_grad_(False)  # whatever torch's default is
         for parameters in self.parameter_groups().values():
             for parameter in parameters:
                 parameter.requires_grad_(True)

@@ -59,7 +59,7 @@ class MicroTokens(TokenForecaster):
         self.token_evidence = TokenEvidence(sum(channels), config.width)
         self.smoother = BackwardMessages(self.transition.channels)
         # Convolutions take a third less time on a CPU; torch declares no overload with the format alone.
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.float().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def step(self, state: State, u: Tensor, context: Tensor, weights: Weights) -> Normal:
         """Distribution of the next tokens: of the micro transition, whatever neighbours know."""

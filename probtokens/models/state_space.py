@@ -313,7 +313,9 @@ class Draws:
 
     def _drawn(self, base: dist.Distribution, size: tuple[int, ...]) -> Tensor:
         if isinstance(base, torch.distributions.Uniform):
-            return base.low + (base.high - base.low) * torch.rand(size, generator=self.generator, device=base.low.device)
+            return base.low + (base.high - base.low) * torch.rand(
+                size, generator=self.generator, device=base.low.device, dtype=base.low.dtype
+            )
         if isinstance(base, torch.distributions.LowRankMultivariateNormal):
             rank = self._noise((*size[:-1], base.cov_factor.shape[-1]), base.loc)
             return base.loc + rank @ base.cov_factor.mT + base.cov_diag.sqrt() * self._noise(size, base.loc)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
-from functools import wraps
 from itertools import islice
-from typing import ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 import pyro.distributions as dist
@@ -18,7 +17,7 @@ from torch.distributions import Normal
 from probtokens.config import TokenConfig
 from probtokens.data.normalize import Normalizer
 from probtokens.fields import FieldSpec, Grid, field_index
-from probtokens.models.base import check_context, check_request
+from probtokens.models.base import as_single, check_context, check_frames, check_request
 from probtokens.models.censored import CensoredNormal
 from probtokens.models.state_space import ALL_SOURCES, NO_SOURCES, Draws, Guide, Model, Sample, Source, Sources, StateSpace, posterior_draws
 from probtokens.models.views import View
@@ -28,9 +27,6 @@ from probtokens.nn.rest import RestGate
 from probtokens.nn.smoothing import BackwardMessages, Factor, TokenEvidence, TrajectoryEncoder
 from probtokens.nn.transition import PROCESS_SCALE, TokenTransition
 from probtokens.precision import resolve
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class TokenForecaster(StateSpace):
@@ -61,6 +57,7 @@ class TokenForecaster(StateSpace):
         self.normalizer = normalizer
         self.fields: tuple[FieldSpec, ...] = normalizer.fields
         self.grid = grid
+        self._compiled_weights: list[tuple[int, int]] | None = None
         for name, absent in (("lower", -math.inf), ("upper", math.inf)):
             bounds = [absent if (bound := getattr(spec, name)) is None else bound for spec in self.fields]
             self.register_buffer(name, torch.tensor(bounds, dtype=torch.float32)[:, None, None], persistent=False)
@@ -118,7 +115,8 @@ class TokenForecaster(StateSpace):
         Raises
         ------
         ValueError
-            If shapes do not fit the model's fields, patches or context; the message names axes, expected and found.
+            If shapes do not fit the model's fields, patches or context, or a value is not finite or not physical; the message names
+            what was expected and what was found.
         """
         names, patch = [spec.name for spec in self.fields], self.tokens.patch
         fits = frames.ndim == 5 and frames.shape[2] == len(names) and not any(size % patch for size in frames.shape[-2:])
@@ -128,6 +126,10 @@ class TokenForecaster(StateSpace):
                 f"cells, got {tuple(frames.shape)}"
             )
         check_context(context, len(frames), len(self.normalizer.context_names))
+        for name, values in (("frames", frames), ("context", context)):
+            if values.dtype != self.lower.dtype:
+                raise ValueError(f"{name}: expected {self.lower.dtype}, got {values.dtype}")
+        check_frames(frames, self.fields, "frames")
         return super().request(frames, context, n_steps)
 
     def context_vector(self, context: Tensor) -> Tensor:
@@ -212,7 +214,7 @@ class TokenForecaster(StateSpace):
         Parameters
         ----------
         frames
-            Physical units, shape (..., field, y, x), fields in the order of ``self.fields``.
+            Physical units, shape (..., field, y, x), fields in the order of ``self.fields``; real numbers of any type.
 
         Returns
         -------
@@ -222,9 +224,12 @@ class TokenForecaster(StateSpace):
         Raises
         ------
         ValueError
-            If the fields or extents do not fit the model.
+            If the fields or extents do not fit the model, or a value is not finite or not physical.
         """
-        return self.encoded(frames)
+        single = as_single(frames, "frames")
+        self.autoencoder.check_frames(single)
+        check_frames(single.flatten(0, -4)[:, None] if single.ndim > 3 else single[None, None], self.fields, "frames")
+        return self.encoded(single)
 
     @torch.no_grad()
     def smooth(self, frames: Tensor, context: Tensor, *, n_draws: int, seed: int) -> dict[str, Tensor]:
@@ -257,7 +262,7 @@ class TokenForecaster(StateSpace):
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> CensoredNormal:
         """Frames (..., field, y, x), physical units, that tokens (..., channel, token_y, token_x) of the domain as it is stand for."""
-        return self.observation(tokens, None)
+        return self.observation(as_single(tokens, "tokens"), None)
 
     def forecast(
         self,
@@ -291,15 +296,17 @@ class TokenForecaster(StateSpace):
         ValueError
             Also if a lead is not in 1 … ``n_steps``, a source is unknown or effects have another shape.
         """
-        check_request(
+        request = check_request(
             initial,
             context,
             fields=self.fields,
-            n_context=len(self.normalizer.context_names),
+            context_names=self.normalizer.context_names,
             trained_on=self.grid,
             grid=grid,
             n_steps=n_steps,
             n_draws=n_draws,
+            seed=seed,
+            patch=self.tokens.patch,
         )
         wanted = frozenset(range(1, n_steps + 1) if leads is None else leads)
         if not wanted <= set(range(1, n_steps + 1)):
@@ -308,11 +315,13 @@ class TokenForecaster(StateSpace):
             raise ValueError(f"sources: expected some of {[str(source) for source in Source]}, got {sorted(sources)}")
         given = {}
         if effects is not None:
+            effects = as_single(effects, "effects")
             if tuple(effects.shape) != (expected := (n_draws, self.transition.effect_dim)):
                 raise ValueError(f"effects: expected shape (draw, D) = {expected}, got {tuple(effects.shape)}")
             given["u"] = effects[:, None, :, None, None]
-        draw = Draws(n_draws, torch.Generator(device=initial.device).manual_seed(seed), sources, given)
-        return self._stream(initial, context, wanted, draw, seed)
+        self._require_compiled_weights()
+        draw = Draws(n_draws, torch.Generator(device=request.initial.device).manual_seed(seed), sources, given)
+        return self._stream(request.initial, request.context, wanted, draw, seed)
 
     @torch.no_grad()
     def _stream(self, initial: Tensor, context: Tensor, leads: frozenset[int], draw: Draws, seed: int) -> Iterator[Tensor]:
@@ -344,11 +353,25 @@ class TokenForecaster(StateSpace):
     def compile_networks(self) -> None:
         """Compile the networks in place, for many forecasts of one shape.
 
-        The first forecast of each number of draws, simulations and cells takes some seconds longer; weights are frozen
-        into it and should not be trained or copied afterwards. Draws differ by rounding.
+        The first forecast of each number of draws, simulations and cells takes some seconds longer. Weights are frozen into it: a forecast
+        after they have changed is refused. Draws differ by rounding. Copies and pickles are of the model as it was before.
         """
         for owner, name in ((self.autoencoder, "encode"), (self.transition, "parts"), (self.autoencoder, "decode")):
-            setattr(owner, name, _frozen(getattr(owner, name)))
+            setattr(owner, name, Frozen(owner, name))
+        self._compiled_weights = self._weights_now()
+
+    def _weights_now(self) -> list[tuple[int, int]]:
+        """Identity and number of changes of every parameter."""
+        return [(id(parameter), parameter._version) for parameter in self.parameters()]
+
+    def _require_compiled_weights(self) -> None:
+        """Refuse to compute with networks that were compiled with other weights."""
+        if self._compiled_weights is not None and self._compiled_weights != self._weights_now():
+            raise ValueError("compiled networks: expected the weights that they were compiled with, got others; load the model anew")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles have: nothing of compiled networks."""
+        return self.__dict__ | {"_compiled_weights": None}
 
 
 def _parameters(*modules: nn.Module) -> list[nn.Parameter]:
@@ -360,16 +383,22 @@ def _without(parameters: list[nn.Parameter], others: list[nn.Parameter]) -> list
     return [parameter for parameter in parameters if id(parameter) not in left_out]
 
 
-def _frozen(function: Callable[P, T]) -> Callable[P, T]:
-    """Compiled function in which weights are constants; the setting counts while a function is traced, which is at its first call.
+class Frozen:
+    """A method of a module, compiled with weights as constants; copies and pickles of the module have the method itself.
 
     Nobody asks at every call whether a network has changed, which would take a fiftieth of a frame's time.
     """
-    compiled = torch.compile(function, options={"guard_filter_fn": torch.compiler.skip_guard_on_all_nn_modules_unsafe})
 
-    @wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+    def __init__(self, owner: nn.Module, name: str) -> None:
+        self.owner, self.name = owner, name
+        plain = getattr(type(owner), name).__get__(owner)
+        self.compiled = torch.compile(plain, options={"guard_filter_fn": torch.compiler.skip_guard_on_all_nn_modules_unsafe})
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Result of the method; the setting counts while it is traced, which is at its first call."""
         with torch._inductor.config.patch(freezing=True):
-            return compiled(*args, **kwargs)
+            return self.compiled(*args, **kwargs)
 
-    return call
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Method of the copied module."""
+        return getattr, (self.owner, self.name)

@@ -137,7 +137,7 @@ class TokenAutoencoder(nn.Module):
 
     def encode(self, frames: Tensor) -> Normal:
         """Gaussian data factor over tokens, (..., channel, token_y, token_x), of frames (..., field, y, x)."""
-        self._check_frames(frames)
+        self.check_frames(frames)
         leading, flat, _ = merge_leading(frames)
         parts = [net(flat[:, group]) for net, group in zip(self.encoders, self.field_groups, strict=True)]
         mean = torch.cat([part[0] for part in parts], dim=1)
@@ -192,9 +192,16 @@ class TokenAutoencoder(nn.Module):
             set_affine(encoder.get_submodule("linear"), (directions / spread).T, -(directions / spread).T @ mean)
             set_affine(decoder.get_submodule("linear"), directions * spread, mean)
 
-    def _check_frames(self, frames: Tensor) -> None:
+    def check_frames(self, frames: Tensor) -> None:
+        """Refuse frames (..., field, y, x) that do not fit fields and patches.
+
+        Raises
+        ------
+        ValueError
+            With what was expected and what came.
+        """
         n_fields = len(self.pixel_raw_scale)
-        if frames.shape[-3] != n_fields:
+        if frames.ndim < 3 or frames.shape[-3] != n_fields:
             raise ValueError(f"frames: expected {n_fields} fields on axis -3, got shape {tuple(frames.shape)}")
         for axis, size in zip(("y", "x"), frames.shape[-2:], strict=True):
             if size % self.patch:

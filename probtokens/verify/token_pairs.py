@@ -69,9 +69,9 @@ def randomise(module: torch.nn.Module) -> None:
 def window(n_simulations: int = 2, n_times: int = 4, seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
     """Frames (simulation, time, field, y, x), within bounds, and context (simulation, 1), physical units."""
     generator = torch.Generator().manual_seed(seed)
-    standard = torch.randn(n_simulations, n_times, len(FIELDS), *GRID.shape, generator=generator)
+    standard = torch.randn(n_simulations, n_times, len(FIELDS), *GRID.shape, generator=generator, dtype=torch.float32)
     frames = normalizer().denormalize(standard)
     for number, spec in enumerate(FIELDS):
         if spec.lower is not None or spec.upper is not None:
             frames[:, :, number].clamp_(spec.lower, spec.upper)
-    return frames, 15.0 + torch.linspace(-1.5, 1.5, n_simulations)[:, None]
+    return frames, 15.0 + torch.linspace(-1.5, 1.5, n_simulations, dtype=torch.float32)[:, None]

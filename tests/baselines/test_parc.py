@@ -141,11 +141,15 @@ def test_explicit_terms_are_limited() -> None:
     assert terms[0].abs().max() == pytest.approx(3.0)
 
 
-def _first_states(parc: Parc, frames: Tensor, context: Tensor, n_steps: int) -> list[Tensor]:
-    """Normalised states that the steps of a forecast start from, as the networks see them."""
+def _first_states(parc: Parc, frames: Tensor, context: Tensor, n_steps: int, *, forecast: bool = False) -> list[Tensor]:
+    """Normalised states that the steps of a rollout start from, as the networks see them; forecasts refuse frames out of bounds."""
     seen: list[Tensor] = []
     parc.features.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    _forecast(parc, frames, context, n_steps)
+    if forecast:
+        _forecast(parc, frames, context, n_steps)
+    else:
+        with torch.no_grad():
+            list(parc.mean_frames(frames[:, 0], context, (n_steps,)))
     return [unfold(part[:, : -context.shape[1]], BLOCK, *GRID.shape) for part in seen]
 
 
@@ -174,7 +178,7 @@ def test_training_steps_start_within_the_same_range_as_forecasts() -> None:
     kept = parc.normalizer.field_range.clone()
     RolloutError().parts(parc, frames, context)
     assert torch.equal(parc.normalizer.field_range, kept)
-    states = _first_states(parc, frames, context, 2)
+    states = _first_states(parc, frames, context, 2, forecast=True)
     with torch.no_grad():
         (direct,) = parc.mean_frames(frames[:, 0], context, (1,))
     clipped = states[0]

@@ -128,14 +128,6 @@ def test_effects_may_be_given_in_place_of_drawn_ones(views: str) -> None:
         forecast(model, n_draws=2, effects=torch.zeros(3, 2))
 
 
-def test_frames_of_forecasts_can_be_used_in_later_training() -> None:
-    frame = forecast(micro_tokens())[-1]
-    layer = torch.nn.Conv2d(5, 1, 1)
-    layer(frame[:, 0]).sum().backward()
-    frame += 1.0
-    assert layer.weight.grad is not None
-
-
 def test_half_a_precision_changes_rounding_alone() -> None:
     """Convolutions of a forecast lose digits; noise, tokens and frames do not."""
     exact, rounded = micro_tokens(), micro_tokens(precision="bfloat16")

@@ -27,9 +27,6 @@ SIDES = {"left": ("x", 0), "right": ("x", -1), "bottom": ("y", 0), "top": ("y", 
 #: Kinds of boundary that the layout knows.
 BOUNDARY_TYPES = ("WALL", "OPEN", "PERIODIC")
 
-#: How far a field bounded on both sides may leave its range, as a part of the range.
-BOUND_TOLERANCE = 1e-3
-
 
 def check_values(values: np.ndarray, spec: FieldSpec, *, path: Path, simulation: int, first_frame: int = 0) -> None:
     """Refuse values that are not finite or lie outside the field's physical bounds.
@@ -39,7 +36,7 @@ def check_values(values: np.ndarray, spec: FieldSpec, *, path: Path, simulation:
     values
         Frames of one simulation, shape (time, y, x), in the unit of ``spec``.
     spec
-        The field; a range bounded on both sides may be left by ``BOUND_TOLERANCE`` of its width.
+        The field; see :attr:`~probtokens.fields.FieldSpec.limits`.
     path, simulation, first_frame
         Where the values are, for the message.
 
@@ -48,9 +45,7 @@ def check_values(values: np.ndarray, spec: FieldSpec, *, path: Path, simulation:
     ValueError
         Naming file, field, simulation and the first bad frame.
     """
-    slack = BOUND_TOLERANCE * (spec.upper - spec.lower) if spec.lower is not None and spec.upper is not None else 0.0
-    low = -np.inf if spec.lower is None else spec.lower - slack
-    high = np.inf if spec.upper is None else spec.upper + slack
+    low, high = spec.limits
     smallest, largest = float(values.min()), float(values.max())
     if np.isfinite(smallest) and np.isfinite(largest) and low <= smallest and largest <= high:
         return
