@@ -301,3 +301,27 @@ def test_every_setting_of_training_says_what_it_is():
     for section in (TokenConfig, FieldGroupConfig, MicroConfig, MesoConfig, ParcConfig, *(kind for kind, *_ in KINDS.values())):
         own = {name: field for name, field in section.model_fields.items() if name not in ("objective", "precision", "horizon", "learn")}
         assert [name for name, field in own.items() if not field.description] == [], section.__name__
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data.symmetry=[mirror_x]"], r"data\.symmetry\.0: Input should be 'mirror_y' \(got 'mirror_x'\)"),
+        (["data.odd={Vy: y}"], r"data: .*odd: expected some of fields \['temperature', .*, got \['Vy'\]"),
+        (["data.odd={pressure: z}"], r"data\.odd\.pressure: Input should be '', 'x', 'y' or 'xy' \(got 'z'\)"),
+        (["data.fields=[temperature, temperature]"], r"data: .*fields: expected every name once, got \['temperature', 'temperature'\]"),
+        (["data.context=[a, a]"], r"data: .*context: expected every name once"),
+        (["data.fields=[]"], r"data: .*fields: expected at least one, got none"),
+        (["data.symmetry=[]", "micro.tokens.views=shifted"], r"micro\.tokens\.views: expected 'one' without mirror_y in data\.symmetry"),
+    ],
+)
+def test_symmetries_and_names_that_cannot_be(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(None, overrides)
+
+
+def test_a_recipe_says_what_mirror_images_are():
+    assert Config().data.mirrored
+    config = load_config(None, ["data.symmetry=[]", "data.odd={pressure: xy}"])
+    assert not config.data.mirrored
+    assert config.data.odd == {"pressure": "xy"}

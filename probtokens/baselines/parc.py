@@ -52,6 +52,8 @@ class Parc(nn.Module):
         Fitted normalisation; it carries the fields and the context.
     grid
         Grid of the training data: cell edge [µm] and frame step [ns] enter the operators.
+    mirrored
+        Whether it is trained on mirror images along y as well: fields that are odd then reach the negative of their range.
 
     Raises
     ------
@@ -63,11 +65,12 @@ class Parc(nn.Module):
     lower: Tensor
     upper: Tensor
 
-    def __init__(self, config: ParcConfig, normalizer: Normalizer, grid: Grid) -> None:
+    def __init__(self, config: ParcConfig, normalizer: Normalizer, grid: Grid, *, mirrored: bool = True) -> None:
         super().__init__()
         self.fields = tuple(normalizer.fields)
         self.normalizer = normalizer
         self.grid = grid
+        self.mirrored = mirrored
         self._integrate = INTEGRATORS[config.integrator]
         names = [spec.name for spec in self.fields]
         present = [name for name in VELOCITY if name in names]
@@ -161,9 +164,9 @@ class Parc(nn.Module):
 
     @property
     def _range(self) -> Tensor:
-        """Least and most of the training data and their mirror images, shape (2, field, 1, 1); NaN where they are not known."""
+        """Least and most of the training data, shape (2, field, 1, 1), of mirror images too if it learns from them; NaN where not known."""
         least, most = self.normalizer.field_range[..., None, None]
-        odd = torch.tensor([spec.mirror_sign("y") < 0 for spec in self.fields], device=least.device)[:, None, None]
+        odd = torch.tensor([self.mirrored and spec.mirror_sign("y") < 0 for spec in self.fields], device=least.device)[:, None, None]
         size = torch.maximum(-least, most)
         return torch.stack([torch.where(odd, -size, least), torch.where(odd, size, most)])
 

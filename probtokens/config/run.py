@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from probtokens.config.base import Strict, Whole
 from probtokens.config.forecast import EvaluateConfig, ReportConfig, RolloutConfig
@@ -20,6 +20,9 @@ class DataConfig(Strict):
     files in The Well's layout. Left empty, the run's own ``simulate`` stage makes them.
     ``micro_tokens`` names a file of trained micro tokens or, where there is no such file, those that come with the package
     (``hmx-standard``). They are used as they are; ``micro`` sections have no effect.
+    ``symmetry`` names what the physics does not tell apart: with ``mirror_y`` models learn from mirror images along y too, with an empty
+    list from none, as gravity along y asks for. ``odd`` gives the axes along which a mirror image changes a field's sign, where the files
+    do not tell it by their tensor order, e.g. ``{Vy: y, vorticity: xy}``.
     """
 
     micro: Path | None = None
@@ -27,6 +30,24 @@ class DataConfig(Strict):
     micro_tokens: Path | None = None
     fields: tuple[str, ...] = ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y")
     context: tuple[str, ...] = ("shock_pressure",)
+    symmetry: tuple[Literal["mirror_y"], ...] = ("mirror_y",)
+    odd: dict[str, Literal["", "x", "y", "xy"]] = Field(default_factory=dict)
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether mirror images along y are as good as what they are of."""
+        return "mirror_y" in self.symmetry
+
+    @model_validator(mode="after")
+    def _names_once(self) -> DataConfig:
+        for key, names in (("fields", self.fields), ("context", self.context), ("symmetry", self.symmetry)):
+            if len(set(names)) < len(names):
+                raise ValueError(f"{key}: expected every name once, got {list(names)}")
+        if not self.fields:
+            raise ValueError("fields: expected at least one, got none")
+        if unknown := sorted(set(self.odd) - set(self.fields)):
+            raise ValueError(f"odd: expected some of fields {list(self.fields)}, got {unknown}")
+        return self
 
 
 class Config(Strict):
@@ -71,6 +92,15 @@ class Config(Strict):
     def _stages_name_loaded_fields(self) -> Config:
         for stage in self.meso.stages:
             stage.check_fields(self.data.fields)
+        return self
+
+    @model_validator(mode="after")
+    def _views_are_symmetries(self) -> Config:
+        if self.data.micro_tokens is None and self.micro.tokens.views != "one" and not self.data.mirrored:
+            raise ValueError(
+                f"micro.tokens.views: expected 'one' without mirror_y in data.symmetry, got {self.micro.tokens.views!r}, "
+                "whose draws see mirror images"
+            )
         return self
 
     @model_validator(mode="after")

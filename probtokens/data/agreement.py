@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from probtokens.data.the_well import ShardInfo
 from probtokens.data.the_well.faults import fault
-from probtokens.fields import Grid
+from probtokens.fields import FieldSpec, Grid
 
 if TYPE_CHECKING:
     from probtokens.data.trajectories import TrajectorySet
@@ -27,7 +27,7 @@ class Difference:
     Attributes
     ----------
     kind
-        ``"unit"``, ``"grid"``, ``"extent"`` or ``"boundary"``.
+        ``"unit"``, ``"grid"``, ``"extent"``, ``"boundary"`` or ``"symmetry"``.
     what
         Name for people, e.g. ``"unit of field 'density'"``.
     expected, got
@@ -65,10 +65,17 @@ def differences(first: ShardInfo, other: ShardInfo, names: Iterable[str], *, ext
     return found
 
 
+def symmetry_differences(first: Iterable[FieldSpec], other: Iterable[FieldSpec]) -> list[Difference]:
+    """List the fields of which two files have the same name and not the same sign in mirror images."""
+    others = {spec.name: spec for spec in other}
+    pairs = [(spec, others[spec.name]) for spec in first if spec.name in others]
+    return [Difference("symmetry", f"symmetry of field {a.name!r}", _oddness(a), _oddness(b)) for a, b in pairs if a.odd != b.odd]
+
+
 def require_agreement(first: TrajectorySet, other: TrajectorySet, *, boundary: bool = True) -> None:
     """Refuse two sets of simulations that cannot serve the same model, e.g. two splits or both scales.
 
-    Compared are the units of the fields and context scalars of ``first``, cell size, frame step and edges. Numbers of cells,
+    Compared are the units of the fields and context scalars of ``first``, the fields' symmetry, cell size, frame step and edges. Numbers of cells,
     frames and simulations may differ.
 
     Parameters
@@ -85,7 +92,7 @@ def require_agreement(first: TrajectorySet, other: TrajectorySet, *, boundary: b
     """
     names = (*(spec.name for spec in first.fields), *first.context_names)
     a, b = first.files[0], other.files[0]
-    found = differences(a, b, names, extent=False)
+    found = differences(a, b, names, extent=False) + symmetry_differences(first.fields, other.fields)
     require_none([entry for entry in found if boundary or entry.kind != "boundary"], a, b)
 
 
@@ -105,12 +112,16 @@ def require_none(found: Sequence[Difference], first: ShardInfo, other: ShardInfo
 
 def _units(first: ShardInfo, other: ShardInfo, names: Iterable[str]) -> Iterable[Difference]:
     for name in names:
-        kind = "field" if name in first.sources else "scalar"
+        kind = "field" if name in first.fields else "scalar"
         a, b = first.units.get(name), other.units.get(name)
-        there = all(name in info.sources or name in info.scalars for info in (first, other))
+        there = all(name in info.fields or name in info.scalars for info in (first, other))
         # A scalar without a unit says nothing; a field without one counts as a pure number.
         if there and a != b and (kind == "field" or None not in (a, b)):
             yield Difference("unit", f"{kind} {name!r}", f"unit {a!r}", repr(b))
+
+
+def _oddness(spec: FieldSpec) -> str:
+    return f"odd along {spec.odd}" if spec.odd else "even"
 
 
 def _extent(grid: Grid) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from probtokens.data.agreement import differences, require_none
+from probtokens.data.agreement import differences, require_none, symmetry_differences
 from probtokens.data.the_well import SHARD_SUFFIXES, ShardInfo, is_shard, read_frames, read_info, read_scalar
 from probtokens.data.the_well.faults import fault, listed
 from probtokens.fields import FieldSpec, Grid
@@ -76,7 +76,15 @@ class TrajectorySet:
     _cache: _FrameCache = field(repr=False)
 
     @classmethod
-    def open(cls, folder: str | Path, fields: Sequence[str], context: Sequence[str], *, cache_bytes: int = _CACHE_BYTES) -> TrajectorySet:
+    def open(
+        cls,
+        folder: str | Path,
+        fields: Sequence[str],
+        context: Sequence[str],
+        *,
+        odd: Mapping[str, str] | None = None,
+        cache_bytes: int = _CACHE_BYTES,
+    ) -> TrajectorySet:
         """Open all ``*.hdf5`` and ``*.h5`` files of a folder in sorted order, reading no frame.
 
         Parameters
@@ -85,6 +93,8 @@ class TrajectorySet:
             Folder of files in The Well's layout; hidden (temporary) names are left out.
         fields, context
             Names of the fields and scalars wanted, in order.
+        odd
+            Axes along which a mirror image changes a field's sign, by field, in place of what the files tell by their tensor order.
         cache_bytes
             Memory for trajectories already read; 0 reads from disk every time.
 
@@ -92,17 +102,19 @@ class TrajectorySet:
         ------
         ValueError
             If there is no file, a file is not complete, lacks a field or a scalar or its values, or differs
-            from the first in grid, unit or edges; the message names the file.
+            from the first in grid, unit, symmetry or edges; the message names the file.
         """
         infos = [read_info(path) for path in shard_paths(Path(folder))]
         for info in infos:
             _require_names(info, fields, context)
-            require_none(differences(infos[0], info, (*fields, *context), extent=True), infos[0], info)
+            found = differences(infos[0], info, (*fields, *context), extent=True)
+            found += symmetry_differences(_specs(infos[0], fields, odd), _specs(info, fields, odd))
+            require_none(found, infos[0], info)
         labels = _labels([info.path for info in infos])
         places = tuple((info, simulation) for info in infos for simulation in range(info.n_simulations))
         columns = [np.concatenate([read_scalar(info, name) for info in infos]) for name in context]
         return cls(
-            fields=tuple(infos[0].spec(name) for name in fields),
+            fields=_specs(infos[0], fields, odd),
             context_names=tuple(context),
             grid=_common_grid(infos),
             names=tuple(f"{labels[info.path]}/{simulation}" for info, simulation in places),
@@ -214,6 +226,10 @@ def _require_names(info: ShardInfo, fields: Sequence[str], context: Sequence[str
     for name in fields:
         if info.sources[name].fault:
             raise ValueError(info.sources[name].fault)
+
+
+def _specs(info: ShardInfo, fields: Sequence[str], odd: Mapping[str, str] | None) -> tuple[FieldSpec, ...]:
+    return tuple(replace(info.spec(name), odd=odd[name]) if odd and name in odd else info.spec(name) for name in fields)
 
 
 def _common_grid(infos: Sequence[ShardInfo]) -> Grid:

@@ -15,6 +15,9 @@ from probtokens.pipeline.stage import Stage, Work
 
 _DATA_FILES = ("*/*.hdf5", "*/*.h5", "data/*/*.hdf5", "data/*/*.h5")
 
+#: Settings that say what frames hold.
+_FRAMES = ("data.fields", "data.context", "data.odd")
+
 
 def build_stages(config: Config, folder: RunFolder) -> tuple[Stage, ...]:
     """All stages that a recipe describes, each after the ones it needs.
@@ -105,12 +108,12 @@ def _simulation_stage(config: Config, folder: RunFolder, campaign: str) -> Stage
 
 
 def _training_stages(config: Config, folder: RunFolder, data: Mapping[Scale, str]) -> list[Stage]:
-    common = _settings(config, "data.fields", "data.context", "seed")
+    common = _settings(config, *_FRAMES, "data.symmetry", "seed")
     if config.data.micro_tokens is None:
         micro = _training(folder, "micro", (data["micro"],), common | _settings(config, "micro"), work.train_micro)
     else:
         digest = file_digest(config.data.micro_tokens)
-        settings = _settings(config, "data.fields", "data.context") | {"data.micro_tokens": digest}
+        settings = _settings(config, *_FRAMES) | {"data.micro_tokens": digest}
         micro = _training(folder, "micro", (), settings, partial(work.take_micro, digest=digest))
         _require_outside(config.data.micro_tokens, folder.training("micro"))
     stages = [micro]
@@ -149,7 +152,7 @@ def _rollout_stages(config: Config, folder: RunFolder, data: str, trained: Colle
                 name=f"rollout_{model}",
                 command="rollout",
                 needs=tuple(dict.fromkeys((source, data))),
-                settings=_settings(config, "data.fields", "data.context", "rollout.members", "rollout.scale", "seed"),
+                settings=_settings(config, *_FRAMES, "rollout.members", "rollout.scale", "seed"),
                 outputs=tuple(folder.rollout(model, split) for split in FORECAST_SPLITS),
                 work=partial(work.rollout, model=model),
             )

@@ -135,3 +135,37 @@ def test_all_differences_are_listed(tmp_path: Path) -> None:
     found = differences(first, other, ["density", "load", "absent"], extent=True)
     assert [entry.kind for entry in found] == ["unit", "unit", "extent", "grid", "grid", "boundary"]
     assert differences(first, first, ["density", "load"], extent=True) == []
+
+
+def write_velocities(path: Path, vectors: tuple[str, ...]) -> Path:
+    """A file with components of a flow, as a vector or as two scalars."""
+    write_shard(
+        path,
+        {f"flow_{axis}": np.ones((1, 3, 6, 8)) for axis in "xy"},
+        grid=Grid(6, 8, 0.04, 0.02, 3),
+        scalars={},
+        units={"flow_x": "m/s", "flow_y": "m/s"},
+        dataset_name="set",
+        boundary=BOUNDARY,
+        vectors=vectors,
+    )
+    return path
+
+
+def test_components_of_a_vector_in_one_file_and_scalars_in_another(tmp_path: Path) -> None:
+    names = ["flow_x", "flow_y"]
+    write_velocities(tmp_path / "vector" / "a.hdf5", ("flow",))
+    write_velocities(tmp_path / "scalars" / "b.hdf5", ())
+    vector, scalars = (TrajectorySet.open(tmp_path / name, names, []) for name in ("vector", "scalars"))
+    with pytest.raises(
+        ValueError, match="scalars/b.hdf5: symmetry of field 'flow_x': expected odd along x as in .*vector/a.hdf5, got even"
+    ):
+        require_agreement(vector, scalars)
+    write_velocities(tmp_path / "vector" / "b.hdf5", ())
+    with pytest.raises(ValueError, match="vector/b.hdf5: symmetry of field 'flow_x': expected odd along x as in a.hdf5, got even"):
+        TrajectorySet.open(tmp_path / "vector", names, [])
+    declared = {"flow_x": "x", "flow_y": "y"}
+    mixed, told = (TrajectorySet.open(tmp_path / name, names, [], odd=declared) for name in ("vector", "scalars"))
+    require_agreement(mixed, told)
+    assert [spec.odd for spec in told.fields] == ["x", "y"]
+    assert [spec.odd for spec in TrajectorySet.open(tmp_path / "scalars", names, [], odd={"flow_y": "xy"}).fields] == ["", "xy"]

@@ -55,6 +55,7 @@ def _parc(job: Job, trajectories: TrajectorySet) -> Forecaster:
     from probtokens.data import Normalizer
     from probtokens.models.files import load_stage
 
-    model = Parc(job.config.parc, Normalizer(trajectories.fields, trajectories.context_names), trajectories.grid)
+    normalizer = Normalizer(trajectories.fields, trajectories.context_names)
+    model = Parc(job.config.parc, normalizer, trajectories.grid, mirrored=job.config.data.mirrored)
     load_stage(job.folder.model("parc"), model)
     return model.eval()

@@ -78,7 +78,8 @@ def open_split(config: Config, folder: RunFolder, scale: Scale, split: Split) ->
     if getattr(config.data, scale) is None:
         root = folder.data(scale)
         require_planned(root, plan(config.simulate.campaigns[scale], root, campaign_seed(config, scale)))
-    return TrajectorySet.open(split_folder(data_root(config, folder, scale), split), config.data.fields, config.data.context)
+    given = config.data
+    return TrajectorySet.open(split_folder(data_root(config, folder, scale), split), given.fields, given.context, odd=given.odd)
 
 
 def data_root(config: Config, folder: RunFolder, scale: Scale) -> Path:

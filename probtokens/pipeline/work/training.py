@@ -124,7 +124,7 @@ def train_parc(job: Job) -> dict[str, Precision]:
 
     trajectories = meso_training_set(job)
     torch.manual_seed(job.config.seed)
-    model = Parc(job.config.parc, Normalizer.fit(trajectories), trajectories.grid)
+    model = Parc(job.config.parc, Normalizer.fit(trajectories), trajectories.grid, mirrored=job.config.data.mirrored)
     precisions = _fit(job, "parc", job.config.parc, model, trajectories)
     with replacing(job.folder.model("parc")) as temporary:
         torch.save(model.state_dict(), temporary)
@@ -177,6 +177,7 @@ def _fit(
         weight_decay=settings.weight_decay,
         seed=job.config.seed,
         out_dir=job.folder.training(name),
+        reflect=job.config.data.mirrored,
         devices=devices,
         progress=_over_all_stages(job, settings),
         encoding=lambda stage, done, total: job.progress(done, total, f"simulations encoded for {stage}"),
