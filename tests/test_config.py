@@ -312,6 +312,9 @@ def test_every_setting_of_training_says_what_it_is():
         (["data.fields=[temperature, temperature]"], r"data: .*fields: expected every name once, got \['temperature', 'temperature'\]"),
         (["data.context=[a, a]"], r"data: .*context: expected every name once"),
         (["data.fields=[]"], r"data: .*fields: expected at least one, got none"),
+        (["rollout.models=[]"], r"rollout: .*models: expected at least one, and every name once, got \[\]"),
+        (["rollout.models=[parc, parc]"], r"rollout: .*models: expected at least one, and every name once, got \['parc', 'parc'\]"),
+        (["evaluate.coverage=[0.9, 0.90000001]"], r"evaluate: .*coverage: expected levels that differ to six digits"),
         (["data.symmetry=[]", "micro.tokens.views=shifted"], r"micro\.tokens\.views: expected 'one' without mirror_y in data\.symmetry"),
     ],
 )

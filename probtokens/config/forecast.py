@@ -26,6 +26,12 @@ class RolloutConfig(Strict):
         "persistence",
     )
 
+    @model_validator(mode="after")
+    def _models_once(self) -> RolloutConfig:
+        if not self.models or len(set(self.models)) < len(self.models):
+            raise ValueError(f"models: expected at least one, and every name once, got {list(self.models)}")
+        return self
+
 
 class EvaluateConfig(Strict):
     """Stage ``evaluate``.
@@ -41,6 +47,8 @@ class EvaluateConfig(Strict):
     @model_validator(mode="after")
     def _hot_spots_have_names_of_their_own(self) -> EvaluateConfig:
         _ = self.hotspot
+        if len({f"{100 * level:g}" for level in self.coverage}) < len(self.coverage):
+            raise ValueError(f"coverage: expected levels that differ to six digits, got {list(self.coverage)}")
         return self
 
     @property

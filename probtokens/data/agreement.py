@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from probtokens.data.the_well import ShardInfo
 from probtokens.data.the_well.faults import fault
 from probtokens.fields import FieldSpec, Grid
-
-if TYPE_CHECKING:
-    from probtokens.data.trajectories import TrajectorySet
 
 #: Relative difference of two cell sizes or frame steps that counts as none.
 _STEP_RTOL = 1e-5
@@ -72,18 +69,32 @@ def symmetry_differences(first: Iterable[FieldSpec], other: Iterable[FieldSpec])
     return [Difference("symmetry", f"symmetry of field {a.name!r}", _oddness(a), _oddness(b)) for a, b in pairs if a.odd != b.odd]
 
 
-def require_agreement(first: TrajectorySet, other: TrajectorySet, *, boundary: bool = True) -> None:
+class Described(Protocol):
+    """Simulations of which files, fields and context scalars are known, such as a ``TrajectorySet``."""
+
+    @property
+    def fields(self) -> tuple[FieldSpec, ...]:
+        """Fields of every frame, in order."""
+
+    @property
+    def context_names(self) -> tuple[str, ...]:
+        """Names of the context scalars, in order."""
+
+    @property
+    def files(self) -> tuple[ShardInfo, ...]:
+        """Descriptions of the files."""
+
+
+def require_agreement(first: Described, other: Described) -> None:
     """Refuse two sets of simulations that cannot serve the same model, e.g. two splits or both scales.
 
-    Compared are the units of the fields and context scalars of ``first``, the fields' symmetry, cell size, frame step and edges. Numbers of cells,
-    frames and simulations may differ.
+    Compared are the units of the fields and context scalars of ``first``, the fields' symmetry, cell size, frame step and edges. Numbers
+    of cells, frames and simulations may differ.
 
     Parameters
     ----------
     first, other
         The sets; the first one says what is expected.
-    boundary
-        Whether the edges must be the same as well.
 
     Raises
     ------
@@ -93,7 +104,7 @@ def require_agreement(first: TrajectorySet, other: TrajectorySet, *, boundary: b
     names = (*(spec.name for spec in first.fields), *first.context_names)
     a, b = first.files[0], other.files[0]
     found = differences(a, b, names, extent=False) + symmetry_differences(first.fields, other.fields)
-    require_none([entry for entry in found if boundary or entry.kind != "boundary"], a, b)
+    require_none(found, a, b)
 
 
 def require_none(found: Sequence[Difference], first: ShardInfo, other: ShardInfo) -> None:

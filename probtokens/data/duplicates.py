@@ -41,18 +41,28 @@ def find_duplicates(sets: Mapping[str, TrajectorySet], *, frames: int | None = N
     names = {tuple(spec.name for spec in trajectories.fields) for trajectories in sets.values()}
     if len(names) > 1:
         raise ValueError(f"duplicates: expected sets of the same fields, got {listed(sorted(names))}")
-    places: dict[bytes, list[Place]] = defaultdict(list)
-    for label, trajectories in sets.items():
-        for number, name in enumerate(trajectories.names):
-            places[_digest(trajectories, number, frames)].append((label, name))
+    return equal_digests(
+        {
+            label: {name: frame_digest(trajectories, number, frames) for number, name in enumerate(trajectories.names)}
+            for label, trajectories in sets.items()
+        }
+    )
+
+
+def equal_digests(digests: Mapping[str, Mapping[str, str]]) -> tuple[tuple[Place, ...], ...]:
+    """Groups as those of :func:`find_duplicates`, from what :func:`frame_digest` says of every simulation by set and name."""
+    places: dict[str, list[Place]] = defaultdict(list)
+    for label, simulations in digests.items():
+        for name, digest in simulations.items():
+            places[digest].append((label, name))
     return tuple(tuple(group) for group in places.values() if len({label for label, _ in group}) > 1)
 
 
-def _digest(trajectories: TrajectorySet, number: int, n_frames: int | None) -> bytes:
-    """Hash of shape and values; both zeros count as one."""
+def frame_digest(trajectories: TrajectorySet, number: int, n_frames: int | None = None) -> str:
+    """Hash of the shape and the values of a simulation, or of its first frames; both zeros count as one."""
     stop = None if n_frames is None else min(n_frames, trajectories.grid.n_times)
     frames = trajectories.frames(number, 0, stop)
     hashed = hashlib.blake2b(repr(frames.shape).encode(), digest_size=16)
     for frame in frames:
         hashed.update(np.ascontiguousarray(frame + np.float32(0.0)).tobytes())
-    return hashed.digest()
+    return hashed.hexdigest()

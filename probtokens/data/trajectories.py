@@ -106,7 +106,7 @@ class TrajectorySet:
         """
         infos = [read_info(path) for path in shard_paths(Path(folder))]
         for info in infos:
-            _require_names(info, fields, context)
+            require_names(info, fields, context)
             found = differences(infos[0], info, (*fields, *context), extent=True)
             found += symmetry_differences(_specs(infos[0], fields, odd), _specs(info, fields, odd))
             require_none(found, infos[0], info)
@@ -218,7 +218,14 @@ def shard_paths(folder: Path) -> list[Path]:
     return paths
 
 
-def _require_names(info: ShardInfo, fields: Sequence[str], context: Sequence[str]) -> None:
+def require_names(info: ShardInfo, fields: Sequence[str], context: Sequence[str]) -> None:
+    """Refuse a file that lacks fields or scalars, or whose fields cannot be used.
+
+    Raises
+    ------
+    ValueError
+        Naming the file and what it lacks.
+    """
     for kind, wanted, present in (("fields", fields, info.fields), ("scalars", context, info.scalars)):
         missing = [name for name in wanted if name not in present]
         if missing:
@@ -229,7 +236,7 @@ def _require_names(info: ShardInfo, fields: Sequence[str], context: Sequence[str
 
 
 def _specs(info: ShardInfo, fields: Sequence[str], odd: Mapping[str, str] | None) -> tuple[FieldSpec, ...]:
-    return tuple(replace(info.spec(name), odd=odd[name]) if odd and name in odd else info.spec(name) for name in fields)
+    return tuple(info.spec(name, (odd or {}).get(name)) for name in fields)
 
 
 def _common_grid(infos: Sequence[ShardInfo]) -> Grid:

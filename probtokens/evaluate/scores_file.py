@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from probtokens.data.atomic import replacing
+from probtokens.data.the_well.faults import listed
 from probtokens.fields import HotSpot
 from probtokens.json_text import read_json
 
@@ -58,7 +59,7 @@ def write_scores(
     n_test
         Number of test simulations.
     provenance
-        Whatever identifies the run: versions, seeds, data.
+        Whatever identifies the run: versions, seeds, data; ``duplicates`` lists simulations that are in several splits.
 
     Raises
     ------
@@ -98,6 +99,15 @@ def load_scores(path: Path) -> dict[str, Any]:
     document = read_json(path, "a scores file")
     _validate(document, path)
     return dict(document)
+
+
+def seen_before(document: Mapping[str, Any]) -> str:
+    """Sentence on simulations that were given in several splits, empty if the scores are of unseen ones."""
+    groups = document["provenance"].get("duplicates", ())
+    if not groups:
+        return ""
+    number = f"{len(groups)} simulations are" if len(groups) > 1 else "One simulation is"
+    return f"{number} in several splits, so these scores are not of unseen simulations: {listed(groups)}."
 
 
 def _validate(document: Any, path: Path) -> None:

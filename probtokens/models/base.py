@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from probtokens.config import Stage
 from probtokens.data.the_well.faults import listed
 from probtokens.fields import FieldSpec, Grid
 
@@ -88,6 +89,38 @@ def parameters_of(model: nn.Module, groups: Collection[str]) -> list[nn.Paramete
     if not chosen:
         raise ValueError(f"learn: expected some of the parameter groups {list(declared)} of {type(model).__name__}, got {list(groups)}")
     return chosen
+
+
+def check_schedule(model: nn.Module, stages: Sequence[Stage], n_times: int, devices: int = 1) -> None:
+    """Refuse a schedule of which a stage could not begin.
+
+    Parameters
+    ----------
+    model
+        A :class:`Trainable` with ``fields``.
+    stages
+        The schedule.
+    n_times
+        Frames of the training simulations.
+    devices
+        Processes that share every batch.
+
+    Raises
+    ------
+    ValueError
+        If windows of a stage do not fit the simulations, it names fields or parameter groups that the model does not have, or devices
+        cannot share a batch evenly.
+    """
+    fields: Sequence[FieldSpec] = model.fields  # type: ignore[assignment]
+    for stage in stages:
+        stage.shared(devices)
+        stage.check_fields([spec.name for spec in fields])
+        if stage.horizon >= n_times:
+            raise ValueError(f"{stage.name}: horizon: expected 0..{n_times - 1} for simulations of {n_times} frames, got {stage.horizon}")
+        try:
+            parameters_of(model, stage.learn)
+        except ValueError as error:
+            raise ValueError(f"{stage.name}: {error}") from None
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from probtokens.pipeline.folder import SCALES, RunFolder
 from probtokens.pipeline.graph import build_stages, required, run_by
 from probtokens.pipeline.preview import write_preview
 from probtokens.pipeline.table import score_table
-from probtokens.pipeline.work.training import given_micro
 from probtokens.screen import open_screen, print_table, say
 from probtokens.weights import resolved, shipped
 
@@ -30,7 +29,6 @@ def run_all(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> None:
         If the recipe, an override, the run folder or a given file is not as expected.
     """
     config, folder = _resolved(recipe, overrides), RunFolder(out)
-    _require_tokens_fit(config)
     stages = build_stages(config, folder)
     execute(folder, config, stages, Console(), required(stages, "report"))
     screen = open_screen()
@@ -88,29 +86,6 @@ def _resolved(recipe: Path, overrides: Sequence[str]) -> Config:
             raise ValueError(f"simulate.{key}.microstructure.image.path: {image.path}: expected an image (PNG, PGM or npy), found no file")
     simulate = settings.model_copy(update={**own, "shifts": shifts})
     return config.model_copy(update={"data": config.data.model_copy(update={**given, "micro_tokens": tokens}), "simulate": simulate})
-
-
-def _require_tokens_fit(config: Config) -> None:
-    """Find before any simulation what would stop the training after it."""
-    if config.data.micro_tokens is not None:
-        given_micro(config)
-        return
-    patch, trained_on = config.micro.tokens.patch, None
-    for scale in config.scales:
-        if getattr(config.data, scale) is not None:
-            continue
-        campaign: CampaignConfig = getattr(config.simulate, scale)
-        if campaign.ny % patch or campaign.nx % patch:
-            raise ValueError(
-                f"simulate.{scale}: expected ny and nx to be multiples of micro.tokens.patch, {patch}, got {campaign.ny} and {campaign.nx}"
-            )
-        steps = campaign.spacing, campaign.time_step
-        if trained_on is not None and steps != trained_on:
-            raise ValueError(
-                f"simulate.{scale}: expected the spacing and time_step of simulate.{SCALES[0]}, {trained_on[0]} µm and {trained_on[1]} ns, "
-                f"got {steps[0]} µm and {steps[1]} ns"
-            )
-        trained_on = steps
 
 
 def _with_absolute_image(owner: Owner) -> Owner:

@@ -16,6 +16,7 @@ from probtokens.pipeline import outputs
 from probtokens.pipeline.console import Console
 from probtokens.pipeline.fingerprint import fingerprints
 from probtokens.pipeline.folder import RunFolder, new_of, old_of
+from probtokens.pipeline.gate import require_fit
 from probtokens.pipeline.record import differences, finished, read_record, started, write_record
 from probtokens.pipeline.stage import Job, Stage
 
@@ -70,11 +71,12 @@ def execute(folder: RunFolder, config: Config, stages: Sequence[Stage], console:
     Raises
     ------
     ValueError
-        If the folder holds something else, another process works on it, or a stage that is not in
-        ``only`` is needed and not done.
+        If simulations, recipe and tokens do not fit each other, the folder holds something else, another process works on it, or a
+        stage that is not in ``only`` is needed and not done.
     """
     known = fingerprints(stages)
     by_name = {stage.name: stage for stage in stages}
+    require_fit(config, folder, stages, by_name if only is None else only)
     with _claimed(folder), console.logging_to(folder.log):
         _save_config(folder, config)
         _clear_up(folder, stages)

@@ -88,6 +88,10 @@ class RunFolder:
         """Simulations of one of the run's own campaigns, with a sub-folder per split."""
         return self.inside("data", campaign)
 
+    def checked(self, scale: Scale) -> Path:
+        """Digests of the given simulations of one scale, by split and name, as they were when they were checked."""
+        return self.root / "checks" / f"{scale}.json"
+
     @property
     def preview(self) -> Path:
         """Pictures of what a simulation would start from; belongs to no stage."""

@@ -87,7 +87,7 @@ def _data_stage(config: Config, folder: RunFolder, scale: Scale) -> Stage:
         command="simulate",
         needs=(),
         settings={"files": file_manifest(given, _DATA_FILES), **_settings(config, "data.fields", "data.context")},
-        outputs=(),
+        outputs=(folder.checked(scale),),
         work=partial(work.check_data, scale=scale),
     )
 

@@ -38,6 +38,13 @@ from probtokens.fields import SPATIAL_DIMS, FieldSpec, Grid, field_index
 TRUTH_DIMS = ("simulation", "time", "field", "y", "x")
 PREDICTION_DIMS = ("draw", *TRUTH_DIMS)
 
+#: Names of arrays and coordinates that every rollout has: no context scalar may have one of them.
+RESERVED = (
+    *PREDICTION_DIMS,
+    *("prediction", "truth", "lead"),
+    *("field_unit", "field_label", "field_lower", "field_upper", "field_odd", "field_vector"),
+)
+
 #: Steps of an axis that differ by less than this share are the same.
 _STEP_RTOL = 1e-4
 

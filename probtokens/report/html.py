@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from probtokens.config import dump_config
 from probtokens.data.atomic import replacing
+from probtokens.evaluate.scores_file import seen_before
 from probtokens.fields import VELOCITY
 from probtokens.report import facts
 from probtokens.report.animation import animation_frames
@@ -84,6 +85,7 @@ def _content(run: Run) -> dict[str, Any]:
         "recalibrated": bool(run.recalibrations),
         "configuration": facts.without_paths(dump_config(run.config)),
         "timings": facts.timings(run),
+        "unseen": not seen_before(run.scores),
         "provenance": facts.provenance(run),
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from probtokens.evaluate import compare_models
+from probtokens.evaluate.scores_file import seen_before
 from probtokens.report.style import model_label
 from probtokens.report.tables import format_score
 from probtokens.report.wording import Wording, quantity, sentence
@@ -27,7 +28,7 @@ def plain_reading(document: Mapping[str, Any], primary: str) -> list[str]:
     """
     models, wording = document["models"], Wording.of(document)
     others = [name for name in ("parc", "tokens_zero_coupling", "persistence") if name in models and name != primary]
-    sentences = [_ranking(models, wording)]
+    sentences = [seen_before(document), _ranking(models, wording)]
     sentences += [_comparison(document, primary, other, wording) for other in others]
     sentences += [_calibration(models[primary], primary, wording)]
     sentences += [_hotspot(models, primary, name, wording) for name in wording.hotspot.curves]

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 
 from probtokens.config import CampaignConfig, PhysicsConfig
-from probtokens.data.the_well import write_shard
+from probtokens.data.the_well import ShardInfo, write_shard
 from probtokens.data.the_well.hdf5 import opened
+from probtokens.data.the_well.info import FieldSource
+from probtokens.data.the_well.layout import FILE_DIMS
 from probtokens.fields import Grid
 from probtokens.simulate.campaign import Shard, batch_size, draw
 from probtokens.simulate.quality import FAILED_RUNS, FailedRun, dump_failed, fault, load_failed
@@ -229,6 +231,28 @@ def _kernels(task: ShardTask) -> str:
     """What the bits of a shard depend on beside its settings, e.g. ``"compiled, AVX512"``."""
     unit = torch.cuda.get_device_name() if torch.cuda.is_available() else torch.backends.cpu.get_cpu_capability()
     return f"{_solver(task.physics, task.campaign.spacing).kernels}, {unit}"
+
+
+def planned(path: Path, campaign: CampaignConfig, physics: PhysicsConfig) -> ShardInfo:
+    """Describe the files of a campaign before they are made; ``path`` is what errors call them."""
+    stored = (campaign.nx, campaign.ny)
+    vector = {f"velocity_{dim}": (axis,) for axis, dim in enumerate(FILE_DIMS)}
+    places = {name: ("t1_fields", "velocity", vector[name]) if name in vector else ("t0_fields", name, ()) for name in FIELD_UNITS}
+    return ShardInfo(
+        path=path,
+        n_simulations=campaign.n_train + campaign.n_valid + campaign.n_test,
+        grid=Grid(campaign.ny, campaign.nx, campaign.spacing, campaign.time_step, campaign.n_times),
+        rounding={"spacing": 0.0, "time_step": 0.0},
+        fields=tuple(FIELD_UNITS),
+        units=FIELD_UNITS | SCALAR_UNITS,
+        scalars=tuple(SCALAR_UNITS),
+        attributes={},
+        boundary=_stored_boundary(physics),
+        sources={
+            name: FieldSource(group, dataset, component, sample_varying=True, time_varying=True, axes=FILE_DIMS, stored=stored)
+            for name, (group, dataset, component) in places.items()
+        },
+    )
 
 
 def _stored_boundary(physics: PhysicsConfig) -> dict[str, str]:

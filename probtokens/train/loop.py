@@ -17,8 +17,8 @@ from torch import nn
 
 from probtokens.config import Stage
 from probtokens.data.atomic import replacing
-from probtokens.data.dataset import TrajectorySet, WindowDataset
-from probtokens.models.base import parameters_of
+from probtokens.data.dataset import TrajectorySet
+from probtokens.models.base import check_schedule
 from probtokens.models.files import load_stage
 from probtokens.precision import Precision, resolve
 from probtokens.train.module import StageModule, as_precision, precision_begun
@@ -91,11 +91,7 @@ def fit(
     RuntimeError
         If the loss is not finite.
     """
-    for stage in stages:
-        stage.shared(devices)
-        stage.check_fields([spec.name for spec in trajectories.fields])
-        parameters_of(model, stage.learn)
-        WindowDataset(trajectories, stage.horizon, stage.latest_start)
+    check_schedule(model, stages, trajectories.grid.n_times, devices)
     data = StageData(model, trajectories, seed=seed, reflect=reflect)
     precisions: dict[str, Precision] = {}
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]

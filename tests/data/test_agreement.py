@@ -81,8 +81,6 @@ def test_two_sets(tmp_path: Path, odd: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"meso/b.hdf5: {message.format('.*micro/a.hdf5')}"):
         require_agreement(micro, meso)
     require_agreement(micro, micro)
-    if "boundary" in odd:
-        require_agreement(micro, meso, boundary=False)
 
 
 @pytest.mark.parametrize("odd", [{"shape": (12, 16)}, {"n_times": 7}])

@@ -31,19 +31,3 @@ def test_paths_of_data_and_images_are_made_absolute(resolved, tmp_path):
 def test_an_image_that_given_data_replace_need_not_be_there(resolved):
     Path("given/train").mkdir(parents=True)
     resolved("data.meso=given", "simulate.meso.microstructure.image={path: absent.png, pixel_size: 0.02}")
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("simulate.meso.ny=98", r"simulate\.meso: expected ny and nx to be multiples of micro\.tokens\.patch, 4, got 98 and 72"),
-        (
-            "simulate.meso.time_step=0.25",
-            r"simulate\.meso: expected the spacing and time_step of .*, got 0\.04 µm and 0\.25 ns",
-        ),
-    ],
-)
-def test_what_would_stop_training_is_found_before_simulating(resolved, override, message):
-    resolved(override)  # simulations alone are free of the tokens' limits
-    with pytest.raises(ValueError, match=message):
-        commands.run_all(Path("recipe.yaml"), Path("run"), (override,))

@@ -127,10 +127,10 @@ def test_meso_tokens_are_built_on_them(tmp_path, given, recipe):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("simulate.meso.ny=20", r"simulate\.meso: expected ny and nx as multiples of the patches of .*tokens\.pt, 8, got 20 and 32"),
+        ("simulate.meso.ny=20", r"simulate\.meso: grid: expected ny and nx as multiples of 8 \(the patch of .*tokens\.pt\), got 20 and 32"),
         (
             "simulate.meso.spacing=0.05",
-            r"simulate\.meso: expected the spacing and time_step of .*tokens\.pt, 0\.04 µm and 0\.125 ns, got 0\.05 µm",
+            r"simulate\.meso: cell size: expected 0\.04 µm as in .*tokens\.pt, got 0\.05 µm",
         ),
     ],
 )

@@ -9,6 +9,7 @@ DETERMINISTIC = {"rmse": 61.0, "crps": 44.0, "spread_skill": None}
 SCORES = {
     "n_test": 6,
     "members": 50,
+    "provenance": {},
     "hotspot": {"field": "temperature", "threshold": 875.0},
     "units": {"fields": {"temperature": "K"}, "hotspot": {"area": "µm²", "temperature": "K"}},
     "models": {
@@ -35,3 +36,11 @@ def test_the_table_fits_a_narrow_terminal_and_says_the_units():
     assert ["model", "runs", "[K]", "[K]", "/skill", "90", "%", "[µm²]", "[K]"] in lines
     assert ["tokens_zero_coupling", "0", "52.31", "21", "0.95", "0.88", "0.0312", "118"] in lines
     assert ["persistence", "–", "61", "44", "–", "–", "0.2", "–"] in lines
+
+
+def test_the_table_says_that_simulations_have_been_seen_before():
+    stream = io.StringIO()
+    again = {"duplicates": ["micro/train a/0 = meso/test a/0"]}
+    rich.console.Console(file=stream, width=200).print(score_table(SCORES | {"provenance": again}))
+    text = " ".join(stream.getvalue().split())
+    assert "One simulation is in several splits, so these scores are not of unseen simulations: ['micro/train a/0 = meso" in text

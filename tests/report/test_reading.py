@@ -56,3 +56,9 @@ def test_undefined_scores_are_left_out(document: dict[str, Any]) -> None:
     text = " ".join(plain_reading(document, "tokens"))
     assert "nan" not in text
     assert "Hot-spot area" not in text
+
+
+def test_says_first_that_simulations_have_been_seen_before(document: dict[str, Any]) -> None:
+    assert "several splits" not in " ".join(plain_reading(document, "tokens"))
+    document["provenance"]["duplicates"] = ["micro/train a/0 = meso/test a/0"]
+    assert plain_reading(document, "tokens")[0].startswith("One simulation is in several splits")

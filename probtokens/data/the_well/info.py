@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +105,11 @@ class ShardInfo:
     boundary: Mapping[str, str]
     sources: Mapping[str, FieldSource] = field(repr=False)
 
-    def spec(self, name: str) -> FieldSpec:
-        """One of the fields, with its unit; the tensor order in the file tells the symmetry of a component."""
+    def spec(self, name: str, odd: str | None = None) -> FieldSpec:
+        """One of the fields, with its unit; the tensor order in the file tells the symmetry of a component, unless ``odd`` does."""
         source = self.sources[name]
-        return field_spec(name, self.units[name], odd=source.odd, vector=source.vector)
+        found = field_spec(name, self.units[name], odd=source.odd, vector=source.vector)
+        return found if odd is None else replace(found, odd=odd)
 
 
 def is_shard(path: Path) -> bool:

@@ -9,7 +9,7 @@ from probtokens.config import Config
 from probtokens.pipeline.fingerprint import file_digest
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.stage import Job
-from probtokens.pipeline.work.simulations import open_split
+from probtokens.pipeline.work.simulations import duplicates, open_split
 
 if TYPE_CHECKING:
     from probtokens.predict import Recalibration
@@ -68,4 +68,7 @@ def provenance(config: Config, folder: RunFolder) -> dict[str, Any]:
     sources: dict[str, str] = {scale: "given" if getattr(config.data, scale) else "simulated" for scale in config.scales}
     if config.data.micro_tokens is not None:
         sources["micro_tokens"] = f"given, sha256 {file_digest(folder.model('micro'))}"
-    return {"version": __version__, "name": config.name, "seed": config.seed, "data": sources}
+    found: dict[str, Any] = {"version": __version__, "name": config.name, "seed": config.seed, "data": sources}
+    if again := duplicates(config, folder):
+        found["duplicates"] = again
+    return found

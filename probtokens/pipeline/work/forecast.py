@@ -43,18 +43,19 @@ def _forecaster(job: Job, model: str, trajectories: TrajectorySet) -> Forecaster
 
         return Persistence(trajectories.fields)
     if model == "parc":
-        return _parc(job, trajectories)
+        return _parc(job)
     from probtokens.pipeline.tokens_of_run import load_tokens
 
     return load_tokens(model, job.config, job.folder.model)
 
 
-def _parc(job: Job, trajectories: TrajectorySet) -> Forecaster:
-    """PARC as the recipe describes it, with the trained weights and normalisation."""
+def _parc(job: Job) -> Forecaster:
+    """PARC as the recipe describes it, with the trained weights and normalisation, and fields and grid of its training simulations."""
     from probtokens.baselines import Parc
     from probtokens.data import Normalizer
     from probtokens.models.files import load_stage
 
+    trajectories = open_split(job.config, job.folder, "meso", "train")
     normalizer = Normalizer(trajectories.fields, trajectories.context_names)
     model = Parc(job.config.parc, normalizer, trajectories.grid, mirrored=job.config.data.mirrored)
     load_stage(job.folder.model("parc"), model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import zlib
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from probtokens.config import Config
+from probtokens.data.atomic import replacing
+from probtokens.data.the_well.faults import listed
 from probtokens.pipeline.folder import FORECAST_SPLITS, SCALES, SPLITS, RunFolder, Scale, Split
 from probtokens.pipeline.stage import Job
 
@@ -57,17 +60,38 @@ def campaign_seed(config: Config, campaign: str) -> int:
 
 
 def check_data(job: Job, *, scale: Scale) -> None:
-    """Read every given file once, so that a bad one is found before hours of training.
+    """Read every given file once, so that a bad one is found before hours of training, and say which simulations are given twice."""
+    from probtokens.data.duplicates import frame_digest
 
-    Of micro simulations that given tokens only forecast, none are needed for training.
-    """
-    learned = scale == "meso" or job.config.data.micro_tokens is None
-    splits = SPLITS if learned else FORECAST_SPLITS
+    splits = used_splits(job.config, scale)
+    digests: dict[str, dict[str, str]] = {}
     for done, split in enumerate(splits, start=1):
         trajectories = open_split(job.config, job.folder, scale, split)
-        for number in range(len(trajectories)):
-            trajectories.frames(number)
+        digests[split] = {name: frame_digest(trajectories, number) for number, name in enumerate(trajectories.names)}
         job.progress(done, len(splits), split)
+    with replacing(job.folder.checked(scale)) as temporary:
+        temporary.write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
+    if again := [line for line in duplicates(job.config, job.folder) if f"{scale}/" in line]:
+        log.warning("data.%s: simulations that are in two splits, so that scores are not of unseen ones: %s", scale, listed(again))
+
+
+def duplicates(config: Config, folder: RunFolder) -> list[str]:
+    """Given simulations of all scales that are in several splits, e.g. ``"micro/train a/0 = meso/test a/0"``."""
+    from probtokens.data.duplicates import equal_digests
+
+    files = {scale: folder.checked(scale) for scale in config.scales if getattr(config.data, scale) is not None}
+    try:
+        checked = {scale: json.loads(path.read_text(encoding="utf-8")) for scale, path in files.items() if path.is_file()}
+    except ValueError as error:
+        raise ValueError(f"{folder.root / 'checks'}: expected digests of simulations, got {error}") from None
+    digests = {f"{scale}/{split}": names for scale, splits in checked.items() for split, names in splits.items()}
+    groups = [group for group in equal_digests(digests) if len({label.partition("/")[2] for label, _ in group}) > 1]
+    return [" = ".join(f"{label} {name}" for label, name in group) for group in groups]
+
+
+def used_splits(config: Config, scale: Scale) -> tuple[Split, ...]:
+    """Splits of given simulations that a run takes; of micro ones that given tokens only forecast, none are needed for training."""
+    return SPLITS if scale == "meso" or config.data.micro_tokens is None else FORECAST_SPLITS
 
 
 def open_split(config: Config, folder: RunFolder, scale: Scale, split: Split) -> TrajectorySet:

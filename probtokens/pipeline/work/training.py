@@ -66,7 +66,7 @@ def given_micro(config: Config) -> MicroTokens:
     Raises
     ------
     ValueError
-        If they are not there or do not fit the recipe's fields, context or simulations.
+        If they are not there or do not fit the recipe's fields, context or symmetry.
     """
     from probtokens.models.micro import MicroTokens
 
@@ -78,20 +78,8 @@ def given_micro(config: Config) -> MicroTokens:
     for key, names in found.items():
         if names != (expected := list(getattr(data, key))):
             raise ValueError(f"{source}: expected micro tokens of data.{key} {expected}, got {names}")
-    for scale in config.scales:
-        campaign, patch, grid = getattr(config.simulate, scale), model.tokens.patch, model.grid
-        if getattr(data, scale) is not None:
-            continue
-        if campaign.ny % patch or campaign.nx % patch:
-            raise ValueError(
-                f"simulate.{scale}: expected ny and nx as multiples of the patches of {source}, {patch}, "
-                f"got {campaign.ny} and {campaign.nx}"
-            )
-        if (campaign.spacing, campaign.time_step) != (grid.spacing, grid.time_step):
-            raise ValueError(
-                f"simulate.{scale}: expected the spacing and time_step of {source}, {grid.spacing} µm and {grid.time_step} ns, "
-                f"got {campaign.spacing} µm and {campaign.time_step} ns"
-            )
+    if model.tokens.views != "one" and not data.mirrored:
+        raise ValueError(f"{source}: expected tokens with views 'one' without mirror_y in data.symmetry, got {model.tokens.views!r}")
     return model
 
 
@@ -145,7 +133,7 @@ def meso_training_set(job: Job) -> TrajectorySet:
     wanted = job.config.meso.n_simulations
     if wanted is None:
         return trajectories
-    if wanted > len(trajectories):
+    if wanted > len(trajectories):  # fewer than planned where runs have failed
         raise ValueError(f"meso.n_simulations: expected at most the {len(trajectories)} training simulations, got {wanted}")
     return trajectories.subset(subset_order(len(trajectories), job.config.seed)[:wanted])
 
