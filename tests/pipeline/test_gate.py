@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -221,7 +222,7 @@ def test_planned_files_are_described_as_they_are_written(tmp_path: Path, monkeyp
         return BatchResult(dict.fromkeys(FIELD_UNITS, frames), dict.fromkeys(SCALAR_UNITS, np.zeros(1)))
 
     monkeypatch.setattr(shard, "run_batch", simulated)
-    monkeypatch.setattr(shard, "_solver", lambda *args: None)
+    monkeypatch.setattr(shard, "_solver", lambda *args: SimpleNamespace(kernels="eager"))
     run_shard(task)
     written, described = read_info(task.shard.path), planned(tmp_path, campaign, PHYSICS)
     assert set(described.fields) == set(written.fields)
