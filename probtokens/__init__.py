@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
-#: Names of the package for users, and the modules that they come from when they are first used.
+#: Names of the package for users, and the modules that they come from when they are first used; with a colon, their name there.
 _FACE = {
     "CensoredNormal": "probtokens.models.censored",
     "Elbo": "probtokens.train.objectives",
@@ -23,7 +23,7 @@ _FACE = {
     "Persistence": "probtokens.baselines",
     "Recalibration": "probtokens.predict",
     "RolloutScore": "probtokens.train.objectives",
-    "TrajectorySet": "probtokens.data",
+    "Trajectories": "probtokens.data:TrajectorySet",
     "first_frame": "probtokens.simulate.first_frame",
     "fit": "probtokens.train",
     "load": "probtokens.models.shelf",
@@ -38,7 +38,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_FACE[name]), name)
+    module, _, other_name = _FACE[name].partition(":")
+    return getattr(import_module(module), other_name or name)
 
 
 def __dir__() -> list[str]:

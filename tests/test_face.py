@@ -54,8 +54,8 @@ def test_the_shipped_tokens_forecast_an_own_microstructure() -> None:
     ensemble = pt.rollout(tokens, pt.first_frame(disc(), 9.0), steps=6, draws=10, seed=1)
     temperature = ensemble.sel(field="temperature").isel(simulation=0)
     assert ensemble.sizes["draw"] == 10
-    assert ensemble["time"].attrs["units"] == "ns"
-    assert str(ensemble["unit"].sel(field="pressure").values) == "GPa"
+    assert ensemble["time"].attrs["unit"] == "ns"
+    assert str(ensemble["field_unit"].sel(field="pressure").values) == "GPa"
     assert ensemble["shock_pressure"].values.tolist() == [9.0]
     hottest = temperature.isel(time=-1).max(("y", "x"))
     assert (hottest > 875.0).all()  # the pore collapses, as one of 0.48 µm does at 9 GPa
@@ -112,15 +112,53 @@ def test_draws_are_made_late_in_blocks_and_do_not_depend_on_how_many_are_asked_f
     frames, context = window()
     asked = []
     stream = model._stream
-    monkeypatch.setattr(model, "_stream", lambda *arguments: (asked.append(arguments[3].n_draws), stream(*arguments))[1])
+    monkeypatch.setattr(model, "_stream", lambda *given: (asked.append((len(given[0]), given[3].n_draws)), stream(*given))[1])
     many = pt.rollout(model, frames[:, 0], context, steps=2, draws=20, seed=3)
     asked.clear()
     few = pt.rollout(model, frames[:, 0], context, steps=2, draws=3, seed=3)
     asked.clear()
     np.testing.assert_array_equal(many.isel(draw=slice(3)).values, few.values)
-    assert asked == [8, 8]
-    assert many.chunks[0] == (8, 8, 4)
+    assert asked == [(1, 8)] * 4
+    assert many.chunks[:2] == ((8, 8, 4), (1, 1))
     assert not np.array_equal(many.isel(draw=0).values, many.isel(draw=8).values)
+
+
+def trajectories(n_times: int = 4) -> tuple[pt.Trajectories, torch.Tensor, torch.Tensor]:
+    """Two simulations whose fields are in another order than the model's."""
+    frames, context = window(n_times=n_times)
+    given = xr.DataArray(
+        frames.flip(2).numpy(),
+        dims=("simulation", "time", "field", "y", "x"),
+        coords={"field": [spec.name for spec in micro_tokens().fields][::-1]},
+    )
+    scalars = {"porosity": [0.1, 0.2], "shock_pressure": context[:, 0]}
+    return pt.Trajectories.from_arrays(given, spacing=GRID.spacing, time_step=GRID.time_step, context=scalars), frames, context
+
+
+@pytest.mark.parametrize("steps", [None, 2])
+def test_trajectories_bring_first_frames_and_context(steps: int | None) -> None:
+    model, (given, frames, context) = micro_tokens(), trajectories()
+    found = pt.rollout(model, given, steps=steps, draws=3, seed=3)
+    np.testing.assert_array_equal(found.values, pt.rollout(model, frames[:, 0], context, steps or 3, draws=3, seed=3).values)
+    assert list(found["simulation"].values) == ["arrays/0", "arrays/1"]
+    with pytest.raises(ValueError, match="context: expected none beside trajectories"):
+        pt.rollout(model, given, context)
+
+
+def test_draws_of_a_simulation_do_not_depend_on_those_after_it() -> None:
+    model, (given, *_) = micro_tokens(), trajectories()
+    alone, all_of_them = (pt.rollout(model, which, draws=3, seed=3) for which in (given.subset([0]), given))
+    np.testing.assert_array_equal(alone.values, all_of_them.isel(simulation=[0]).values)
+
+
+def test_forecasters_without_a_grid_or_context_of_their_own_take_those_of_trajectories() -> None:
+    given, frames, _ = trajectories()
+    model = pt.Persistence(given.fields)
+    found = pt.rollout(model, given, draws=5)
+    assert found.sizes["draw"] == 1
+    np.testing.assert_array_equal(found.isel(draw=0, time=-1), frames[:, 0].flip(1))
+    with pytest.raises(ValueError, match="persistence: expected trajectories, or a model with a grid"):
+        pt.rollout(model, frames[:, 0])
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_computed() -> None:

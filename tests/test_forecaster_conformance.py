@@ -83,6 +83,7 @@ def forecast(forecaster: Forecaster, *, grid: Grid = GRID, n_steps: int = 3, n_d
 def test_meets_the_protocol(case: Case) -> None:
     assert isinstance(case.forecaster, Forecaster)
     assert case.forecaster.name
+    assert getattr(case.forecaster, "deterministic", False) is case.deterministic
     assert all(isinstance(spec, FieldSpec) for spec in case.forecaster.fields)
 
 

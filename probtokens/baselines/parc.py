@@ -62,6 +62,8 @@ class Parc(nn.Module):
     """
 
     name = "parc"
+    #: A forecast has one member, whatever is asked.
+    deterministic = True
     lower: Tensor
     upper: Tensor
 

@@ -22,6 +22,8 @@ class Persistence:
     """
 
     name = "persistence"
+    #: A forecast has one member, whatever is asked.
+    deterministic = True
 
     def __init__(self, fields: Sequence[FieldSpec], grid: Grid | None = None) -> None:
         self.fields = tuple(fields)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from probtokens.data.agreement import differences, require_none, symmetry_differences
+from probtokens.data.arrays import ArrayInfo, Fields, describe_arrays
 from probtokens.data.the_well import SHARD_SUFFIXES, ShardInfo, is_shard, read_frames, read_info, read_scalar
 from probtokens.data.the_well.faults import fault, listed
 from probtokens.fields import FieldSpec, Grid
@@ -45,9 +46,9 @@ class _FrameCache:
 
 @dataclass(frozen=True, eq=False)
 class TrajectorySet:
-    """Trajectories of one grid, read from disk when they are asked for.
+    """Trajectories of one grid, in memory or read from disk when they are asked for.
 
-    Make one with :meth:`open`.
+    Make one with :meth:`from_arrays` or :meth:`open`.
 
     Attributes
     ----------
@@ -58,7 +59,8 @@ class TrajectorySet:
     grid
         Grid that all trajectories share.
     names
-        Stable identifiers, file stem and number in the file, e.g. ``"shard_0000/3"``; with the ending where stems repeat.
+        Stable identifiers, file stem and number in the file, e.g. ``"shard_0000/3"``; with the ending where stems repeat. In memory
+        ``"arrays/3"``.
     context
         Known scalars in physical units, shape (simulation, context), float32.
     boundary
@@ -125,9 +127,62 @@ class TrajectorySet:
             _cache=_FrameCache(cache_bytes),
         )
 
+    @classmethod
+    def from_arrays(
+        cls,
+        frames: Any,
+        fields: Fields | None = None,
+        *,
+        spacing: float | None = None,
+        time_step: float | None = None,
+        context: Mapping[str, Any] | None = None,
+        boundary: Mapping[str, str] | None = None,
+    ) -> TrajectorySet:
+        """Simulations from arrays of numpy, torch or xarray; no file is needed.
+
+        Parameters
+        ----------
+        frames
+            Physical units, shape (simulation, time, field, y, x); copied to single precision.
+        fields
+            Names in the order of the frames, or name to unit, or :class:`~probtokens.fields.FieldSpec` where a field has bounds or changes
+            its sign in mirror images. Those of an xarray are its coordinate ``field`` unless given.
+        spacing, time_step
+            Cell edge [µm] and time between frames [ns]; those of an xarray are steps of its coordinates ``x`` and ``time`` unless given.
+        context
+            Known scalars by name, each of shape (simulation,).
+        boundary
+            Edges ``left``, ``right``, ``bottom``, ``top`` that are not ``OPEN``: ``WALL`` or ``PERIODIC``.
+
+        Raises
+        ------
+        ValueError
+            If shapes, names or edges do not fit, or a value is not finite or not physical; the message names field and simulation.
+
+        Examples
+        --------
+        >>> frames = np.full((4, 6, 1, 16, 16), 300.0)
+        >>> TrajectorySet.from_arrays(frames, {"temperature": "K"}, spacing=0.04, time_step=0.02).grid.n_times
+        6
+        """
+        scalars = context or {}
+        info = describe_arrays(frames, fields, spacing, time_step, scalars, boundary or {})
+        columns = [info.columns[name] for name in scalars]
+        return cls(
+            fields=info.specs,
+            context_names=info.scalars,
+            grid=info.grid,
+            names=tuple(f"{info.path}/{number}" for number in range(info.n_simulations)),
+            context=np.stack(columns, axis=1) if columns else np.zeros((info.n_simulations, 0), dtype=np.float32),
+            boundary=info.boundary,
+            _places=tuple((info, number) for number in range(info.n_simulations)),
+            _keys=tuple(range(info.n_simulations)),
+            _cache=_FrameCache(0),
+        )
+
     @property
     def files(self) -> tuple[ShardInfo, ...]:
-        """Descriptions of the files that hold the trajectories, each once."""
+        """Descriptions of the files that hold the trajectories, each once; of arrays one that has them."""
         return tuple({info.path: info for info, _ in self._places}.values())
 
     def __len__(self) -> int:
@@ -154,6 +209,8 @@ class TrajectorySet:
         stop = n_times if stop is None else stop
         if not 0 <= start < stop <= n_times:
             raise ValueError(f"{info.path}: expected frames within 0..{n_times}, got {start}..{stop}")
+        if isinstance(info, ArrayInfo):
+            return info.frames[simulation, start:stop]
         held = self._cache.held.get(self._keys[i])
         if held is not None:
             return held[start:stop]
@@ -167,14 +224,14 @@ class TrajectorySet:
         return frames[start:stop]
 
     def scalar(self, name: str) -> np.ndarray:
-        """Any scalar that the files hold, shape (simulation,), float32, in the files' unit.
+        """Any scalar that the files hold, shape (simulation,), float32, in the files' unit; of arrays one of the context.
 
         Raises
         ------
         ValueError
             If a file has no such scalar or it is not finite.
         """
-        columns = {info.path: read_scalar(info, name) for info, _ in self._places}
+        columns = {info.path: _column(info, name) for info, _ in self._places}
         return np.array([columns[info.path][simulation] for info, simulation in self._places], dtype=np.float32)
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> TrajectorySet:
@@ -237,6 +294,14 @@ def require_names(info: ShardInfo, fields: Sequence[str], context: Sequence[str]
 
 def _specs(info: ShardInfo, fields: Sequence[str], odd: Mapping[str, str] | None) -> tuple[FieldSpec, ...]:
     return tuple(info.spec(name, (odd or {}).get(name)) for name in fields)
+
+
+def _column(info: ShardInfo, name: str) -> np.ndarray:
+    if not isinstance(info, ArrayInfo):
+        return read_scalar(info, name)
+    if name not in info.columns:
+        raise fault(info.path, f"one of {listed(info.columns)}", "none of them", where=f"scalar {name!r}")
+    return info.columns[name]
 
 
 def _common_grid(infos: Sequence[ShardInfo]) -> Grid:

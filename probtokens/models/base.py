@@ -20,7 +20,10 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 @runtime_checkable
 class Forecaster(Protocol):
-    """Anything that continues a trajectory from its first frame."""
+    """Anything that continues a trajectory from its first frame.
+
+    One that always yields a single member says so with an attribute ``deterministic = True``.
+    """
 
     name: str
     fields: tuple[FieldSpec, ...]

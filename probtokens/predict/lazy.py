@@ -1,53 +1,59 @@
-"""Rollouts of own first frames as one lazy xarray ensemble."""
+"""Rollouts of own first frames, or of trajectories, as one lazy xarray ensemble."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import dask.array
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
+from torch import Tensor, nn
 
-from probtokens.fields import Grid
+from probtokens.data.arrays import numbers, with_fields
+from probtokens.data.trajectories import TrajectorySet
+from probtokens.fields import FieldSpec, Grid
+from probtokens.models.base import Forecaster
+from probtokens.predict.rollout import simulation_seed
+from probtokens.predict.store import PREDICTION_DIMS, TRUTH_DIMS, coordinates, rollout_fields
 
-if TYPE_CHECKING:
-    from probtokens.models.tokens import TokenForecaster
-
-#: Draws that are made at once: one chunk of the ensemble, whatever is asked for.
+#: Draws that are made at once: with one simulation a chunk of the ensemble, whatever is asked for.
 _BLOCK = 8
+
+#: Steps of a forecast from first frames, if nothing is said.
+_STEPS = 20
 
 
 def rollout(
-    model: TokenForecaster, first_frames: Any, context: Any = None, steps: int = 20, *, draws: int = 50, seed: int = 0
+    model: Forecaster, first_frames: Any, context: Any = None, steps: int | None = None, *, draws: int = 50, seed: int = 0
 ) -> xr.DataArray:
-    """Posterior predictive draws of the frames that follow own first frames.
+    """Posterior predictive draws of the frames that follow first frames.
 
-    Nothing is computed before values are asked for, and then in blocks of 8 draws: memory does not grow with their number if the result
-    is reduced, or written with ``to_zarr``. A draw depends on the seed and its number, not on how many are asked for.
+    Nothing is computed before values are asked for, and then for 8 draws of one simulation at a time: memory grows with neither number if
+    the result is reduced, or written with ``to_zarr``. A draw depends on the seed, its number and that of its simulation, not on how many
+    are asked for.
 
     Parameters
     ----------
     model
-        Trained tokens, for example ``load("hmx-standard")``.
+        Trained tokens, for example ``load("hmx-standard")``, or any :class:`~probtokens.models.base.Forecaster`.
     first_frames
         Shape (simulation, field, y, x), or (field, y, x) of one simulation, physical units; numpy, torch or xarray. Fields of an xarray
-        are found by their names, other arrays have them in the order of ``model.fields``.
+        are found by their names, other arrays have them in the order of ``model.fields``. Or trajectories, which bring their context.
     context
         Known scalars, shape (simulation, context) in the order of the model's context, physical units. Those of an xarray are its
         coordinates of the same names unless given.
     steps
-        Frames after the first.
+        Frames after the first; by default as many as trajectories have, and 20 from first frames.
     draws, seed
-        Members, and what they follow from.
+        Members, and what they follow from. Deterministic models have one member.
 
     Returns
     -------
     xarray.DataArray
-        Shape (draw, simulation, time, field, y, x), float32, physical units, with the coordinates ``time`` [ns], ``unit`` of fields, and
-        ``y`` and ``x`` [µm].
+        Shape (draw, simulation, time, field, y, x), float32, physical units, with the coordinates ``time`` [ns], ``field_unit``, ``y`` and
+        ``x`` [µm] and one for each scalar.
 
     Raises
     ------
@@ -62,66 +68,163 @@ def rollout(
     >>> dict(ensemble.sizes)
     {'draw': 10, 'simulation': 2, 'time': 2, 'field': 5, 'y': 16, 'x': 24}
     """
-    initial, scalars = _frames(model, first_frames), _scalars(model, first_frames, context)
-    grid = Grid(initial.shape[-2], initial.shape[-1], model.grid.spacing, model.grid.time_step, steps + 1)
+    request = _request(model, first_frames, context, steps)
+    initial, scalars, grid = request.initial, request.context, request.grid
+    asked, draws = (1, 1) if getattr(model, "deterministic", False) else (_BLOCK, draws)
 
-    def drawn(n_draws: int, seed: int) -> Iterator[Tensor]:
-        return model.forecast(initial, scalars, grid=grid, n_steps=steps, n_draws=n_draws, seed=seed)
+    def drawn(simulations: slice, n_draws: int, seed: int) -> Iterator[Tensor]:
+        first, known = initial[simulations], scalars[simulations]
+        return model.forecast(first, known, grid=grid, n_steps=grid.n_times - 1, n_draws=n_draws, seed=seed)
 
-    drawn(draws, seed)  # which refuses at once what does not fit
-    shape = (len(initial), steps, *initial.shape[1:])
+    def block(simulation: int, number: int) -> np.ndarray:
+        own = simulation_seed(simulation_seed(seed, simulation), number)
+        frames = torch.stack(list(drawn(slice(simulation, simulation + 1), asked, own)), dim=2)
+        return frames[: draws - number * _BLOCK].cpu().numpy()
 
-    def block(number: int) -> np.ndarray:
-        own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-        return torch.stack(list(drawn(_BLOCK, own)), dim=2)[: draws - number * _BLOCK].cpu().numpy()
+    def late(simulation: int, number: int) -> Any:
+        shape = (min(_BLOCK, draws - number * _BLOCK), 1, grid.n_times - 1, *initial.shape[1:])
+        return dask.array.from_delayed(dask.delayed(block, pure=False)(simulation, number), shape=shape, dtype=np.float32)
 
-    blocks = [
-        dask.array.from_delayed(
-            dask.delayed(block, pure=False)(number), shape=(min(_BLOCK, draws - number * _BLOCK), *shape), dtype=np.float32
-        )
-        for number in range(-(-draws // _BLOCK))
-    ]
+    drawn(slice(None), draws, seed)  # which refuses at once what does not fit
+    rows = [dask.array.concatenate([late(i, k) for i in range(len(initial))], axis=1) for k in range(-(-draws // _BLOCK))]
+    known = {name: scalars[:, number].cpu().numpy() for number, name in enumerate(request.context_names)}
+    every = xr.Dataset(coords=coordinates(draws, request.simulations, model.fields, grid, known))
     return xr.DataArray(
-        dask.array.concatenate(blocks),
-        dims=("draw", "simulation", "time", "field", "y", "x"),
-        coords={
-            "draw": np.arange(draws),
-            "time": ("time", grid.time_step * np.arange(1, steps + 1), {"units": "ns"}),
-            "field": [spec.name for spec in model.fields],
-            "unit": ("field", [spec.unit for spec in model.fields]),
-            "y": ("y", (np.arange(grid.ny) + 0.5) * grid.spacing, {"units": "µm"}),
-            "x": ("x", (np.arange(grid.nx) + 0.5) * grid.spacing, {"units": "µm"}),
-            **{name: ("simulation", scalars[:, number].numpy()) for number, name in enumerate(model.normalizer.context_names)},
-        },
+        dask.array.concatenate(rows),
+        dims=PREDICTION_DIMS,
+        coords=every.isel(time=slice(1, None)).coords,
         name="prediction",
-        attrs={"model": model.name, "seed": seed, "precision": model.precision},
+        attrs={
+            "model": model.name,
+            "seed": seed,
+            "precision": getattr(model, "precision", "float32"),
+            "spacing": grid.spacing,
+            "time_step": grid.time_step,
+        },
     )
 
 
-def _frames(model: TokenForecaster, first: Any) -> Tensor:
-    """First frames (simulation, field, y, x) with the model's fields in its order."""
-    names = [spec.name for spec in model.fields]
-    if isinstance(first, xr.DataArray):
-        missing = [name for name in names if name not in first["field"].values]
-        if missing:
-            raise ValueError(f"first_frames: expected the fields {names}, got none called {missing}")
-        first = first.sel(field=names).transpose(..., "field", "y", "x").values
-    frames = _tensor(first)
-    return frames[None] if frames.ndim == 3 else frames
+def with_truth(ensemble: xr.DataArray, truth: Any = None) -> xr.Dataset:
+    """An ensemble with what came about, as :func:`probtokens.predict.open_rollout` gives stored ones; as lazy as the ensemble.
+
+    Parameters
+    ----------
+    ensemble
+        As :func:`rollout` returns it.
+    truth
+        Trajectories, or frames (simulation, time, field, y, x) of any kind in physical units: the first frames, then at least those that
+        were forecast. Without them it is NaN.
+
+    Raises
+    ------
+    ValueError
+        If the ensemble lacks what :func:`rollout` says of it, or the truth has another shape or other fields.
+    """
+    missing = [name for name in ("lead", "field_unit", "field_label") if name not in ensemble.coords]
+    if missing or ensemble.dims != PREDICTION_DIMS:
+        raise ValueError(
+            f"ensemble: expected one that rollout made, with dimensions {PREDICTION_DIMS}, got {ensemble.dims} without {missing}"
+        )
+    leads = [0, *(int(lead) for lead in ensemble["lead"].values)]
+    sizes = [ensemble.sizes[dim] for dim in TRUTH_DIMS]
+    shape = (sizes[0], len(leads), *sizes[2:])
+    if truth is None:
+        values = dask.array.full(shape, np.nan, dtype=np.float32)
+    else:
+        values = _truth(truth, rollout_fields(ensemble.to_dataset(name="prediction").assign(truth=ensemble.isel(draw=0, drop=True))), leads)
+    if values.shape != shape:
+        raise ValueError(f"truth: expected frames (simulation, time, field, y, x) at leads 0 to {leads[-1]}, {shape}, got {values.shape}")
+    every = ensemble.coords.to_dataset()
+    given = every.isel(time=[0]).assign_coords(time=("time", [0.0], ensemble["time"].attrs), lead=("time", [0]))
+    whole = xr.concat([given, every], "time", data_vars="minimal", coords="minimal", join="override")
+    first = dask.array.broadcast_to(values[None, :, :1], (ensemble.sizes["draw"], *shape[:1], 1, *shape[2:]))
+    return xr.Dataset(
+        {
+            "prediction": (PREDICTION_DIMS, dask.array.concatenate([first, dask.array.asarray(ensemble.data)], axis=2)),
+            "truth": (TRUTH_DIMS, values),
+        },
+        coords=whole.coords,
+        attrs=ensemble.attrs,
+    )
 
 
-def _tensor(values: Any) -> Tensor:
-    """Copy of numbers of any kind, in single precision."""
-    found = values if isinstance(values, Tensor) else torch.tensor(np.asarray(values))
-    return found.detach().to("cpu", torch.float32, copy=True)
+def _truth(truth: Any, fields: Sequence[FieldSpec], leads: Sequence[int]) -> Any:
+    """Frames of the truth at these leads, lazy if they are of trajectories."""
+    names = [spec.name for spec in fields]
+    if not isinstance(truth, TrajectorySet):
+        values = with_fields(truth, names, TRUTH_DIMS, "truth")
+        return values[:, leads] if values.ndim == len(TRUTH_DIMS) and values.shape[1] > leads[-1] else values
+    order = _order(truth, names, "truth")
+    if truth.grid.n_times <= leads[-1]:
+        raise ValueError(f"truth: expected at least {leads[-1] + 1} frames, got trajectories of {truth.grid.n_times}")
+
+    def frames(number: int) -> np.ndarray:
+        return truth.frames(number)[leads][:, order]
+
+    shape = (len(leads), len(names), *truth.grid.shape)
+    return dask.array.stack(
+        [dask.array.from_delayed(dask.delayed(frames, pure=False)(number), shape=shape, dtype=np.float32) for number in range(len(truth))]
+    )
 
 
-def _scalars(model: TokenForecaster, first: Any, context: Any) -> Tensor:
+def _order(trajectories: TrajectorySet, names: Sequence[str], what: str) -> list[int]:
+    found = [spec.name for spec in trajectories.fields]
+    if missing := [name for name in names if name not in found]:
+        raise ValueError(f"{what}: expected the fields {list(names)}, got trajectories without {missing}")
+    return [found.index(name) for name in names]
+
+
+class _Request(NamedTuple):
+    """First frames (simulation, field, y, x) and context (simulation, context) where the model is, and what else a forecast is told."""
+
+    initial: Tensor
+    context: Tensor
+    context_names: Sequence[str]
+    simulations: list[str]
+    grid: Grid
+
+
+def _request(model: Forecaster, first: Any, context: Any, steps: int | None) -> _Request:
+    known = getattr(model, "grid", None)
+    if isinstance(first, TrajectorySet):
+        if context is not None:
+            raise ValueError("context: expected none beside trajectories, which bring theirs, got one")
+        known, steps = first.grid, first.grid.n_times - 1 if steps is None else steps
+        first = _beginnings(first)
+    if known is None:
+        raise ValueError(f"{model.name}: expected trajectories, or a model with a grid, to know cell edge and frame step; got neither")
+    normalizer = getattr(model, "normalizer", None)
+    names = () if normalizer is None else normalizer.context_names
+    frames = with_fields(first, [spec.name for spec in model.fields], ("simulation", "field", "y", "x"), "first_frames")
+    frames = frames[None] if frames.ndim == 3 else frames
+    labels = first["simulation"].values if isinstance(first, xr.DataArray) and "simulation" in first.coords else range(len(frames))
+    parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    device = "cpu" if parameter is None else parameter.device
+    return _Request(
+        torch.from_numpy(frames).to(device),
+        torch.from_numpy(_scalars(names, first, context, len(frames))).to(device),
+        names,
+        [str(label) for label in np.atleast_1d(labels)],
+        Grid(frames.shape[-2], frames.shape[-1], known.spacing, known.time_step, (_STEPS if steps is None else steps) + 1),
+    )
+
+
+def _beginnings(trajectories: TrajectorySet) -> xr.DataArray:
+    """First frames of trajectories with what is known of them."""
+    columns = {name: ("simulation", trajectories.context[:, number]) for number, name in enumerate(trajectories.context_names)}
+    return xr.DataArray(
+        np.stack([trajectories.frames(number, 0, 1)[0] for number in range(len(trajectories))]),
+        dims=("simulation", "field", "y", "x"),
+        coords={"simulation": list(trajectories.names), "field": [spec.name for spec in trajectories.fields], **columns},
+    )
+
+
+def _scalars(names: Sequence[str], first: Any, context: Any, n_simulations: int) -> np.ndarray:
     """Known scalars (simulation, context)."""
-    names = model.normalizer.context_names
     if context is not None:
-        return torch.atleast_2d(_tensor(context))
+        return np.atleast_2d(numbers(context, "context"))
     missing = [name for name in names if not isinstance(first, xr.DataArray) or name not in first.coords]
     if missing:
         raise ValueError(f"context: expected the scalars {list(names)}, or first frames with coordinates of these names, got no {missing}")
-    return _tensor(np.stack([np.atleast_1d(first[name].values) for name in names], axis=1))
+    columns = [numbers(np.atleast_1d(first[name].values), name) for name in names]
+    return np.stack(columns, axis=1) if columns else np.zeros((n_simulations, 0), dtype=np.float32)

@@ -105,10 +105,10 @@ def create_store(
     attributes
         Provenance written as attributes of the group.
     """
-    coordinates = xr.Dataset(coords=_coordinates(draws, simulations, fields, grid, context), attrs=dict(attributes))
-    coordinates.to_zarr(path, mode="w", consolidated=False)
+    empty = xr.Dataset(coords=coordinates(draws, simulations, fields, grid, context), attrs=dict(attributes))
+    empty.to_zarr(path, mode="w", consolidated=False)
     group = zarr.open_group(path, mode="r+")
-    names = " ".join(sorted(str(name) for name in coordinates.coords if name not in coordinates.dims))
+    names = " ".join(sorted(str(name) for name in empty.coords if name not in empty.dims))
     sizes = {"draw": draws, "simulation": len(simulations), "time": grid.n_times, "field": len(fields), "y": grid.ny, "x": grid.nx}
 
     def create(name: str, dims: tuple[str, ...], single: tuple[str, ...]) -> zarr.Array:
@@ -316,9 +316,16 @@ def replacing_store(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _coordinates(
+def coordinates(
     draws: int, simulations: Sequence[str], fields: Sequence[FieldSpec], grid: Grid, context: Mapping[str, NDArray[np.floating]]
 ) -> dict[str, tuple[str, NDArray[np.generic], dict[str, str]]]:
+    """Coordinates of a rollout, the initial frame included; see the top of this module.
+
+    Raises
+    ------
+    ValueError
+        If a context scalar has the name of another coordinate.
+    """
     lead = np.arange(grid.n_times)
 
     def text(values: list[str]) -> NDArray[np.generic]:
@@ -327,7 +334,7 @@ def _coordinates(
     def bound(values: list[float | None]) -> NDArray[np.generic]:
         return np.array([np.nan if value is None else value for value in values])
 
-    coordinates: dict[str, tuple[str, NDArray[np.generic], dict[str, str]]] = {
+    found: dict[str, tuple[str, NDArray[np.generic], dict[str, str]]] = {
         "draw": ("draw", np.arange(draws), {}),
         "simulation": ("simulation", text(list(simulations)), {}),
         "time": ("time", lead * grid.time_step, {"unit": "ns", "long_name": "time since the initial frame"}),
@@ -343,9 +350,9 @@ def _coordinates(
         "x": ("x", (np.arange(grid.nx) + 0.5) * grid.spacing, {"unit": "µm"}),
     }
     for name, values in context.items():
-        if name in coordinates:
-            raise ValueError(f"context {name!r}: expected a name that is none of {list(coordinates)}")
+        if name in found:
+            raise ValueError(f"context {name!r}: expected a name that is none of {list(found)}")
         if not name or "/" in name or name.startswith((".", "__")):  # names of arrays are paths in a store
             raise ValueError(f"context {name!r:.100}: expected a name without a slash that begins with a letter")
-        coordinates[name] = ("simulation", np.asarray(values, dtype=np.float64), {})
-    return coordinates
+        found[name] = ("simulation", np.asarray(values, dtype=np.float64), {})
+    return found

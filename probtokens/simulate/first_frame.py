@@ -33,8 +33,8 @@ def first_frame(solid_fraction: Any, shock_pressure: Any, *, spacing: float = 0.
     Returns
     -------
     xarray.DataArray
-        Shape (simulation, field, y, x), physical units, with the coordinates ``shock_pressure`` [GPa] of simulations, ``unit`` of
-        fields, and ``y`` and ``x`` [µm].
+        Shape (simulation, field, y, x), physical units, with the coordinates ``shock_pressure`` [GPa] of simulations, ``field_unit``,
+        and ``y`` and ``x`` [µm].
 
     Raises
     ------
@@ -68,10 +68,10 @@ def first_frame(solid_fraction: Any, shock_pressure: Any, *, spacing: float = 0.
     fields = [name for name in KNOWN_FIELDS if name in frames]
     coordinates = {
         "field": fields,
-        "unit": ("field", [KNOWN_FIELDS[name].unit for name in fields]),
-        "shock_pressure": ("simulation", pressure, {"units": "GPa"}),
-        "y": ("y", (np.arange(grid.ny) + 0.5) * spacing, {"units": "µm"}),
-        "x": ("x", (np.arange(grid.nx) + 0.5) * spacing, {"units": "µm"}),
+        "field_unit": ("field", [KNOWN_FIELDS[name].unit for name in fields]),
+        "shock_pressure": ("simulation", pressure, {"unit": "GPa"}),
+        "y": ("y", (np.arange(grid.ny) + 0.5) * spacing, {"unit": "µm"}),
+        "x": ("x", (np.arange(grid.nx) + 0.5) * spacing, {"unit": "µm"}),
     }
     values = np.stack([frames[name][:, 0] for name in fields], axis=1)
     return xr.DataArray(values, dims=("simulation", "field", "y", "x"), coords=coordinates, name="first_frame")

@@ -1,0 +1,165 @@
+"""Simulations in memory: arrays of any kind, described as files are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from torch import Tensor
+
+from probtokens.data.the_well import ShardInfo
+from probtokens.data.the_well.layout import check_values
+from probtokens.fields import FieldSpec, Grid, field_spec
+
+#: What errors call simulations that come from no file.
+IN_MEMORY = Path("arrays")
+
+_SIDES = ("left", "right", "bottom", "top")
+_KINDS = ("WALL", "OPEN", "PERIODIC")
+
+#: Fields by name, by name and unit, or with all that is known of them.
+Fields = Sequence[str | FieldSpec] | Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayInfo(ShardInfo):
+    """Simulations in memory; all that is known of a file, and the values.
+
+    Attributes
+    ----------
+    specs
+        The fields.
+    frames
+        Physical units, shape (simulation, time, field, y, x), float32.
+    columns
+        Values of each scalar, shape (simulation,), float32.
+    """
+
+    specs: tuple[FieldSpec, ...]
+    frames: np.ndarray
+    columns: Mapping[str, np.ndarray]
+
+
+def numbers(values: Any, name: str) -> np.ndarray:
+    """Copy of real numbers of any kind (numpy, torch, xarray, lists), in single precision.
+
+    Raises
+    ------
+    ValueError
+        If these are no real numbers.
+    """
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name}: expected real numbers, got an array of {array.dtype}")
+    return array.astype(np.float32)
+
+
+def with_fields(values: Any, names: Sequence[str], dims: tuple[str, ...], name: str) -> np.ndarray:
+    """Numbers with axes in the order of ``dims``; the fields of an xarray are found by ``names``, others have them in this order.
+
+    Raises
+    ------
+    ValueError
+        If an xarray lacks an axis or a field.
+    """
+    if isinstance(values, xr.DataArray):
+        if not {"field", "y", "x"} <= set(values.dims) <= set(dims):
+            raise ValueError(f"{name}: expected dimensions {list(dims)}, got {list(values.dims)}")
+        found = [str(field) for field in values["field"].values]
+        if missing := [field for field in names if field not in found]:
+            raise ValueError(f"{name}: expected the fields {list(names)}, got none called {missing}")
+        values = values.isel(field=[found.index(field) for field in names]).transpose(*(dim for dim in dims if dim in values.dims))
+    return numbers(values, name)
+
+
+def describe_arrays(
+    frames: Any,
+    fields: Fields | None,
+    spacing: float | None,
+    time_step: float | None,
+    context: Mapping[str, Any],
+    boundary: Mapping[str, str],
+) -> ArrayInfo:
+    """Check frames (simulation, time, field, y, x) and what goes with them; see ``TrajectorySet.from_arrays``.
+
+    Raises
+    ------
+    ValueError
+        If shapes, names or edges do not fit, or values are not finite or not physical.
+    """
+    specs = _specs(frames, fields)
+    names = tuple(spec.name for spec in specs)
+    values = with_fields(frames, names, ("simulation", "time", "field", "y", "x"), "frames")
+    if values.ndim != 5 or values.shape[2] != len(names) or 0 in values.shape:
+        expected = f"(simulation, time, field, y, x) with the {len(names)} fields {list(names)}"
+        raise ValueError(f"frames: expected shape {expected}, got {values.shape}")
+    grid = Grid(
+        ny=values.shape[3],
+        nx=values.shape[4],
+        spacing=_step(frames, "x", spacing, "spacing"),
+        time_step=_step(frames, "time", time_step, "time_step"),
+        n_times=values.shape[1],
+    )
+    for number, simulation in enumerate(values):
+        for position, spec in enumerate(specs):
+            check_values(simulation[:, position], spec, path=IN_MEMORY, simulation=number)
+    values.setflags(write=False)
+    return ArrayInfo(
+        path=IN_MEMORY,
+        n_simulations=len(values),
+        grid=grid,
+        rounding={"spacing": 0.0, "time_step": 0.0},
+        fields=names,
+        units={spec.name: spec.unit for spec in specs},
+        scalars=tuple(context),
+        attributes={},
+        boundary=_edges(boundary),
+        sources={},
+        specs=specs,
+        frames=values,
+        columns={name: _column(name, column, len(values)) for name, column in context.items()},
+    )
+
+
+def _specs(frames: Any, fields: Fields | None) -> tuple[FieldSpec, ...]:
+    """Fields as they are given; those of an xarray are its coordinates ``field`` and ``field_unit`` unless they are."""
+    if fields is None:
+        if not isinstance(frames, xr.DataArray) or "field" not in frames.coords:
+            raise ValueError("fields: expected the names of the fields, or frames of xarray with a coordinate 'field', got neither")
+        names = [str(name) for name in frames["field"].values]
+        units = [str(unit) for unit in frames["field_unit"].values] if "field_unit" in frames.coords else [None] * len(names)
+        fields = [field_spec(name, unit) for name, unit in zip(names, units, strict=True)]
+    elif isinstance(fields, Mapping):
+        fields = [field_spec(name, unit) for name, unit in fields.items()]
+    specs = tuple(field if isinstance(field, FieldSpec) else field_spec(field) for field in fields)
+    names = [spec.name for spec in specs]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"fields: expected at least one name, each once, got {names}")
+    return specs
+
+
+def _step(frames: Any, axis: str, given: float | None, name: str) -> float:
+    """What is given, else the step of an xarray's coordinate."""
+    if given is not None:
+        return float(given)
+    if not isinstance(frames, xr.DataArray) or axis not in frames.coords or frames.sizes[axis] < 2:
+        raise ValueError(f"{name}: expected a number, or frames of xarray with a coordinate {axis!r}, got neither")
+    values = frames[axis].values.astype(np.float64)
+    return float((values[-1] - values[0]) / (len(values) - 1))
+
+
+def _column(name: str, values: Any, n_simulations: int) -> np.ndarray:
+    column = np.atleast_1d(numbers(values, f"context {name!r}"))
+    if column.shape != (n_simulations,) or not np.isfinite(column).all():
+        raise ValueError(f"context {name!r}: expected {n_simulations} finite numbers, one for each simulation, got shape {column.shape}")
+    return column
+
+
+def _edges(boundary: Mapping[str, str]) -> dict[str, str]:
+    if not set(boundary) <= set(_SIDES) or not set(boundary.values()) <= set(_KINDS):
+        raise ValueError(f"boundary: expected some of {list(_SIDES)} as one of {list(_KINDS)}, got {dict(boundary)}")
+    return dict.fromkeys(_SIDES, "OPEN") | dict(boundary)
