@@ -25,7 +25,7 @@ _FACE = {
     "RolloutScore": "probtokens.train.objectives",
     "Trajectories": "probtokens.data:TrajectorySet",
     "first_frame": "probtokens.simulate.first_frame",
-    "fit": "probtokens.train",
+    "fit": "probtokens.train.fitting",
     "load": "probtokens.models.shelf",
     "rollout": "probtokens.predict.lazy",
 }

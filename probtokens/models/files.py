@@ -118,7 +118,7 @@ def kind_in(path: str | Path) -> str:
 
 
 def load_stage(path: str | Path, model: nn.Module) -> None:
-    """Give ``model`` the weights that it had after a training stage; ``path`` is what :func:`probtokens.train.fit` kept of it.
+    """Give ``model`` the weights that it had after a training stage; ``path`` is what :func:`probtokens.train.train_stages` kept of it.
 
     Raises
     ------

@@ -1,5 +1,6 @@
 """Training: stages, schedules and the one loop."""
 
-from probtokens.train.loop import fit
+from probtokens.train.fitting import History, fit
+from probtokens.train.loop import Trained, train_stages
 
-__all__ = ["fit"]
+__all__ = ["History", "Trained", "fit", "train_stages"]

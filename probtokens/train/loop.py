@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from probtokens.models.files import load_stage
 from probtokens.precision import Precision, resolve
 from probtokens.train.module import StageModule, as_precision, precision_begun
 from probtokens.train.processes import Progress, accelerator, hardware, relayed, run
+from probtokens.train.validation import Validation
 from probtokens.train.windows import StageData
 
 #: Steps between two checkpoints, and of one Lightning epoch.
@@ -32,7 +35,26 @@ CHUNK = 25
 Encoding = Callable[[str, int, int], None]
 
 
-def fit(
+@dataclass(frozen=True)
+class Trained:
+    """What is told of a finished stage.
+
+    Attributes
+    ----------
+    precision
+        That of its convolutions.
+    losses
+        Loss of every step, in order.
+    validation
+        Steps done, and the score of forecasts after them; see :func:`~probtokens.train.validation.forecast_score`.
+    """
+
+    precision: Precision
+    losses: list[float]
+    validation: list[tuple[int, float]]
+
+
+def train_stages(
     model: nn.Module,
     trajectories: TrajectorySet,
     stages: Sequence[Stage],
@@ -42,9 +64,12 @@ def fit(
     out_dir: Path,
     reflect: bool = True,
     devices: int = 1,
+    device: str = "auto",
+    validation: TrajectorySet | None = None,
+    callbacks: Sequence[Callback] = (),
     progress: Progress | None = None,
     encoding: Encoding = lambda stage, done, total: None,
-) -> dict[str, Precision]:
+) -> dict[str, Trained]:
     """Train ``model`` in place through all stages.
 
     ``out_dir`` keeps ``NN_STAGE.pt`` for every finished stage and ``NN_STAGE.ckpt`` for one under way.
@@ -63,7 +88,7 @@ def fit(
     stages
         Schedule.
     weight_decay
-        Of AdamW.
+        Weight decay of AdamW, per step and learning rate.
     seed
         Seeds batches and all draws; stage ``n`` uses (seed, n).
     out_dir
@@ -71,8 +96,14 @@ def fit(
     reflect
         Whether to train on mirror images along y as well.
     devices
-        With 1, whatever Lightning finds, a GPU first. More are processes of the CPU that share every batch and compute on one thread each:
-        small networks gain little from more threads.
+        With 1, ``device``. More are processes of the CPU that share every batch and compute on one thread each: small networks gain little
+        from more threads.
+    device
+        ``"cpu"``, ``"cuda"``, ``"cuda:1"``, …, or ``"auto"``: whatever Lightning finds, a GPU first.
+    validation
+        Simulations that forecasts are scored on every hundred steps and after every stage.
+    callbacks
+        Further ones, of Lightning.
     progress
         Told about every chunk of steps.
     encoding
@@ -81,49 +112,53 @@ def fit(
     Returns
     -------
     dict
-        Name of every stage to the precision of its convolutions.
+        Name of every stage to what is told of it.
 
     Raises
     ------
     ValueError
-        If a stage's horizon does not fit the trajectories, it names fields or parameter groups that the model does not have, or devices
-        cannot share a batch evenly.
+        If a stage's horizon does not fit the trajectories, it names fields or parameter groups that the model does not have, devices
+        cannot share a batch evenly, or there is no such device.
     RuntimeError
         If the loss is not finite.
     """
     check_schedule(model, stages, trajectories.grid.n_times, devices)
+    kind = accelerator(devices, device)
     data = StageData(model, trajectories, seed=seed, reflect=reflect)
-    precisions: dict[str, Precision] = {}
+    told: dict[str, Trained] = {}
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for number, stage in enumerate(stages):
-        finished = stage_file(out_dir, number, stage)
-        note = finished.with_suffix(".precision")
-        if finished.is_file():
-            load_stage(finished, model)
-            precisions[stage.name] = as_precision(note, note.read_text(encoding="ascii", errors="replace"))
-            continue
-        under_way = finished.with_suffix(".ckpt")
-        precision = precision_begun(under_way) or resolve(stage.precision, accelerator(devices))
-        module = StageModule(
-            model,
-            data.windows(stage, partial(encoding, stage.name)),
-            stage,
-            weight_decay=weight_decay,
-            seed=seed * 1000 + number,
-            chunk=CHUNK,
-            augmentations=data.augmentations(stage),
-            precision=precision,
-        )
-        _run_stage(module, under_way, devices, progress)
-        precisions[stage.name] = precision
-        with replacing(note) as temporary:
-            temporary.write_text(precision, encoding="ascii")
-        with replacing(finished) as temporary:
-            torch.save(model.state_dict(), temporary)
-        under_way.unlink(missing_ok=True)
-    for parameter in learning:
-        parameter.requires_grad_(True)
-    return precisions
+    try:
+        for number, stage in enumerate(stages):
+            finished = stage_file(out_dir, number, stage)
+            note = finished.with_suffix(".json")
+            if finished.is_file():
+                load_stage(finished, model)
+                told[stage.name] = _noted(note)
+                continue
+            under_way = finished.with_suffix(".ckpt")
+            precision = precision_begun(under_way) or resolve(stage.precision, kind)
+            module = StageModule(
+                model,
+                data.windows(stage, partial(encoding, stage.name)),
+                stage,
+                weight_decay=weight_decay,
+                seed=seed * 1000 + number,
+                chunk=CHUNK,
+                augmentations=data.augmentations(stage),
+                precision=precision,
+            )
+            watching = [] if validation is None else [Validation(validation, stage.horizon, every=4 * CHUNK)]
+            _run_stage(module, under_way, hardware(devices, out_dir, device), [*watching, *callbacks], progress)
+            told[stage.name] = _told(under_way, precision)
+            with replacing(note) as temporary:
+                temporary.write_text(json.dumps(asdict(told[stage.name])), encoding="ascii")
+            with replacing(finished) as temporary:
+                torch.save(model.state_dict(), temporary)
+            under_way.unlink(missing_ok=True)
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
+    return told
 
 
 def stage_file(out_dir: Path, number: int, stage: Stage) -> Path:
@@ -131,12 +166,14 @@ def stage_file(out_dir: Path, number: int, stage: Stage) -> Path:
     return out_dir / f"{number:02d}_{stage.name}.pt"
 
 
-def _run_stage(module: StageModule, checkpoint: Path, devices: int, progress: Progress | None) -> None:
+def _run_stage(
+    module: StageModule, checkpoint: Path, hardware: dict[str, Any], callbacks: Sequence[Callback], progress: Progress | None
+) -> None:
     module.model.train()
-    with _quiet_lightning(), relayed(progress, devices) as report:
+    with _quiet_lightning(), relayed(progress, hardware["devices"]) as report:
         trainer = lightning.Trainer(
             max_steps=module.stage.steps,
-            **hardware(devices, checkpoint.parent),
+            **hardware,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -145,18 +182,43 @@ def _run_stage(module: StageModule, checkpoint: Path, devices: int, progress: Pr
             gradient_clip_val=1.0,
             use_distributed_sampler=False,
             precision="bf16-mixed" if module.precision == "bfloat16" else "32-true",
-            callbacks=[_ChunkEnd(checkpoint, report)],
+            callbacks=[*callbacks, _ChunkEnd(checkpoint, report)],
         )
         run(trainer, module, ckpt_path=checkpoint if checkpoint.is_file() else None, weights_only=True)
     module.model.eval()
 
 
+def _noted(note: Path) -> Trained:
+    """What was told of a stage that an earlier call has finished."""
+    try:
+        content = json.loads(note.read_text(encoding="ascii", errors="replace"))
+        return Trained(as_precision(note, content["precision"]), content["losses"], [(step, score) for step, score in content["validation"]])
+    except (OSError, KeyError, TypeError, json.JSONDecodeError):
+        raise ValueError(f"{note}: expected what was told of a finished stage, got a damaged file or none") from None
+
+
+def _told(checkpoint: Path, precision: Precision) -> Trained:
+    """What the callbacks of a stage have kept in its last checkpoint: their process may have been another one."""
+    states = torch.load(checkpoint, weights_only=True, map_location="cpu")["callbacks"]
+    return Trained(precision, states[_ChunkEnd.__qualname__]["losses"], states.get(Validation.__qualname__, {"scores": []})["scores"])
+
+
 class _ChunkEnd(Callback):
-    """After every chunk: a checkpoint, a progress report, and a stop if the loss is not finite."""
+    """After every chunk: a checkpoint, a progress report, and a stop if the loss is not finite; keeps the loss of every step."""
 
     def __init__(self, checkpoint: Path, progress: Progress | None) -> None:
         self.checkpoint = checkpoint
         self.progress = progress
+        self.losses: list[float] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"losses": list(self.losses)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.losses = list(state_dict["losses"])
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: Any, *_: Any) -> None:
+        self.losses.append(float(trainer.callback_metrics["loss"]))
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         loss = float(trainer.callback_metrics["loss"])

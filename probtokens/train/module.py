@@ -20,6 +20,7 @@ from probtokens.precision import Precision
 from probtokens.train.objectives import objective_of
 from probtokens.train.optimizers import make_optimizer
 from probtokens.train.schedules import warmup_cosine
+from probtokens.train.stages import OwnStage
 
 _PRECISION = "probtokens_precision"
 
@@ -71,7 +72,7 @@ class StageModule(lightning.LightningModule):
         self.model = model
         self.windows = windows
         self.stage = stage
-        self.objective = objective_of(stage)
+        self.objective = stage.own if isinstance(stage, OwnStage) else objective_of(stage)
         self.learning = learn(model, stage.learn)
         self.weight_decay = weight_decay
         self.seed = seed

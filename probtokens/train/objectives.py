@@ -1,7 +1,7 @@
 """What training minimises: one class for each objective.
 
 An objective works as the ``loss`` of ``pyro.infer.SVI``, as a module (``objective(model, guide)``) under Lightning, DDP or a bare torch
-loop, and as a stage of :func:`probtokens.train.fit`. Its settings are those of recipes (:mod:`probtokens.config.objectives`).
+loop, and with :func:`probtokens.fit`. Its settings are those of recipes (:mod:`probtokens.config.objectives`).
 """
 
 from __future__ import annotations
@@ -208,7 +208,8 @@ class InferenceCompilation(InferenceCompilationSettings, Objective):
         return {"loss": tokens + effects, "tokens": tokens, "effects": effects}
 
 
-_OBJECTIVES: Mapping[str, type[Objective]] = {
+#: Objectives of recipes by name.
+OBJECTIVES: Mapping[str, type[Objective]] = {
     "reconstruction": Reconstruction,
     "latent_error": LatentError,
     "rollout_error": RolloutError,
@@ -220,7 +221,7 @@ _OBJECTIVES: Mapping[str, type[Objective]] = {
 
 def objective_of(stage: Stage) -> Objective:
     """What a stage of a recipe minimises."""
-    kind = _OBJECTIVES[stage.objective]
+    kind = OBJECTIVES[stage.objective]
     return kind(**{key: getattr(stage, key) for key in kind.model_fields})
 
 

@@ -23,13 +23,31 @@ from torch.multiprocessing import ProcessRaisedException
 Progress = Callable[[str, int, int, float], None]
 
 
-def accelerator(devices: int) -> str:
-    """Kind of device that so many devices are: ``cpu`` or ``cuda``."""
-    return "cuda" if devices == 1 and torch.cuda.is_available() else "cpu"
+def accelerator(devices: int, device: str = "auto") -> str:
+    """Kind of device that so many devices are, such as ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    ValueError
+        If several devices are to be something else than processes of the CPU, or there is no such device.
+    """
+    there = torch.cuda.device_count()
+    if devices > 1:
+        if device not in ("auto", "cpu"):
+            raise ValueError(f"device: expected 'auto' or 'cpu' with {devices} devices, got {device!r}")
+        return "cpu"
+    if device == "auto":
+        return "cuda" if there else "cpu"
+    kind, _, number = device.partition(":")
+    usable = {"cpu": not number, "cuda": (number or "0").isdecimal() and int(number or "0") < there}
+    if not usable.get(kind, False):
+        found = ["auto", "cpu", *(["cuda"] if there else []), *(f"cuda:{k}" for k in range(there))]
+        raise ValueError(f"device: expected one of {found}, got {device!r}")
+    return kind
 
 
-def hardware(devices: int, folder: Path) -> dict[str, Any]:
-    """What a Lightning trainer is told of the hardware: any kind for one device, cores of the CPU for more.
+def hardware(devices: int, folder: Path, device: str = "auto") -> dict[str, Any]:
+    """What a Lightning trainer is told of the hardware: one device, any kind of it by default, or cores of the CPU.
 
     Processes are forked: stages, windows and models need not be copied, and a caller needs no main guard; CUDA would not
     survive it. They are of this machine, whatever a cluster says of its own. What an objective does not use of a model is the same
@@ -44,7 +62,8 @@ def hardware(devices: int, folder: Path) -> dict[str, Any]:
     """
     here = {"default_root_dir": folder}
     if devices == 1:
-        return here | {"accelerator": "auto", "devices": 1, "plugins": [_ThisMachine()]}
+        kind, _, number = device.partition(":")
+        return here | {"accelerator": kind, "devices": [int(number)] if number else 1, "plugins": [_ThisMachine()]}
     return here | {"accelerator": "cpu", "devices": devices, "strategy": _Loopback(folder / ".meeting")}
 
 
@@ -126,12 +145,12 @@ def _pickled(error: Exception) -> bytes | None:
 
 
 @contextmanager
-def relayed(progress: Progress | None, devices: int) -> Iterator[Progress | None]:
+def relayed(progress: Progress | None, devices: int | list[int]) -> Iterator[Progress | None]:
     """What the processes of a training report to, for ``progress`` to be called where it belongs: in the process that started them.
 
     A process waits until it was; when it fails, they stop and its error is raised.
     """
-    if progress is None or devices == 1:
+    if progress is None or devices == 1 or isinstance(devices, list):
         yield progress
         return
     here, there = torch.multiprocessing.get_context("fork").Pipe()

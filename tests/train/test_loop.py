@@ -33,7 +33,7 @@ from probtokens.data.latents import encode_views
 from probtokens.data.normalize import Normalizer
 from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
-from probtokens.train import fit, loop, windows
+from probtokens.train import loop, train_stages, windows
 from probtokens.train.module import StageModule
 from probtokens.verify.token_pairs import MESO, TOKENS
 from tests.helpers import make_shard
@@ -79,6 +79,10 @@ def parc(data) -> torch.nn.Module:
     return Parc(ParcConfig(width=8, levels=2), data[1], data[0].grid)
 
 
+def precisions(told: dict[str, loop.Trained]) -> dict[str, str]:
+    return {name: stage.precision for name, stage in told.items()}
+
+
 class Stopped(Exception):
     """Stands for a kill."""
 
@@ -93,7 +97,8 @@ def test_interrupted_training_ends_with_the_same_bits(
     settings = {"weight_decay": 0.01, "seed": 5}
     torch.manual_seed(11)
     straight = build(data)
-    fit(straight, trajectories, stages, out_dir=tmp_path / "straight", **settings)
+    told = train_stages(straight, trajectories, stages, validation=trajectories, out_dir=tmp_path / "straight", **settings)
+    assert {stage.name: len(told[stage.name].losses) for stage in stages} == {stage.name: stage.steps for stage in stages}
 
     chunks = []
 
@@ -103,11 +108,12 @@ def test_interrupted_training_ends_with_the_same_bits(
             raise Stopped
 
     torch.manual_seed(11)
+    settings["validation"] = trajectories
     with pytest.raises(Stopped):
-        fit(build(data), trajectories, stages, out_dir=tmp_path / "stopped", progress=stop, **settings)
+        train_stages(build(data), trajectories, stages, out_dir=tmp_path / "stopped", progress=stop, **settings)
     torch.manual_seed(11)
     resumed = build(data)
-    fit(resumed, trajectories, stages, out_dir=tmp_path / "stopped", **settings)
+    assert train_stages(resumed, trajectories, stages, out_dir=tmp_path / "stopped", **settings) == told
     ours, theirs = straight.state_dict(), resumed.state_dict()
     assert ours.keys() == theirs.keys()
     for name in ours:
@@ -120,7 +126,7 @@ def test_devices_share_batches(data, tmp_path: Path) -> None:
     weights = []
     for name, stage, devices in (("one", latent, 1), ("two", latent, 2), ("half", half, 1)):
         model = micro(data)
-        fit(model, data[0], (stage,), weight_decay=0.0, seed=0, devices=devices, out_dir=tmp_path / name)
+        train_stages(model, data[0], (stage,), weight_decay=0.0, seed=0, devices=devices, out_dir=tmp_path / name)
         weights.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
     one, two, half_a_batch = weights
     torch.testing.assert_close(two, one, rtol=1e-3, atol=2e-5)
@@ -132,7 +138,7 @@ def test_interrupted_training_on_two_devices_ends_with_the_same_bits(data, tmp_p
     settings = {"stages": TOKEN_STAGES, "weight_decay": 0.01, "seed": 5, "devices": 2}
     reports = []
     straight = micro(data)
-    fit(straight, data[0], out_dir=tmp_path / "straight", progress=lambda *report: reports.append(report[:3]), **settings)
+    train_stages(straight, data[0], out_dir=tmp_path / "straight", progress=lambda *report: reports.append(report[:3]), **settings)
     assert reports == [(stage.name, step, stage.steps) for stage in TOKEN_STAGES for step in range(2, stage.steps + 1, 2)]
 
     whole = loop._ChunkEnd.on_train_epoch_end
@@ -145,12 +151,12 @@ def test_interrupted_training_on_two_devices_ends_with_the_same_bits(data, tmp_p
 
     monkeypatch.setattr(loop._ChunkEnd, "on_train_epoch_end", killed)
     with pytest.raises(Stopped):
-        fit(micro(data), data[0], out_dir=tmp_path / "stopped", **settings)
+        train_stages(micro(data), data[0], out_dir=tmp_path / "stopped", **settings)
     assert not multiprocessing.active_children()
     monkeypatch.setattr(loop._ChunkEnd, "on_train_epoch_end", whole)
     assert (tmp_path / "stopped" / "02_latent.ckpt").is_file()
     resumed = micro(data)
-    fit(resumed, data[0], out_dir=tmp_path / "stopped", **settings)
+    train_stages(resumed, data[0], out_dir=tmp_path / "stopped", **settings)
     ours, theirs = resumed.state_dict(), straight.state_dict()
     for name in ours:
         assert torch.equal(ours[name], theirs[name]), name
@@ -161,7 +167,7 @@ def test_batches_that_devices_cannot_share_are_refused(data, tmp_path: Path) -> 
     with pytest.raises(ValueError, match="r: expected a batch_size that 2 devices can share, got 3"):
         MicroConfig(stages=(stage,), devices=2)
     with pytest.raises(ValueError, match="r: expected a batch_size that 2 devices can share, got 3"):
-        fit(micro(data), data[0], (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path)
+        train_stages(micro(data), data[0], (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path)
 
 
 def test_devices_stand_for_all_simulations_together(data, tmp_path: Path) -> None:
@@ -169,7 +175,7 @@ def test_devices_stand_for_all_simulations_together(data, tmp_path: Path) -> Non
     stage = ElboStage(name="coupling", steps=1, horizon=2, batch_size=2)
     for devices, share in ((1, 2), (2, 1)):
         model = meso(data)
-        fit(model, data[0], (stage,), weight_decay=0.0, seed=0, devices=devices, out_dir=tmp_path / str(devices))
+        train_stages(model, data[0], (stage,), weight_decay=0.0, seed=0, devices=devices, out_dir=tmp_path / str(devices))
         batch = windows.WindowDataset(data[0], 2)
         frames, context = (torch.as_tensor(part)[None].expand(share, *part.shape) for part in batch[0][:2])
         torch.manual_seed(0)
@@ -186,7 +192,7 @@ def test_devices_have_draws_of_their_own(data, tmp_path: Path, monkeypatch: pyte
     model = micro(data)
     while not seeds.empty():
         seeds.get()
-    fit(model, data[0], (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path)
+    train_stages(model, data[0], (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path)
     found = []
     while not seeds.empty():
         found.append(seeds.get())
@@ -203,7 +209,7 @@ def test_devices_follow_a_process_of_many_threads(data, tmp_path: Path) -> None:
         model = MicroTokens(TOKENS.model_copy(update={"width": 64}), data[1], data[0].grid)
         assert max(parameter.numel() for parameter in model.parameters()) > 1 << 15  # from which on torch wants its threads
         stage = RolloutErrorStage(name="mse", steps=1, horizon=1, batch_size=2)
-        fit(model, data[0], (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path)
+        train_stages(model, data[0], (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path)
     finally:
         torch.set_num_threads(threads)
 
@@ -223,7 +229,7 @@ def test_errors_of_devices_arrive_as_they_are(
     if error is WriteError:
         (tmp_path / "00_elbo.ckpt").mkdir()
     with pytest.raises(error):
-        fit(micro(data), data[0], (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path, progress=progress)
+        train_stages(micro(data), data[0], (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path, progress=progress)
     assert len(reports) == told
     assert not multiprocessing.active_children()
 
@@ -234,7 +240,7 @@ def test_an_interrupted_caller_leaves_no_device_at_work(tmp_path: Path) -> None:
         from pathlib import Path
         from probtokens.config import ReconstructionStage
         from probtokens.data import Normalizer, TrajectorySet
-        from probtokens.train import fit
+        from probtokens.train import train_stages
         from tests.helpers import make_shard
         from tests.train.test_loop import FIELDS, micro
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell has it ignored
@@ -244,7 +250,7 @@ def test_an_interrupted_caller_leaves_no_device_at_work(tmp_path: Path) -> None:
         data = trajectories, Normalizer.fit(trajectories)
         stage = ReconstructionStage(name="elbo", steps=1_000_000, batch_size=2)
         tell = lambda *_: print("at work", flush=True)
-        fit(micro(data), data[0], (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=folder, progress=tell)
+        train_stages(micro(data), data[0], (stage,), weight_decay=0.0, seed=0, devices=2, out_dir=folder, progress=tell)
     """
     arguments = [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
@@ -258,7 +264,7 @@ def test_training_lowers_the_loss(data, tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(loop, "CHUNK", 10)
     losses = []
     stages = (ElboStage(name="r", steps=60, horizon=1, batch_size=8, learning_rate=3e-3),)
-    fit(
+    train_stages(
         micro(data),
         data[0],
         stages,
@@ -275,20 +281,20 @@ def test_nonfinite_loss_stops_with_the_stage_and_step(data, tmp_path: Path, monk
     model = micro(data)
     model.autoencoder.pixel_raw_scale.data.fill_(float("nan"))
     with pytest.raises((RuntimeError, ValueError), match=r"stage 'elbo'|nan|Expected"):
-        fit(model, data[0], TOKEN_STAGES, weight_decay=0.0, seed=0, out_dir=tmp_path)
+        train_stages(model, data[0], TOKEN_STAGES, weight_decay=0.0, seed=0, out_dir=tmp_path)
 
 
 def test_groups_that_a_model_does_not_have_are_refused(data, tmp_path: Path) -> None:
     stage = RolloutScoreStage(name="noise", steps=1, learn=("noise",))
     with pytest.raises(ValueError, match=r"learn: expected some of the parameter groups \['dynamics'\] of Parc, got \['noise'\]"):
-        fit(parc(data), data[0], (stage,), weight_decay=0.0, seed=0, out_dir=tmp_path)
+        train_stages(parc(data), data[0], (stage,), weight_decay=0.0, seed=0, out_dir=tmp_path)
 
 
 def test_fields_that_a_model_does_not_have_are_refused_before_any_stage(data, tmp_path: Path) -> None:
     stage = LatentErrorStage(name="s", steps=1, field_weights={"density": 2.0})
     first = ReconstructionStage(name="first", steps=1)
     with pytest.raises(ValueError, match=r"s: field_weights: expected some of \['temperature', .*\], got \['density'\]"):
-        fit(micro(data), data[0], (first, stage), weight_decay=0.0, seed=0, out_dir=tmp_path)
+        train_stages(micro(data), data[0], (first, stage), weight_decay=0.0, seed=0, out_dir=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -306,14 +312,14 @@ def test_a_stage_keeps_the_precision_that_it_began_with(data, tmp_path: Path, mo
     settings = {"weight_decay": 0.0, "seed": 0}
     monkeypatch.setattr(precision, "instructions", lambda: ("AVX2", "AMX"))
     straight = micro(data)
-    assert fit(straight, data[0], stages[:1], out_dir=tmp_path / "straight", **settings) == {"latent": "bfloat16"}
+    assert precisions(train_stages(straight, data[0], stages[:1], out_dir=tmp_path / "straight", **settings)) == {"latent": "bfloat16"}
     with pytest.raises(Stopped):
-        fit(micro(data), data[0], stages, out_dir=tmp_path / "moved", progress=stop, **settings)
+        train_stages(micro(data), data[0], stages, out_dir=tmp_path / "moved", progress=stop, **settings)
     monkeypatch.setattr(precision, "instructions", lambda: ("AVX2",))
     resumed = micro(data)
-    found = fit(resumed, data[0], stages, out_dir=tmp_path / "moved", **settings)
-    assert found == {"latent": "bfloat16", "later": "float32"}
-    assert fit(micro(data), data[0], stages, out_dir=tmp_path / "moved", **settings) == found
+    found = train_stages(resumed, data[0], stages, out_dir=tmp_path / "moved", **settings)
+    assert precisions(found) == {"latent": "bfloat16", "later": "float32"}
+    assert train_stages(micro(data), data[0], stages, out_dir=tmp_path / "moved", **settings) == found
     after = torch.load(tmp_path / "moved" / "00_latent.pt", weights_only=True)
     assert all(torch.equal(value, after[name]) for name, value in straight.state_dict().items())
 
@@ -331,7 +337,7 @@ def test_tokens_are_encoded_once_for_consecutive_latent_stages(data, tmp_path: P
     again = LatentErrorStage(name="again", steps=1, horizon=1, batch_size=2)
     reports = []
     stages = (*latent, between, again)
-    fit(micro(data), data[0], stages, weight_decay=0.0, seed=0, out_dir=tmp_path, encoding=lambda *report: reports.append(report))
+    train_stages(micro(data), data[0], stages, weight_decay=0.0, seed=0, out_dir=tmp_path, encoding=lambda *report: reports.append(report))
     assert len(encoded) == 2
     n = len(data[0])
     assert reports == [(name, done, n) for name in ("latent_1", "again") for done in range(n + 1)]
@@ -340,4 +346,4 @@ def test_tokens_are_encoded_once_for_consecutive_latent_stages(data, tmp_path: P
 def test_a_model_without_tokens_has_no_latent_stages(data, tmp_path: Path) -> None:
     stage = LatentErrorStage(name="latent", steps=1, horizon=1)
     with pytest.raises(ValueError, match="stage 'latent': expected a model with tokens, got Parc"):
-        fit(parc(data), data[0], (stage,), weight_decay=0.0, seed=0, out_dir=tmp_path)
+        train_stages(parc(data), data[0], (stage,), weight_decay=0.0, seed=0, out_dir=tmp_path)

@@ -156,9 +156,9 @@ def _fit(
     devices: int = 1,
 ) -> dict[str, Precision]:
     """Train in the model's own folder, from which an interrupted training goes on; the precision of every stage."""
-    from probtokens.train import fit
+    from probtokens.train import train_stages
 
-    return fit(
+    told = train_stages(
         model,
         trajectories,
         settings.stages,
@@ -170,6 +170,7 @@ def _fit(
         progress=_over_all_stages(job, settings),
         encoding=lambda stage, done, total: job.progress(done, total, f"simulations encoded for {stage}"),
     )
+    return {name: stage.precision for name, stage in told.items()}
 
 
 def _over_all_stages(job: Job, settings: MicroConfig | MesoConfig | ParcConfig) -> Callable[[str, int, int, float], None]:
