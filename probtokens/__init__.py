@@ -16,6 +16,7 @@ _FACE = {
     "Elbo": "probtokens.train.objectives",
     "FieldSpec": "probtokens.fields",
     "Grid": "probtokens.fields",
+    "HotSpot": "probtokens.fields",
     "MesoTokens": "probtokens.models.meso",
     "MicroTokens": "probtokens.models.micro",
     "Normalizer": "probtokens.data",
@@ -28,6 +29,8 @@ _FACE = {
     "fit": "probtokens.train.fitting",
     "load": "probtokens.models.shelf",
     "rollout": "probtokens.predict.lazy",
+    "score": "probtokens.evaluate.ensemble_scores",
+    "to_arviz": "probtokens.evaluate.arviz_export",
 }
 
 __all__ = ["__version__", *sorted(_FACE)]

@@ -44,6 +44,11 @@ class FieldSpec:
     ------
     ValueError
         If ``odd`` is something else.
+
+    Examples
+    --------
+    >>> FieldSpec("vorticity", "1/ns", "vorticity", odd="xy").mirror_sign("y")
+    -1.0
     """
 
     name: str
@@ -111,6 +116,11 @@ class HotSpot:
     ------
     ValueError
         If the threshold is not finite or the field has the name of another curve.
+
+    Examples
+    --------
+    >>> HotSpot("temperature", 875.0).curves
+    ('area', 'temperature')
     """
 
     field: str
@@ -172,6 +182,11 @@ class Grid:
         Time between stored frames [ns].
     n_times
         Number of stored frames, the initial one included.
+
+    Examples
+    --------
+    >>> Grid(ny=64, nx=96, spacing=0.05, time_step=0.02, n_times=21).shape
+    (64, 96)
     """
 
     ny: int

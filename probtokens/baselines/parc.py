@@ -59,6 +59,14 @@ class Parc(nn.Module):
     ------
     ValueError
         If the data have one velocity component without the other.
+
+    Examples
+    --------
+    >>> from probtokens import rollout
+    >>> from probtokens.verify.token_pairs import GRID, normalizer, window
+    >>> frames, context = window()
+    >>> rollout(Parc(ParcConfig(width=8), normalizer(), GRID), frames[:, 0], context, steps=3).shape
+    (1, 2, 3, 5, 16, 24)
     """
 
     name = "parc"

@@ -19,6 +19,14 @@ class Persistence:
         Fields of the frames, in order.
     grid
         Grid of the data that it is compared on; ``None`` accepts any cell edge and frame step.
+
+    Examples
+    --------
+    >>> from probtokens import rollout
+    >>> from probtokens.verify.token_pairs import FIELDS, GRID, window
+    >>> frames, _ = window()
+    >>> rollout(Persistence(FIELDS, GRID), frames[:, 0], steps=3).sizes["draw"]
+    1
     """
 
     name = "persistence"

@@ -31,6 +31,13 @@ class Normalizer(nn.Module):
         Physical units, shape (context,).
     context_range
         Least and most of the training data, shape (2, context).
+
+    Examples
+    --------
+    >>> frames = 300.0 + np.arange(2 * 3 * 16, dtype=float).reshape(2, 3, 1, 4, 4)
+    >>> data = TrajectorySet.from_arrays(frames, {"temperature": "K"}, spacing=0.04, time_step=0.02)
+    >>> Normalizer.fit(data).field_mean
+    tensor([347.5000])
     """
 
     field_mean: Tensor

@@ -1,30 +1,62 @@
-"""Rollouts as an ArviZ data tree, small enough to plot: fields averaged over blocks, a sample of observations."""
+"""Ensembles as an ArviZ data tree, small enough to plot: fields averaged over blocks, a sample of observations."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
 
 import arviz_base
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from probtokens.data.arrays import numbers
 from probtokens.evaluate.multivariate import pool
+from probtokens.predict.lazy import as_rollout
 from probtokens.predict.recalibrate import Recalibration
 from probtokens.predict.store import Slab, all_axes, map_slabs, rollout_fields, rollout_grid
 
+#: Axes of the program's global sites, after that of draws.
+_SITE_DIMS = {"w": ["weight"], "u": ["simulation", "effect", "effect_y", "effect_x"], "view": ["simulation", "view_axis"]}
+_LOCAL_SITE = re.compile(r"x|z_\d+")
 
-def to_datatree(
-    rollout: xr.Dataset, *, block: int = 8, max_observations: int = 500, seed: int = 0, recalibration: Recalibration | None = None
+Draws = Mapping[str, Any]
+
+
+def to_arviz(
+    ensemble: xr.DataArray | xr.Dataset,
+    truth: Any = None,
+    *,
+    posterior: Draws | None = None,
+    prior: Draws | None = None,
+    log_likelihood: Draws | None = None,
+    recalibration: Recalibration | None = None,
+    block: int = 8,
+    max_observations: int = 500,
+    seed: int = 0,
 ) -> xr.DataTree:
-    """Groups ``posterior_predictive``, ``observed_data`` and ``constant_data`` with one variable for each field.
+    """Groups of ArviZ with one variable for each field, and for each global site that draws are given of.
 
     Every field is averaged over ``block`` by ``block`` cells; observations are all blocks of all simulations at
-    leads >= 1, or a random sample of them, the same for all fields, on one flat dimension ``obs``. Save it with its own
+    leads >= 1, or a random sample of them, the same for all fields, on one flat dimension ``obs``. Save the tree with its own
     ``to_zarr`` or ``to_netcdf``.
 
     Parameters
     ----------
-    rollout
-        As opened by :func:`probtokens.predict.open_rollout`, with at least 2 draws.
+    ensemble
+        As :func:`probtokens.rollout` returns it, or a stored rollout as :func:`probtokens.predict.open_rollout` opens it, which holds its
+        truth; with at least 2 draws.
+    truth
+        Trajectories, or frames (simulation, time, field, y, x) in physical units, the first frames included. Without them there is no
+        ``observed_data``.
+    posterior, prior
+        Draws of sites by name, (draw, ...), as :func:`~probtokens.evaluate.global_sites.global_sites` or ``pyro.infer.Predictive``
+        returns them. Frames and the tokens of single times are left out.
+    log_likelihood
+        By name, (draw, simulation) [nats]: one number for each trajectory.
+    recalibration
+        Applied before averaging.
     block
         Edge of the blocks in cells; at most the whole domain.
     max_observations
@@ -33,20 +65,59 @@ def to_datatree(
         Blocks next to each other say nearly the same, so its bands are too narrow for large samples anyhow.
     seed
         Seed of the sample.
-    recalibration
-        Applied before averaging.
 
     Returns
     -------
     xr.DataTree
-        Variables of shape (chain = 1, draw, obs) and (obs,) with attribute ``unit``; ``constant_data`` has
-        ``simulation`` (position), ``time`` [ns], ``y`` and ``x`` (block centres [µm]) of each observation.
+        ``posterior_predictive`` (chain = 1, draw, obs) and ``observed_data`` (obs,) with attribute ``unit``. ``constant_data`` has
+        ``simulation`` (position), ``time`` [ns], ``y`` and ``x`` (block centres [µm]) of each observation. ``posterior``, ``prior`` and
+        ``log_likelihood`` where they are given.
 
     Raises
     ------
     ValueError
-        If the rollout is deterministic.
+        If the ensemble is deterministic, the truth does not fit it, or draws are no numbers or of different length within a group.
+
+    Examples
+    --------
+    >>> from probtokens import rollout
+    >>> from probtokens.verify.token_pairs import micro_tokens, window
+    >>> frames, context = window()
+    >>> tree = to_arviz(rollout(micro_tokens(), frames[:, 0], context, steps=3, draws=5), frames)
+    >>> sorted(tree.children)
+    ['constant_data', 'observed_data', 'posterior_predictive']
     """
+    known = truth is not None or isinstance(ensemble, xr.Dataset)
+    with as_rollout(ensemble, truth) as rollout:
+        fields, observed, places = _observations(rollout, recalibration, block, max_observations, seed)
+        specs = rollout_fields(rollout)
+    groups: dict[str, dict[str, Any]] = {"posterior_predictive": {name: values[None] for name, values in fields.items()}}
+    groups |= {"observed_data": observed} if known else {}
+    groups["constant_data"] = places
+    for group, draws in (("posterior", posterior), ("prior", prior), ("log_likelihood", log_likelihood)):
+        if draws is not None:
+            groups[group] = {name: values[None] for name, values in _draws(group, draws).items()}
+    dims = {name: ["obs"] for name in (*fields, *places)} | {name: ["simulation"] for name in log_likelihood or ()} | _SITE_DIMS
+    tree = arviz_base.from_dict(groups, dims=dims)
+    for spec in specs:
+        for group in ("posterior_predictive", "observed_data")[: 1 + known]:
+            tree[group][spec.name].attrs["unit"] = spec.unit
+    return tree
+
+
+def _draws(group: str, draws: Draws) -> dict[str, NDArray[np.float32]]:
+    """Draws (draw, ...) of what is no frame and no token of a single time."""
+    found = {name: numbers(values, f"{group} {name!r}") for name, values in draws.items() if not _LOCAL_SITE.fullmatch(name)}
+    if len({values.shape[:1] for values in found.values()}) > 1 or any(values.ndim < 1 for values in found.values()):
+        shapes = {name: values.shape for name, values in found.items()}
+        raise ValueError(f"{group}: expected as many draws of each site along the first axis, got {shapes}")
+    return found
+
+
+def _observations(
+    rollout: xr.Dataset, recalibration: Recalibration | None, block: int, max_observations: int, seed: int
+) -> tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]], dict[str, NDArray[Any]]]:
+    """Members (draw, obs) and truth (obs,) by field, and where each observation is."""
     rollout = all_axes(rollout)
     sizes, grid = rollout.sizes, rollout_grid(rollout)
     if sizes["draw"] < 2:
@@ -65,26 +136,14 @@ def to_datatree(
         return pool(prediction, block)[:, rows, columns].astype(np.float32), pool(slab.truth, block)[rows, columns].astype(np.float32)
 
     parts = map_slabs(work, rollout)
-    specs = rollout_fields(rollout)
-    names = list(parts)
     places = {
         "simulation": simulation,
         "time": rollout["time"].values[1:][lead],
         "y": _block_centres(rollout["y"].values, block)[row],
         "x": _block_centres(rollout["x"].values, block)[column],
     }
-    tree = arviz_base.from_dict(
-        {
-            "posterior_predictive": {name: np.concatenate([p for p, _ in parts[name]], axis=1)[None] for name in names},
-            "observed_data": {name: np.concatenate([t for _, t in parts[name]]) for name in names},
-            "constant_data": places,
-        },
-        dims={name: ["obs"] for name in (*names, *places)},
-    )
-    for spec in specs:
-        for group in ("posterior_predictive", "observed_data"):
-            tree[group][spec.name].attrs["unit"] = spec.unit
-    return tree
+    members = {name: np.concatenate([part for part, _ in found], axis=1) for name, found in parts.items()}
+    return members, {name: np.concatenate([part for _, part in found]) for name, found in parts.items()}, places
 
 
 def _block_centres(cells: NDArray[np.floating], block: int) -> NDArray[np.floating]:

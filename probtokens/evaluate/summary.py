@@ -33,7 +33,7 @@ _CHANCE_QUANTILES = {"lower": 0.05, "upper": 0.95}
 def score_rollout(
     rollout: xr.Dataset,
     *,
-    hotspot: HotSpot,
+    hotspot: HotSpot | None,
     coverage_levels: Sequence[float],
     recalibration: Recalibration | None = None,
     block: int = 8,
@@ -47,7 +47,7 @@ def score_rollout(
     rollout
         As opened by :func:`probtokens.predict.open_rollout`.
     hotspot
-        Field and threshold of hot spots, also of the Brier score.
+        Field and threshold of hot spots, also of the Brier score; without one there are no curves of them.
     coverage_levels
         Probabilities of central intervals, e.g. (0.5, 0.8, 0.9).
     recalibration
@@ -75,16 +75,16 @@ def score_rollout(
     for level in coverage_levels:
         scores.check_level(level)
     recalibrations = [None] if recalibration is None else [recalibration, None]
-    hot_fields = curve_fields(rollout, hotspot)
+    hot_fields = [] if hotspot is None else curve_fields(rollout, hotspot)
     work = _slab_work(rollout_grid(rollout), recalibrations, hotspot, coverage_levels, block)
     results = map_slabs(work, rollout)
-    curve_unit = curve_units(rollout, hotspot)
+    curve_unit = {} if hotspot is None else curve_units(rollout, hotspot)
     # Of the ensemble as it is: factors of anomalies, the same for all cells of a lead, change nothing about it but at the fields' bounds.
     by_chance = {name: _by_chance([rows[0].left_out for rows in found], coverage_levels, rollout) for name, found in results.items()}
     sections: list[dict[str, dict[str, Any]]] = []
     for version in range(len(recalibrations)):
         columns = {name: [rows[version].curves for rows in results[name]] for name in hot_fields}
-        curves = assemble_curves(columns, rollout, hotspot)
+        curves = None if hotspot is None else assemble_curves(columns, rollout, hotspot)
         tables = {name: _table([rows[version].scores for rows in results[name]], rollout) for name in results}
         fields = {name: _summarise(table, coverage_levels, rollout) for name, table in tables.items()}
         for name, summary in fields.items():
@@ -92,7 +92,7 @@ def score_rollout(
         sections.append(
             {
                 "fields": fields,
-                "hotspot": {name: _score_curve(name, curves, coverage_levels, rollout) for name in curve_unit},
+                "hotspot": {} if curves is None else {name: _score_curve(name, curves, coverage_levels, rollout) for name in curve_unit},
             }
         )
     units = {
@@ -113,7 +113,7 @@ class _SlabResult(NamedTuple):
 
 
 def _slab_work(
-    grid: Grid, recalibrations: Sequence[Recalibration | None], hotspot: HotSpot, levels: Sequence[float], block: int
+    grid: Grid, recalibrations: Sequence[Recalibration | None], hotspot: HotSpot | None, levels: Sequence[float], block: int
 ) -> Callable[[Slab], list[_SlabResult]]:
     """Function that scores a slab, once for each recalibration; members are sorted only once."""
     block = min(block, grid.ny, grid.nx)
@@ -129,10 +129,10 @@ def _slab_work(
             here = slab if version is None else version.apply_to(slab)
             ordered = raw if version is None else version.apply(raw, slab.field, slab.lead)
             row = marginal_scores(ordered, slab.truth, levels) | _spatial_scores(here.prediction, slab.truth, block, pairs)
-            if slab.field.name == hotspot.field:
+            if hotspot is not None and slab.field.name == hotspot.field:
                 row["brier"] = _mean(scores.brier(ordered, slab.truth, hotspot.threshold))
             _check_finite(row, slab)
-            results.append(_SlabResult(row, slab_curves(here, hotspot, grid.cell_area), others))
+            results.append(_SlabResult(row, {} if hotspot is None else slab_curves(here, hotspot, grid.cell_area), others))
         return results
 
     return work
@@ -246,7 +246,7 @@ def _by_chance(found: Sequence[LeftOut | None], levels: Sequence[float], rollout
 
 
 def _quantiles(values: Floats, share: float) -> list[float | None]:
-    """Of the trials (trial, lead) in which a score is defined, lead by lead."""
+    """Quantile, lead by lead, of the trials (trial, lead) in which a score is defined."""
     defined = [column[np.isfinite(column)] for column in values.T]
     return [float(np.quantile(column, share)) if len(column) else None for column in defined]
 

@@ -41,6 +41,12 @@ class MesoTokens(TokenForecaster):
         Meso simulations trained on; with 0 a batch of windows stands for itself, as for evidence of held-out simulations.
     n_times
         Frames of each; with ``n_simulations`` it weighs the data against the priors of the weights.
+
+    Examples
+    --------
+    >>> from probtokens.verify.token_pairs import MESO, micro_tokens
+    >>> MesoTokens(micro_tokens(), MESO, n_simulations=4, n_times=21).weight_prior().event_shape
+    torch.Size([...])
     """
 
     def __init__(self, micro: MicroTokens, config: MesoConfig, n_simulations: int = 0, n_times: int = 0) -> None:

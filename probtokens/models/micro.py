@@ -36,6 +36,12 @@ class MicroTokens(TokenForecaster):
     ------
     ValueError
         If the field groups are not exactly the normaliser's fields.
+
+    Examples
+    --------
+    >>> from probtokens.verify.token_pairs import GRID, TOKENS, normalizer
+    >>> sorted(MicroTokens(TOKENS, normalizer(), GRID).parameter_groups())
+    ['codec', 'dynamics', 'guide', 'noise']
     """
 
     def __init__(self, config: TokenConfig, normalizer: Normalizer, grid: Grid) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import dask.array
@@ -16,7 +19,7 @@ from probtokens.data.trajectories import TrajectorySet
 from probtokens.fields import FieldSpec, Grid
 from probtokens.models.base import Forecaster
 from probtokens.predict.rollout import simulation_seed
-from probtokens.predict.store import PREDICTION_DIMS, TRUTH_DIMS, coordinates, rollout_fields
+from probtokens.predict.store import PREDICTION_DIMS, TRUTH_DIMS, coordinates, open_rollout, rollout_fields
 
 #: Draws that are made at once: with one simulation a chunk of the ensemble, whatever is asked for.
 _BLOCK = 8
@@ -140,12 +143,39 @@ def with_truth(ensemble: xr.DataArray, truth: Any = None) -> xr.Dataset:
     first = dask.array.broadcast_to(values[None, :, :1], (ensemble.sizes["draw"], *shape[:1], 1, *shape[2:]))
     return xr.Dataset(
         {
-            "prediction": (PREDICTION_DIMS, dask.array.concatenate([first, dask.array.asarray(ensemble.data)], axis=2)),
+            "prediction": (PREDICTION_DIMS, dask.array.concatenate([first, dask.array.asarray(ensemble.data)], axis=2).rechunk({2: 1})),
             "truth": (TRUTH_DIMS, values),
         },
         coords=whole.coords,
         attrs=ensemble.attrs,
-    )
+    ).assign_coords({name: values.astype(object) for name, values in whole.coords.items() if values.dtype.kind in "TU"})
+
+
+@contextmanager
+def as_rollout(ensemble: xr.DataArray | xr.Dataset, truth: Any = None) -> Iterator[xr.Dataset]:
+    """A stored rollout as it is, and an ensemble :func:`with_truth`, to be read frame by frame.
+
+    Draws that are not made yet are made once, and kept on disk meanwhile.
+
+    Raises
+    ------
+    ValueError
+        As :func:`with_truth`, and if a stored rollout, which holds its truth, has one beside it.
+    """
+    if isinstance(ensemble, xr.Dataset):
+        if truth is not None:
+            raise ValueError("truth: expected none beside a stored rollout, which holds it, got one")
+        yield ensemble
+        return
+    rollout = with_truth(ensemble, truth)
+    if ensemble.chunks is None:
+        yield rollout
+        return
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "rollout.zarr"
+        rollout.to_zarr(path, consolidated=False)
+        with open_rollout(path) as opened:
+            yield opened
 
 
 def _truth(truth: Any, fields: Sequence[FieldSpec], leads: Sequence[int]) -> Any:

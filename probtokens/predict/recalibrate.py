@@ -36,6 +36,11 @@ class Recalibration:
         Number of validation simulations.
     factors
         Field name to the factors at lead 1, 2, …; all 1 for a deterministic model.
+
+    Examples
+    --------
+    >>> Recalibration("tokens", 3, {"temperature": [1.2, 1.1]}).factor("temperature", lead=5)
+    1.1
     """
 
     model: str

@@ -134,6 +134,12 @@ class RolloutScore(RolloutScoreSettings, Objective):
 
     The score stands in for the log-likelihood of an ELBO (Knoblauch, Jewson and Damoulas, JMLR 23, 2022). Members are drawn as forecasts
     draw them.
+
+    Examples
+    --------
+    >>> from probtokens.verify.token_pairs import micro_tokens, window
+    >>> sorted(RolloutScore(members=2).parts(micro_tokens(), *window()))
+    ['crps', 'energy', 'loss']
     """
 
     def parts(self, model: TokenForecaster, frames: Tensor, context: Tensor) -> Parts:
@@ -160,6 +166,13 @@ class Elbo(ElboSettings, Objective):
     """Negative evidence lower bound, divergences in closed form where they have one, in nats per token and frame.
 
     A patch counts for ``effective_pixels`` in the likelihood.
+
+    Examples
+    --------
+    >>> from probtokens.verify.token_pairs import micro_tokens, window
+    >>> tokens = micro_tokens()
+    >>> Elbo()(tokens.model, tokens.guide, *window()).shape
+    torch.Size([])
     """
 
     def parts(self, model: Any, frames: Tensor, context: Tensor) -> Parts:
