@@ -114,6 +114,19 @@ def inspect(
 
 
 @app.command()
+def export(
+    path: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder whose test forecasts are there.")],
+    recalibrated: Annotated[bool, typer.Option("--recalibrated", help="Take the spreads after recalibration.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Write the test forecasts of every probabilistic model for ArviZ, to RUN/arviz/MODEL.nc."""
+    with _errors_reported(debug):
+        from probtokens.pipeline.export import export_run
+
+        export_run(path, recalibrated=recalibrated)
+
+
+@app.command()
 def verify(
     part: Annotated[Literal["simulator", "inference"], typer.Argument(help="What to verify.")],
     case: Annotated[list[str] | None, typer.Option("--case", metavar="NAME", help="Run this case only; may be repeated.")] = None,

@@ -77,6 +77,27 @@ def global_sites(model: TokenForecaster, trajectories: TrajectorySet, *, draws: 
     return groups
 
 
+@torch.no_grad()
+def weight_draws(model: TokenForecaster, *, draws: int, seed: int = 0) -> Groups:
+    """Posterior and prior draws of the weights that all trajectories share; no simulation is needed.
+
+    Returns
+    -------
+    dict
+        ``posterior`` and ``prior``: ``w`` (draw, weight), the numbers of the site, and what they stand for by name, such as ``strengths``
+        and ``coupling``. Empty for models that have no such weights.
+    """
+    distributions = {"posterior": model.weight_posterior(), "prior": model.weight_prior()}
+    groups: Groups = {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for group, distribution in distributions.items():
+            if distribution is not None:
+                w = distribution.sample((draws,))
+                groups[group] = {name: values.cpu().numpy() for name, values in ({"w": w} | dict(model.weights(w))).items()}
+    return groups
+
+
 def _global(trace: poutine.Trace) -> dict[str, Tensor]:
     return {name: trace.nodes[name]["value"] for name in GLOBAL_SITES if name in trace.nodes}
 

@@ -123,6 +123,10 @@ class RunFolder:
         """Spread inflation of one model, fitted on validation simulations."""
         return self.inside("recalibration", f"{model}.json")
 
+    def arviz(self, model: str) -> Path:
+        """Test forecasts of one model for ArviZ; belongs to no stage."""
+        return self.inside("arviz", f"{model}.nc")
+
 
 def new_of(path: Path) -> Path:
     """Where a result is made while an older one is in its place: beside it, on the same disk, under a hidden name."""

@@ -8,7 +8,7 @@ import torch
 from pyro import poutine
 
 import probtokens as pt
-from probtokens.evaluate.global_sites import global_sites, log_weight
+from probtokens.evaluate.global_sites import global_sites, log_weight, weight_draws
 from probtokens.models.state_space import Guide
 from probtokens.verify.guide_training import no_context
 from probtokens.verify.linear_chain import Chain, ExactPosterior, LinearChain, simulate
@@ -68,3 +68,13 @@ def test_importance_weights_have_the_exact_evidence_as_their_mean() -> None:
 def test_more_samples_come_nearer_to_the_evidence_from_below() -> None:
     one, several = (global_sites(micro_tokens(), trajectories(), draws=8, samples=n)["log_likelihood"]["frames"].mean() for n in (1, 6))
     assert one < several
+
+
+def test_weights_are_drawn_from_posterior_and_prior() -> None:
+    tokens = meso_tokens()
+    groups = weight_draws(tokens, draws=400, seed=1)
+    assert weight_draws(micro_tokens(), draws=3) == {}
+    for group, expected in (("posterior", tokens.weight_posterior()), ("prior", tokens.weight_prior())):
+        assert set(groups[group]) == {"w", "strengths", "coupling"}
+        np.testing.assert_allclose(groups[group]["w"].mean(0), expected.mean.detach(), atol=5 * float(expected.stddev.max()) / 20)
+        np.testing.assert_allclose(groups[group]["w"].std(0), expected.stddev.detach(), rtol=0.25)

@@ -1,0 +1,69 @@
+"""Forecasts of a run as files that ArviZ opens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rich.console
+
+from probtokens.config import Config, load_config
+from probtokens.data.atomic import replacing
+from probtokens.pipeline.folder import RunFolder
+from probtokens.pipeline.tokens_of_run import TOKEN_MODELS, load_tokens
+from probtokens.screen import open_screen, say
+
+#: Draws of the weights of coupled tokens.
+_DRAWS = 500
+
+
+def export_run(path: Path, *, recalibrated: bool = False, screen: rich.console.Console | None = None) -> list[Path]:
+    """Write every ensemble of a run's test simulations to ``path``/arviz/MODEL.nc; deterministic models are left out.
+
+    Parameters
+    ----------
+    path
+        Run folder whose test forecasts are there.
+    recalibrated
+        Whether spreads are those after recalibration.
+    screen
+        Where to print; standard output by default.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    ValueError
+        If it is no run folder, or a forecast or, of coupled tokens, the model is missing.
+    """
+    from probtokens.evaluate.arviz_export import to_arviz
+    from probtokens.predict import load_recalibration, open_rollout
+
+    screen, folder, written = screen or open_screen(), RunFolder(path), []
+    if not folder.config.is_file():
+        raise ValueError(f"{path}: expected a run folder (with config.yaml) to export, found none")
+    config = load_config(folder.config)
+    for model in config.rollout.models:
+        with open_rollout(folder.rollout(model, "test")) as rollout:
+            if rollout.sizes["draw"] < 2:
+                continue
+            factors = load_recalibration(folder.recalibration(model)) if recalibrated else None
+            tree = to_arviz(rollout, recalibration=factors, seed=config.seed, **_weights(model, config, folder))
+        target = folder.arviz(model)
+        with replacing(target) as temporary:
+            tree.to_netcdf(temporary, engine="h5netcdf")
+        say(screen, f"{target}: {', '.join(tree.children)}")
+        written.append(target)
+    return written
+
+
+def _weights(model: str, config: Config, folder: RunFolder) -> dict[str, Any]:
+    """Posterior and prior of the weights that all trajectories share."""
+    if model not in TOKEN_MODELS:
+        return {}
+    from probtokens.evaluate.global_sites import weight_draws
+
+    return weight_draws(load_tokens(model, config, folder.model), draws=_DRAWS, seed=config.seed)
