@@ -1,9 +1,9 @@
-"""Draw posterior predictive rollouts of a meso simulation with ``pyro.infer.Predictive``.
+"""Draw posterior predictive rollouts of test simulations, and put them into a file of ArviZ with what was observed.
 
-    python examples/posterior_predictive.py meso.pt runs/quick/data/meso --draws 50
+    python examples/posterior_predictive.py meso.pt runs/quick/data/meso --draws 50 --out forecast.nc
 
-Every draw holds its coupling weights and its trajectory effect over the whole rollout. The streaming
-``forecast`` method draws from the same distribution in bounded memory.
+Every draw holds its coupling weights and its trajectory effect over the whole rollout. ``pyro.infer.Predictive`` draws from the same
+distribution; ``rollout`` does so in bounded memory.
 """
 
 from __future__ import annotations
@@ -11,43 +11,34 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
-from pyro.infer import Predictive
-
-from probtokens.config import DataConfig
-from probtokens.data import TrajectorySet, split_folder
-from probtokens.fields import field_index
-from probtokens.models.meso import MesoTokens
+import probtokens as pt
+from probtokens.data import split_folder
+from probtokens.evaluate.global_sites import global_sites
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("meso", type=Path, help="meso tokens, e.g. from train_meso_svi.py")
-    parser.add_argument("campaign", type=Path, help="folder with test/*.hdf5 in The Well's layout")
-    parser.add_argument("--simulation", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--draws", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+def main(args: argparse.Namespace) -> None:
+    tokens = pt.load(args.model)
+    fields = args.fields or [spec.name for spec in tokens.fields]
+    every = pt.Trajectories.open(split_folder(args.campaign, "test"), fields, tokens.normalizer.context_names)
+    tests = every.subset(range(min(args.simulations, len(every))))
 
-    data = DataConfig()
-    trajectories = TrajectorySet.open(split_folder(args.campaign, "test"), data.fields, data.context)
-    tokens = MesoTokens.load(args.meso)
-    first = torch.tensor(trajectories.frames(args.simulation, 0, 1))
-    context = torch.tensor(trajectories.context[[args.simulation]])
+    ensemble = pt.rollout(tokens, tests, steps=args.steps, draws=args.draws, seed=args.seed).compute()
+    for name, scores in pt.score(ensemble, tests)["fields"].items():
+        print(f"{name}: CRPS {scores['crps']:.3g}, spread/skill {scores['spread_skill']:.2f}, 90 % covers {scores['coverage_90']:.2f}")
 
-    torch.manual_seed(args.seed)
-    predictive = Predictive(tokens.model, guide=tokens.guide, num_samples=args.draws)
-    with torch.no_grad():
-        draws = predictive(first[None], context, args.steps)["x"]  # (draw, simulation, lead, field, y, x), physical units
-
-    temperature = draws[:, 0, :, field_index(tokens.fields, "temperature")]
-    hot = (temperature > 875.0).float().mean((-2, -1)) * trajectories.grid.ny * trajectories.grid.nx * trajectories.grid.cell_area
-    print("time [ns]  hot-spot area [µm²]: 5 %, median, 95 % of the draws")
-    for lead in range(1, args.steps + 1):
-        low, middle, high = hot[:, lead - 1].quantile(torch.tensor([0.05, 0.5, 0.95])).tolist()
-        print(f"{lead * trajectories.grid.time_step:9.3f}  {low:8.3f} {middle:8.3f} {high:8.3f}")
+    sites = global_sites(tokens, tests, draws=args.draws, seed=args.seed)  # posterior, prior and log_likelihood
+    pt.to_arviz(ensemble, tests, **sites).to_netcdf(args.out, engine="h5netcdf")
+    print(f"wrote {args.out}")
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path, help="tokens of either scale: a file, or a name such as hmx-standard")
+    parser.add_argument("campaign", type=Path, help="folder with test/*.hdf5 in The Well's layout")
+    parser.add_argument("--fields", nargs="+", help="in the order of the tokens' own, which are the default")
+    parser.add_argument("--simulations", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--draws", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("forecast.nc"))
+    main(parser.parse_args())

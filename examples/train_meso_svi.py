@@ -2,8 +2,8 @@
 
     python examples/train_meso_svi.py micro.pt runs/quick/data/meso --simulations 4 --out meso.pt
 
-The micro tokens themselves are copied, not changed. A batch of windows stands for the whole training
-set, so that the hierarchical prior of the weights counts once.
+Fields and context are those of the micro tokens, which are copied, not changed. A batch of windows stands for the whole training set, so
+that the hierarchical prior of the weights counts once.
 """
 
 from __future__ import annotations
@@ -16,32 +16,18 @@ from pyro.infer import SVI
 from pyro.optim import ClippedAdam
 from torch.utils.data import DataLoader
 
-from probtokens.config import DataConfig, MesoConfig
-from probtokens.data import StepSampler, TrajectorySet, WindowDataset, split_folder, subset_order
-from probtokens.models.meso import MesoTokens
-from probtokens.models.micro import MicroTokens
-from probtokens.train.objectives import Elbo
+import probtokens as pt
+from probtokens.data import StepSampler, WindowDataset, split_folder, subset_order
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("micro", type=Path, help="micro tokens, e.g. from train_micro_svi.py")
-    parser.add_argument("campaign", type=Path, help="folder with train/*.hdf5 in The Well's layout")
-    parser.add_argument("--simulations", type=int, default=4, help="how many meso simulations to learn from")
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--horizon", type=int, default=4)
-    parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("meso.pt"))
-    args = parser.parse_args()
-
-    data = DataConfig()
-    every = TrajectorySet.open(split_folder(args.campaign, "train"), data.fields, data.context)
+def main(args: argparse.Namespace) -> None:
+    micro = pt.load(args.micro)
+    fields = args.fields or [spec.name for spec in micro.fields]
+    every = pt.Trajectories.open(split_folder(args.campaign, "train"), fields, micro.normalizer.context_names)
     few = every.subset(subset_order(len(every), args.seed)[: args.simulations])
-
     torch.manual_seed(args.seed)
-    tokens = MesoTokens(MicroTokens.load(args.micro), MesoConfig(), len(few), few.grid.n_times)
-    svi = SVI(tokens.model, tokens.guide, ClippedAdam({"lr": 1e-3}), Elbo())
+    tokens = pt.MesoTokens.untrained(micro, few)
+    svi = SVI(tokens.model, tokens.guide, ClippedAdam({"lr": 1e-3}), pt.Elbo())
 
     windows = WindowDataset(few, args.horizon)
     batches = StepSampler(len(windows), args.batch_size, args.steps, args.seed)
@@ -53,8 +39,17 @@ def main() -> None:
     strengths = tokens.weights(tokens.weight_posterior().sample((200,)))["strengths"]
     print(f"adapter strengths: median |s| {strengths.abs().median():.4f}, largest {strengths.abs().amax():.3f}")
     tokens.save(args.out)
-    print(f"wrote {args.out}")
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("micro", type=Path, help="micro tokens: a file, e.g. from train_micro_svi.py, or a name such as hmx-standard")
+    parser.add_argument("campaign", type=Path, help="folder with train/*.hdf5 in The Well's layout")
+    parser.add_argument("--fields", nargs="+", help="in the order of the micro tokens' own, which are the default")
+    parser.add_argument("--simulations", type=int, default=4, help="how many meso simulations to learn from")
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--horizon", type=int, default=4)
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("meso.pt"))
+    main(parser.parse_args())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import xarray as xr
 from typer.testing import CliRunner
 
 from probtokens.cli import app
@@ -15,6 +17,7 @@ from probtokens.verify.simulator import CASES
 from tests.helpers import make_campaign
 from tests.pipeline.recipes import TINY
 
+FIELDS = ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y")
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -25,14 +28,31 @@ def run(script: str, *arguments: object) -> str:
     return done.stdout
 
 
-def test_the_three_scripts_follow_one_another(tmp_path: Path) -> None:
+MISSION = ("train_micro_svi.py", "train_meso_svi.py", "posterior_predictive.py")
+
+
+@pytest.mark.parametrize("fields", [FIELDS, ("solid_fraction", "temperature")], ids=["fields of the package", "own fields"])
+def test_the_three_scripts_follow_one_another(fields: tuple[str, ...], tmp_path: Path) -> None:
     campaign = make_campaign(tmp_path / "campaign", n_train=2, n_valid=2, n_test=2)
-    micro, meso = tmp_path / "micro.pt", tmp_path / "meso.pt"
-    assert "wrote" in run("train_micro_svi.py", campaign, "--steps", 3, "--horizon", 2, "--batch-size", 2, "--out", micro)
+    micro, meso, forecast = tmp_path / "micro.pt", tmp_path / "meso.pt", tmp_path / "forecast.nc"
+    named = ("--fields", *fields)
+    assert "wrote" in run(MISSION[0], campaign, *named, "--steps", 3, "--horizon", 2, "--batch-size", 2, "--out", micro)
     small = ("--simulations", 2, "--steps", 3, "--horizon", 2, "--batch-size", 2)
-    assert "median |s|" in run("train_meso_svi.py", micro, campaign, *small, "--out", meso)
-    out = run("posterior_predictive.py", meso, campaign, "--steps", 3, "--draws", 8)
-    assert len(out.splitlines()) == 4
+    assert "median |s|" in run(MISSION[1], micro, campaign, *named, *small, "--out", meso)
+    out = run(MISSION[2], meso, campaign, *named, "--steps", 5, "--draws", 8, "--out", forecast)
+    assert out.count("spread/skill") == len(fields)
+    with xr.open_datatree(forecast, engine="h5netcdf") as tree:
+        assert set(tree["posterior_predictive"].data_vars) == set(tree["observed_data"].data_vars) == set(fields)
+        assert tree["posterior"]["w"].sizes["draw"] == 8
+        assert tree["log_likelihood"]["frames"].dims == ("chain", "draw", "simulation")
+
+
+@pytest.mark.parametrize("script", MISSION)
+def test_the_three_scripts_are_short(script: str) -> None:
+    """At most 20 lines of code without imports and argument parser."""
+    (main,) = (node for node in ast.parse((EXAMPLES / script).read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef))
+    lines = {line for node in ast.walk(main) if isinstance(node, ast.stmt) and node is not main for line in (node.lineno, node.end_lineno)}
+    assert len(lines) <= 20
 
 
 @pytest.mark.slow

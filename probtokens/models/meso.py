@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from probtokens.config import MesoConfig, TokenConfig
+from probtokens.data.trajectories import TrajectorySet
 from probtokens.models.files import ModelFile, load_model, save_model
 from probtokens.models.micro import MicroTokens
 from probtokens.models.priors import WeightPosterior, WeightPrior
@@ -66,6 +67,11 @@ class MesoTokens(TokenForecaster):
         for parameters in self.parameter_groups().values():
             for parameter in parameters:
                 parameter.requires_grad_(True)
+
+    @classmethod
+    def untrained(cls, micro: MicroTokens, trajectories: TrajectorySet, config: MesoConfig | None = None) -> MesoTokens:
+        """Meso tokens that have learned nothing yet, for training on these simulations; see the class."""
+        return cls(micro, config or MesoConfig(), len(trajectories), trajectories.grid.n_times)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """As those of micro tokens; adapters and messages tell means, and ``weights`` is the posterior of the weights' site.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from probtokens.config import TokenConfig
+from probtokens.config import FieldGroupConfig, TokenConfig
 from probtokens.data.normalize import Normalizer
-from probtokens.fields import Grid, field_index
+from probtokens.data.trajectories import TrajectorySet
+from probtokens.fields import FieldSpec, Grid, field_index
 from probtokens.models.files import load_model, save_model
 from probtokens.models.state_space import State, Weights
 from probtokens.models.tokens import TokenForecaster
@@ -18,6 +20,9 @@ from probtokens.nn.autoencoder import TokenAutoencoder
 from probtokens.nn.lattice import merge_leading
 from probtokens.nn.smoothing import BackwardMessages, TokenEvidence, TrajectoryEncoder
 from probtokens.nn.transition import TokenTransition
+
+#: Numbers of a token for each field group, if nothing is said.
+_CHANNELS = 4
 
 
 class MicroTokens(TokenForecaster):
@@ -67,6 +72,32 @@ class MicroTokens(TokenForecaster):
         # Convolutions take a third less time on a CPU; torch declares no overload with the format alone.
         self.float().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    @classmethod
+    def untrained(cls, trajectories: TrajectorySet, config: TokenConfig | None = None) -> MicroTokens:
+        """Tokens that know nothing yet but the training data's normalisation and the principal components of its patches.
+
+        Parameters
+        ----------
+        trajectories
+            Training simulations.
+        config
+            Token lattice and network sizes; by default every field has a group of its own, in which the components of a vector are
+            together. Networks draw their weights from torch's global generator.
+
+        Raises
+        ------
+        ValueError
+            If the field groups are not exactly the fields of the trajectories, or extents are no multiples of the patch.
+        """
+        config = config or TokenConfig(groups=_groups(trajectories.fields))
+        if any(cells % config.patch for cells in trajectories.grid.shape):
+            raise ValueError(
+                f"trajectories: expected y and x as multiples of the patch of {config.patch} cells, got {trajectories.grid.shape}"
+            )
+        model = cls(config, Normalizer.fit(trajectories), trajectories.grid)
+        model.initialise(torch.tensor(trajectories.frames(number)) for number in range(len(trajectories)))
+        return model
+
     def step(self, state: State, u: Tensor, context: Tensor, weights: Weights) -> Normal:
         """Distribution of the next tokens: of the micro transition, whatever neighbours know."""
         leading, z, (u_flat, c_flat) = merge_leading(state.z, u.flatten(-3), context)
@@ -87,3 +118,11 @@ class MicroTokens(TokenForecaster):
             If the file is missing, damaged or holds another kind of model.
         """
         return load_model(path, cls, lambda file: cls(TokenConfig.model_validate(file.settings["tokens"]), file.normalizer, file.grid))
+
+
+def _groups(fields: Sequence[FieldSpec]) -> tuple[FieldGroupConfig, ...]:
+    """A group for every field, and one for the components of a vector together."""
+    together: dict[str, list[str]] = {}
+    for spec in fields:
+        together.setdefault(f"vector {spec.vector}" if spec.vector else spec.name, []).append(spec.name)
+    return tuple(FieldGroupConfig(fields=tuple(names), channels=_CHANNELS) for names in together.values())

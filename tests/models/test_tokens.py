@@ -7,6 +7,10 @@ import pytest
 import torch
 from pyro.infer import Predictive
 
+from probtokens.config import TokenConfig
+from probtokens.data import Normalizer, TrajectorySet
+from probtokens.models.meso import MesoTokens
+from probtokens.models.micro import MicroTokens
 from probtokens.models.state_space import NO_SOURCES, State
 from probtokens.models.tokens import TokenForecaster
 from probtokens.verify.token_pairs import GRID, SCALE, meso_tokens, micro_tokens, window
@@ -91,3 +95,25 @@ def test_smoothing_draws_from_the_guide_given_all_frames(views: str) -> None:
             assert float((ours.std(0) / scale).log().abs().max()) < 0.4
     with pytest.raises(ValueError, match="frames: expected shape"):
         model.smooth(frames[..., :-1], context, n_draws=2, seed=0)
+
+
+def test_untrained_tokens_begin_at_the_principal_components_of_any_fields() -> None:
+    frames, context = window(3)
+    names = ("height", "velocity_x", "velocity_y")
+    given = {"spacing": GRID.spacing, "time_step": GRID.time_step, "context": {"depth": context[:, 0]}}
+    trajectories = TrajectorySet.from_arrays(frames[:, :, [1, 3, 4]], names, **given)
+    torch.manual_seed(0)
+    tokens = MicroTokens.untrained(trajectories)
+    assert [group.fields for group in tokens.tokens.groups] == [("height",), ("velocity_x", "velocity_y")]
+    assert tokens.normalizer.context_names == ("depth",)
+    torch.manual_seed(0)
+    other = MicroTokens(tokens.tokens, Normalizer.fit(trajectories), trajectories.grid)
+    errors = []
+    for model in (tokens, other):
+        x = model.normalizer.normalize(frames[:, 0, [1, 3, 4]])
+        errors.append(float((model.autoencoder.decode(model.autoencoder.encode(x).mean).mean - x).square().mean()))
+    assert errors[0] < errors[1]
+    with pytest.raises(ValueError, match=r"trajectories: expected y and x as multiples of the patch of 7 cells, got \(16, 24\)"):
+        MicroTokens.untrained(trajectories, TokenConfig(patch=7, groups=tokens.tokens.groups))
+    meso = MesoTokens.untrained(tokens, trajectories)
+    assert meso.population == (3, 4)

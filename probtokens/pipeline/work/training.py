@@ -23,14 +23,12 @@ def train_micro(job: Job) -> dict[str, Precision]:
     """Learn micro tokens from the single-pore simulations; told is the precision of every training stage."""
     import torch
 
-    from probtokens.data import Normalizer
     from probtokens.models.micro import MicroTokens
     from probtokens.report.model_card import write_card
 
     trajectories = open_split(job.config, job.folder, "micro", "train")
     torch.manual_seed(job.config.seed)
-    model = MicroTokens(job.config.micro.tokens, Normalizer.fit(trajectories), trajectories.grid)
-    model.initialise(torch.tensor(trajectories.frames(number)) for number in range(len(trajectories)))
+    model = MicroTokens.untrained(trajectories, job.config.micro.tokens)
     precisions = _fit(job, "micro", job.config.micro, model, trajectories, job.config.micro.devices)
     model.save(job.folder.model("micro"))
     write_card(
@@ -94,7 +92,7 @@ def train_meso(job: Job) -> dict[str, Precision]:
     micro = MicroTokens.load(job.folder.model("micro"))
     trajectories = meso_training_set(job)
     torch.manual_seed(job.config.seed)
-    model = MesoTokens(micro, job.config.meso, len(trajectories), trajectories.grid.n_times)
+    model = MesoTokens.untrained(micro, trajectories, job.config.meso)
     precisions = _fit(job, "meso", job.config.meso, model, trajectories, devices=job.config.meso.devices)
     model.save(job.folder.model("meso"))
     facts = _training_facts(job, job.config.meso, precisions, {"meso simulations": len(trajectories)})
