@@ -7,7 +7,7 @@ READY_DOCS := $(VENV)/.ready-docs
 RUN := runs/quick
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all lint docs results bench clean
+.PHONY: help venv demo test test-all lint docs results bench clean FORCE
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | column -t -s '|'
@@ -43,17 +43,29 @@ bench: $(READY)  ## time the simulator, the forecasters and micro tokens, into b
 clean:  ## remove .venv, caches and build outputs; runs/ stays
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
-# PYTHON=/path/to/python overrides the search for the first Python >= 3.11 that can make an environment.
-$(BIN)/pip:
-	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
-	    if $$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-	        echo "$$python -m venv $(VENV)"; exec $$python -m venv $(VENV); \
+# make PYTHON=/path/to/python makes the environment with this one, anew if another one has made it. Else the first on PATH that can does.
+WHO := 'import ensurepip, sys, venv; assert sys.version_info >= (3, 11); print(sys.base_prefix, sys.version.split()[0], sep=":")'
+ifdef PYTHON
+WANTED := $(shell $(PYTHON) -c $(WHO) 2>/dev/null)
+ifeq ($(WANTED),)
+$(error PYTHON=$(PYTHON): expected a Python >= 3.11 with the venv module, found none that starts)
+endif
+MADE_BY := $(shell $(BIN)/python -c $(WHO) 2>/dev/null)
+ANEW := $(if $(filter-out $(WANTED),$(MADE_BY)),FORCE)
+endif
+
+FORCE:
+
+$(BIN)/pip: $(ANEW)
+	@for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	    if $$python -c $(WHO) >/dev/null 2>&1; then \
+	        echo "$$python -m venv --clear $(VENV)"; exec $$python -m venv --clear $(VENV); \
 	    fi; \
 	done; \
 	echo "make: expected a Python >= 3.11 with the venv module on PATH, found none; name one with make PYTHON=..." >&2; exit 1
 
 # torch goes first: with it installed, no other requirement can pull a different build.
-$(READY): pyproject.toml constraints.txt | $(BIN)/pip
+$(READY): pyproject.toml constraints.txt $(ANEW) | $(BIN)/pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@

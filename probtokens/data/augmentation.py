@@ -35,7 +35,7 @@ class Extension:
     Parameters
     ----------
     fields
-        Of the frames.
+        Fields of the frames.
     boundary
         What every edge is.
     patch

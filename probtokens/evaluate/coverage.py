@@ -89,9 +89,9 @@ class Coverage:
     strata
         Coldest first.
     histograms
-        Of ``"micro"`` (training), ``"control"`` (held-out micro) and ``"meso"`` cells.
+        Histograms of ``"micro"`` (training), ``"control"`` (held-out micro) and ``"meso"`` cells.
     distances
-        Of the sampled tokens of ``"control"`` and ``"meso"`` for each stratum, as multiples of its threshold.
+        Distances of the sampled tokens of ``"control"`` and ``"meso"`` for each stratum, as multiples of its threshold.
     map
         Where meso tokens are not supported.
     """
@@ -140,7 +140,7 @@ def measure_coverage(
     threshold
         Temperature above which a cell is hot [K].
     seed
-        Of the samples and intervals.
+        Seed of the samples and intervals.
 
     Raises
     ------

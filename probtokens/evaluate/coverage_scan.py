@@ -25,11 +25,11 @@ class Population:
     Attributes
     ----------
     histograms
-        Of all fields.
+        Histograms of all fields.
     samples
         Tokens of each stratum.
     squared_error
-        Of the temperature that linear tokens reconstruct, summed over the cells of each stratum [K²].
+        Squared error of the temperature that linear tokens reconstruct, summed over the cells of each stratum [K²].
     cells_per_token
         Cells in a patch.
     """
@@ -58,13 +58,13 @@ class Scan:
     code
         Tokens.
     ranges
-        Of every field over all sets, shape (field, 2), in the fields' units.
+        Range of every field over all sets, shape (field, 2), in the fields' units.
     temperature
         Position of the temperature along the field axis.
     threshold
         Temperature above which a cell is hot [K].
     seed
-        Of the samples.
+        Seed of the samples.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ class CoverageMap:
 
 
 def worst_late_frame(scan: Scan, reference: Reference, limits: Array, meso: Mapping[str, TrajectorySet]) -> CoverageMap:
-    """Of a few frames from the second half of every simulation, the one with most tokens beyond; the latest of equals."""
+    """The frame with most tokens beyond, among a few from the second half of every simulation; the latest of equals."""
     best: CoverageMap | None = None
     for split, trajectories in meso.items():
         grid = trajectories.grid

@@ -202,14 +202,14 @@ class Strata:
     Parameters
     ----------
     fields
-        Of the frames; without a solid fraction cold patches are one kind.
+        Fields of the frames; without a solid fraction cold patches are one kind.
     threshold
         Temperature above which a patch is hot [K].
 
     Attributes
     ----------
     names
-        Of the kinds, coldest first.
+        Names of the kinds, coldest first.
 
     Raises
     ------

@@ -23,7 +23,7 @@ class CensoredNormal(TorchDistribution):
     Parameters
     ----------
     loc, scale
-        Of the normal; of one shape.
+        Mean and standard deviation of the normal; of one shape.
     lower, upper
         Bounds that broadcast to that shape, infinite where there are none.
 

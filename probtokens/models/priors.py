@@ -57,7 +57,7 @@ class WeightPrior:
     n_strengths, n_groups, n_directions
         Their numbers.
     global_scale, slab_scale
-        Of the horseshoe.
+        Scales of the horseshoe's global factor and of its slab.
     """
 
     def __init__(self, n_strengths: int, n_groups: int, n_directions: int, global_scale: float, slab_scale: float) -> None:

@@ -25,7 +25,7 @@ class Factor:
     Attributes
     ----------
     information, precision
-        Of one shape; ``precision`` is not negative.
+        Natural parameters of one shape; ``precision`` is not negative.
     """
 
     information: Tensor

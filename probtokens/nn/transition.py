@@ -56,7 +56,7 @@ class TokenTransition(nn.Module):
     effect_patch
         Tokens along each edge of the region that shares an effect.
     width, blocks
-        Of the networks.
+        Channels and residual blocks of each network.
     coupled
         One network sees all channels. Without, every field group has its own and evolves alone (the "decoupled" variant of
         arXiv 2506.12996).

@@ -41,7 +41,7 @@ class StageRecord(BaseModel):
     versions, hardware
         What it ran with.
     precision
-        Of convolutions, by training stage or model.
+        Precision of convolutions, by training stage or model.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -32,7 +32,7 @@ def calibration_plot(tree: xr.DataTree, kind: Kind, field: str, *, threshold: fl
     Returns
     -------
     Figure
-        Of matplotlib.
+        A figure of matplotlib.
 
     Raises
     ------

@@ -34,7 +34,7 @@ def coverage_figure(coverage: Coverage, fields: Sequence[FieldSpec]) -> Figure:
     coverage
         What was measured.
     fields
-        Of the frames, in their order.
+        Fields of the frames, in their order.
     """
     height = _TOP + _HISTOGRAM_HEIGHT + _GAP + _LOWER_HEIGHT + _BOTTOM
     figure = new_figure(_WIDTH, height)

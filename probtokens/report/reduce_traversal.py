@@ -41,7 +41,7 @@ class Traversal:
     extent
         (left, right, bottom, top) [µm].
     changes
-        Of all directions, shape (D,): root-mean-square difference of the field between the ends of ``VALUES`` at the later lead,
+        What each direction changes, shape (D,): root-mean-square difference of the field between the ends of ``VALUES`` at the later lead,
         over cells and test simulations, in the field's unit.
     top
         Numbers, from 0, of the directions that change most.

@@ -52,9 +52,9 @@ def token_sections(run: Run, wording: Wording, frames: Sequence[int]) -> list[Se
     Parameters
     ----------
     wording
-        Of the hot spots; their field is the one pictured.
+        Words for the hot spots, whose field is the one pictured.
     frames
-        Of the reconstruction; those of the film strip give it the film strip's colours.
+        Frames of the reconstruction; those of the film strip give it the film strip's colours.
 
     Raises
     ------

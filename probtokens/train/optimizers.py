@@ -28,7 +28,7 @@ def make_optimizer(
     hidden
         Kernels between the first and the last layers of networks, of which those among ``learning`` count.
     learning_rate, weight_decay
-        Of all parameters.
+        Highest rate and weight decay of all parameters.
     """
     if name == "adamw":
         return torch.optim.AdamW(learning, lr=learning_rate, betas=BETAS, weight_decay=weight_decay)

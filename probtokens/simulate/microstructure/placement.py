@@ -84,7 +84,7 @@ def pack(ny: int, nx: int, spacing: float, config: MicrostructureConfig, generat
 
 
 def _nearest(target: float, fine: float, config: MicrostructureConfig, generator: np.random.Generator) -> list[np.ndarray]:
-    """Of some sets of stamps the one whose area comes nearest to ``target`` [sub-cells], largest extent first."""
+    """The set of stamps, among some, whose area comes nearest to ``target`` [sub-cells], largest extent first."""
     best: list[np.ndarray] = []
     miss = math.inf
     for _ in range(POPULATIONS):
