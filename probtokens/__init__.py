@@ -33,7 +33,47 @@ _FACE = {
     "to_arviz": "probtokens.evaluate.arviz_export",
 }
 
-__all__ = ["__version__", *sorted(_FACE)]
+TYPE_CHECKING = False  # typing has it too, but takes as long to import as the rest of this module
+if TYPE_CHECKING:
+    # Type checkers and editors know the names, too.
+    from probtokens.baselines import Parc, Persistence
+    from probtokens.data import Normalizer
+    from probtokens.data import TrajectorySet as Trajectories
+    from probtokens.evaluate.arviz_export import to_arviz
+    from probtokens.evaluate.ensemble_scores import score
+    from probtokens.fields import FieldSpec, Grid, HotSpot
+    from probtokens.models.censored import CensoredNormal
+    from probtokens.models.meso import MesoTokens
+    from probtokens.models.micro import MicroTokens
+    from probtokens.models.shelf import load
+    from probtokens.predict import Recalibration
+    from probtokens.predict.lazy import rollout
+    from probtokens.simulate.first_frame import first_frame
+    from probtokens.train.fitting import fit
+    from probtokens.train.objectives import Elbo, RolloutScore
+
+__all__ = [
+    "CensoredNormal",
+    "Elbo",
+    "FieldSpec",
+    "Grid",
+    "HotSpot",
+    "MesoTokens",
+    "MicroTokens",
+    "Normalizer",
+    "Parc",
+    "Persistence",
+    "Recalibration",
+    "RolloutScore",
+    "Trajectories",
+    "__version__",
+    "first_frame",
+    "fit",
+    "load",
+    "rollout",
+    "score",
+    "to_arviz",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from probtokens.cli import app
-from probtokens.config import load_config
+from probtokens.config import Config, load_config
 from probtokens.models.files import CARD_NAME
 from probtokens.pipeline.work.training import given_micro
 
@@ -23,8 +29,10 @@ def blocks(page: Path, language: str) -> str:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=str)
-def test_python_blocks_run_in_order(page):
-    exec(compile(blocks(page, "python"), str(page), "exec"), {"__name__": "__main__"})
+def test_python_blocks_run_in_order(page, tmp_path, monkeypatch):
+    code = compile(blocks(page, "python"), str(page), "exec")
+    monkeypatch.chdir(tmp_path)  # where files of tutorials go
+    exec(code, {"__name__": "__main__"})
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if "probtokens " in blocks(page, "sh")], ids=str)
@@ -48,3 +56,44 @@ def test_tables_of_micro_tokens_are_those_that_were_collected(run, table):
 def test_the_trained_tokens_that_a_recipe_names_are_there():
     config = load_config(Path("examples/trained.yaml"))
     assert [spec.name for spec in given_micro(config).fields] == list(config.data.fields)
+
+
+def settings() -> ModuleType:
+    """The hook that generates the page of settings; of mkdocs, which tests do not need, it has stand-ins."""
+    stand_ins = {name: ModuleType(name) for name in ("mkdocs.config.defaults", "mkdocs.structure.files")}
+    for module in stand_ins.values():
+        module.MkDocsConfig = module.File = module.Files = object
+    spec = importlib.util.spec_from_file_location("hooks", "docs/hooks.py")
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, stand_in in stand_ins.items():
+            patch.setitem(sys.modules, name.partition(".")[0], ModuleType("mkdocs"))
+            patch.setitem(sys.modules, name.rpartition(".")[0], ModuleType("mkdocs"))
+            patch.setitem(sys.modules, name, stand_in)
+        spec.loader.exec_module(module)
+    return module
+
+
+def sections(annotation: object) -> Iterator[type[BaseModel]]:
+    """All sections that a recipe may have."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        for field in annotation.model_fields.values():
+            yield from sections(field.annotation)
+    for part in get_args(annotation):
+        yield from sections(part)
+
+
+def test_every_setting_is_described_and_on_the_page_of_settings():
+    hooks = settings()
+    page = hooks.settings_page()
+    for section in set(sections(Config)):
+        for name, field in section.model_fields.items():
+            if hooks.fixed(field.annotation):
+                continue
+            assert field.description, f"{section.__name__}.{name}"
+            nested = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+            assert nested or f"| `{name}` |" in page, f"{section.__name__}.{name}"
+    assert "## `simulate.meso`" in page
+    assert "| `nx` | `144` |" in page
+    assert "### `objective: rollout_score`" in page

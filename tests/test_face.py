@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +30,16 @@ def test_every_name_is_there_and_documented(name: str) -> None:
     found = getattr(pt, name)
     assert found.__doc__
     assert name in dir(pt)
+
+
+def test_type_checkers_know_the_names_that_there_are() -> None:
+    tree = ast.parse(Path(pt.__file__).read_text(encoding="utf-8"))
+    (known,) = (node for node in tree.body if isinstance(node, ast.If) and isinstance(node.test, ast.Name))
+    names = {alias.asname or alias.name: f"{node.module}:{alias.name}" for node in known.body for alias in node.names}
+    assert set(names) == set(pt._FACE) == set(pt.__all__) - {"__version__"}
+    for name, where in names.items():
+        module, _, found = where.partition(":")
+        assert getattr(importlib.import_module(module), found) is getattr(pt, name)
 
 
 def test_other_names_are_refused() -> None:

@@ -26,8 +26,8 @@ class Strict(BaseModel):
 class Interval(Strict):
     """Closed range ``low..high`` of a uniformly drawn quantity."""
 
-    low: float
-    high: float
+    low: float = Field(description="Lower end.")
+    high: float = Field(description="Upper end.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Interval:

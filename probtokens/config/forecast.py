@@ -17,13 +17,16 @@ class RolloutConfig(Strict):
     single pores, and no meso simulations are needed.
     """
 
-    scale: Literal["micro", "meso"] = "meso"
-    members: Annotated[int, Field(ge=2)] = 50
-    models: tuple[Literal["tokens", "tokens_zero_coupling", "parc", "persistence", "micro_tokens"], ...] = (
-        "tokens",
-        "tokens_zero_coupling",
-        "parc",
-        "persistence",
+    scale: Literal["micro", "meso"] = Field(default="meso", description="Simulations that are forecast.")
+    members: Annotated[int, Field(ge=2)] = Field(default=50, description="Draws of probabilistic models.")
+    models: tuple[Literal["tokens", "tokens_zero_coupling", "parc", "persistence", "micro_tokens"], ...] = Field(
+        default=(
+            "tokens",
+            "tokens_zero_coupling",
+            "parc",
+            "persistence",
+        ),
+        description="Models that forecast; micro_tokens and persistence at the micro scale.",
     )
 
     @model_validator(mode="after")
@@ -39,10 +42,12 @@ class EvaluateConfig(Strict):
     A hot spot is where ``hotspot_field`` exceeds ``hotspot_threshold``, in that field's unit. Models are ranked by this field.
     """
 
-    hotspot_field: str = "temperature"
-    hotspot_threshold: Finite = 875.0
-    coverage: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(default=(0.5, 0.8, 0.9), min_length=1)
-    recalibrate: bool = True
+    hotspot_field: str = Field(default="temperature", description="Field whose excess makes a hot spot; models are ranked by it.")
+    hotspot_threshold: Finite = Field(default=875.0, description="Value that hot spots exceed, in the field's unit.")
+    coverage: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        default=(0.5, 0.8, 0.9), min_length=1, description="Probabilities of central intervals whose coverage is told."
+    )
+    recalibrate: bool = Field(default=True, description="Whether spreads are recalibrated on validation forecasts.")
 
     @model_validator(mode="after")
     def _hot_spots_have_names_of_their_own(self) -> EvaluateConfig:
@@ -63,6 +68,6 @@ class ReportConfig(Strict):
     ``tokens`` shows what the tokens of the model whose forecast is pictured hold; its trained model must be there.
     """
 
-    simulation: Whole = 0
-    animation: bool = True
-    tokens: bool = True
+    simulation: Whole = Field(default=0, description="Number of the test simulation that is pictured.")
+    animation: bool = Field(default=True, description="Whether the report has animations.")
+    tokens: bool = Field(default=True, description="Whether the report shows what tokens hold.")

@@ -21,13 +21,17 @@ class ImageConfig(Strict):
     With ``separate_splits`` training, validation and test simulations come from parts of the image of their own.
     """
 
-    path: Path
-    pixel_size: Positive
-    threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["otsu"] = "otsu"
-    pores: Literal["dark", "bright"] = "dark"
-    least_diameter: NonNegative = 0.0
-    random_orientation: bool = False
-    separate_splits: bool = True
+    path: Path = Field(description="Grey image (PNG, PGM or npy) of a section.")
+    pixel_size: Positive = Field(description="Edge of a pixel [µm].")
+    threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["otsu"] = Field(
+        default="otsu", description="Grey value between voids and crystal, a fraction of the full range or Otsu's."
+    )
+    pores: Literal["dark", "bright"] = Field(default="dark", description="Whether voids are darker or brighter than the threshold.")
+    least_diameter: NonNegative = Field(default=0.0, description="Voids smaller than a disc of this diameter [µm] are filled.")
+    random_orientation: bool = Field(default=False, description="Whether pieces are turned by quarter turns and mirrored.")
+    separate_splits: bool = Field(
+        default=True, description="Whether training, validation and test pieces come from parts of the image of their own."
+    )
 
 
 class MicrostructureConfig(Strict):
@@ -42,17 +46,25 @@ class MicrostructureConfig(Strict):
     With ``image`` random pieces of it take the place of drawn pores; ``porosity`` is then the range that a piece must be in.
     """
 
-    kinds: Annotated[tuple[PoreKind, ...], Field(min_length=1)] = ("ellipse", "v", "crack", "cluster")
-    kind_weights: dict[PoreKind, Positive] | None = None
-    diameter: Interval = Interval(low=0.3, high=0.8)
-    diameter_distribution: Literal["uniform", "log_normal"] = "uniform"
-    diameter_median: Positive | None = None
-    diameter_log_sd: Positive = 0.4
-    n_pores: tuple[Count, Count] = (1, 1)
-    porosity: Interval | None = None
-    margin: NonNegative = 0.25
-    gap: NonNegative = 0.15
-    image: ImageConfig | None = None
+    kinds: Annotated[tuple[PoreKind, ...], Field(min_length=1)] = Field(
+        default=("ellipse", "v", "crack", "cluster"), description="Shapes of pores."
+    )
+    kind_weights: dict[PoreKind, Positive] | None = Field(default=None, description="How often each shape is drawn, 1 where none is given.")
+    diameter: Interval = Field(
+        default=Interval(low=0.3, high=0.8), description="Range of the diameter of a disc of about the pore's area [µm]."
+    )
+    diameter_distribution: Literal["uniform", "log_normal"] = Field(
+        default="uniform", description="Distribution of diameters in that range."
+    )
+    diameter_median: Positive | None = Field(
+        default=None, description="Median of log-normal diameters [µm]; the geometric centre of the range by default."
+    )
+    diameter_log_sd: Positive = Field(default=0.4, description="Standard deviation of the logarithm of log-normal diameters.")
+    n_pores: tuple[Count, Count] = Field(default=(1, 1), description="Least and most pores.")
+    porosity: Interval | None = Field(default=None, description="Range of the area fraction of voids, in place of a number of pores.")
+    margin: NonNegative = Field(default=0.25, description="Least distance of pores from the edges [µm].")
+    gap: NonNegative = Field(default=0.15, description="Least distance between pores [µm].")
+    image: ImageConfig | None = Field(default=None, description="Micrograph whose pieces take the place of drawn pores.")
 
     @model_validator(mode="after")
     def _ranges(self) -> MicrostructureConfig:

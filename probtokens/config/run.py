@@ -25,13 +25,25 @@ class DataConfig(Strict):
     do not tell it by their tensor order, e.g. ``{Vy: y, vorticity: xy}``.
     """
 
-    micro: Path | None = None
-    meso: Path | None = None
-    micro_tokens: Path | None = None
-    fields: tuple[str, ...] = ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y")
-    context: tuple[str, ...] = ("shock_pressure",)
-    symmetry: tuple[Literal["mirror_y"], ...] = ("mirror_y",)
-    odd: dict[str, Literal["", "x", "y", "xy"]] = Field(default_factory=dict)
+    micro: Path | None = Field(
+        default=None,
+        description="Folder of given micro simulations, with sub-folders train, valid and test; the run simulates its own by default.",
+    )
+    meso: Path | None = Field(default=None, description="The same for meso simulations.")
+    micro_tokens: Path | None = Field(
+        default=None, description="Trained micro tokens, a file or a name such as hmx-standard, in place of training some."
+    )
+    fields: tuple[str, ...] = Field(
+        default=("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y"),
+        description="Fields that models see, in this order.",
+    )
+    context: tuple[str, ...] = Field(default=("shock_pressure",), description="Known scalars of every simulation.")
+    symmetry: tuple[Literal["mirror_y"], ...] = Field(
+        default=("mirror_y",), description="What the physics does not tell apart; with an empty list mirror images along y are not learned from."
+    )
+    odd: dict[str, Literal["", "x", "y", "xy"]] = Field(
+        default_factory=dict, description="Axes along which a mirror image changes a field's sign, where the file's tensor order does not tell."
+    )
 
     @property
     def mirrored(self) -> bool:
@@ -53,16 +65,16 @@ class DataConfig(Strict):
 class Config(Strict):
     """Everything that determines a run. Written resolved to ``config.yaml`` in the run folder."""
 
-    name: str = "quick"
-    seed: Whole = 0
-    simulate: SimulateConfig = SimulateConfig()
-    data: DataConfig = DataConfig()
-    micro: MicroConfig = MicroConfig()
-    meso: MesoConfig = MesoConfig()
-    parc: ParcConfig = ParcConfig()
-    rollout: RolloutConfig = RolloutConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
-    report: ReportConfig = ReportConfig()
+    name: str = Field(default="quick", description="Name of the run, told in scores and report.")
+    seed: Whole = Field(default=0, description="What everything random in the run follows from.")
+    simulate: SimulateConfig = Field(default=SimulateConfig(), description="Simulations.")
+    data: DataConfig = Field(default=DataConfig(), description="Given data, fields and context.")
+    micro: MicroConfig = Field(default=MicroConfig(), description="Training of micro tokens.")
+    meso: MesoConfig = Field(default=MesoConfig(), description="Training of the meso coupling.")
+    parc: ParcConfig = Field(default=ParcConfig(), description="Training of the PARC baseline.")
+    rollout: RolloutConfig = Field(default=RolloutConfig(), description="Forecasts.")
+    evaluate: EvaluateConfig = Field(default=EvaluateConfig(), description="Scores.")
+    report: ReportConfig = Field(default=ReportConfig(), description="Report.")
 
     @model_validator(mode="after")
     def _models_are_of_the_scale(self) -> Config:

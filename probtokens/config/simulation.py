@@ -26,17 +26,17 @@ Simulations = Annotated[int, Field(ge=0, le=1_000_000)]
 class CampaignConfig(Strict):
     """A set of simulations with one grid. Lengths in µm, times in ns, pressures in GPa."""
 
-    ny: Count = 48
-    nx: Count = 72
-    spacing: Positive = 0.04
-    time_step: Positive = 0.125
-    n_times: Frames = 25
-    shock_pressure: ShockPressure = Interval(low=8.0, high=14.0)
-    microstructure: MicrostructureConfig = MicrostructureConfig()
-    n_train: Simulations = 48
-    n_valid: Simulations = 4
-    n_test: Simulations = 4
-    shard_size: Count = 16
+    ny: Count = Field(default=48, description="Cells along y.")
+    nx: Count = Field(default=72, description="Cells along x, the way of the shock.")
+    spacing: Positive = Field(default=0.04, description="Cell edge [µm].")
+    time_step: Positive = Field(default=0.125, description="Time between stored frames [ns].")
+    n_times: Frames = Field(default=25, description="Stored frames, the initial one included.")
+    shock_pressure: ShockPressure = Field(default=Interval(low=8.0, high=14.0), description="Range of the pressure behind the shock [GPa].")
+    microstructure: MicrostructureConfig = Field(default=MicrostructureConfig(), description="Pores.")
+    n_train: Simulations = Field(default=48, description="Training simulations.")
+    n_valid: Simulations = Field(default=4, description="Validation simulations.")
+    n_test: Simulations = Field(default=4, description="Test simulations.")
+    shard_size: Count = Field(default=16, description="Simulations in a file.")
 
     @model_validator(mode="after")
     def _not_empty(self) -> CampaignConfig:
@@ -48,12 +48,12 @@ class CampaignConfig(Strict):
 class ShiftConfig(Strict):
     """A test set that differs from the meso campaign in the keys that are given."""
 
-    n_test: Count
-    ny: Count | None = None
-    nx: Count | None = None
-    n_times: Frames | None = None
-    shock_pressure: ShockPressure | None = None
-    microstructure: MicrostructureConfig | None = None
+    n_test: Count = Field(description="Test simulations.")
+    ny: Count | None = Field(default=None, description="Cells along y, if others.")
+    nx: Count | None = Field(default=None, description="Cells along x, if others.")
+    n_times: Frames | None = Field(default=None, description="Frames, if others.")
+    shock_pressure: ShockPressure | None = Field(default=None, description="Range of pressures [GPa], if another.")
+    microstructure: MicrostructureConfig | None = Field(default=None, description="Pores, if others.")
 
     def applied_to(self, meso: CampaignConfig) -> CampaignConfig:
         """The meso campaign with these changes, test simulations only."""
@@ -70,16 +70,22 @@ class PhysicsConfig(Strict):
     its way are ``wall`` or ``periodic``.
     """
 
-    eos: Literal["menikoff_sewell", "lasl"] = "menikoff_sewell"
-    kinetics: Literal["tarver", "arrhenius", "none"] = "tarver"
-    viscosity: Annotated[float, Field(ge=0, le=10)] = 0.1
-    frame: Literal["piston", "laboratory"] = "piston"
-    right: Literal["far", "open", "wall"] = "far"
-    lateral: Literal["wall", "periodic"] = "wall"
-    kapila: bool = True
-    cfl: Annotated[float, Field(gt=0, le=0.9)] = 0.4
-    dtype: Literal["float32", "float64"] = "float32"
-    compile: bool = True
+    eos: Literal["menikoff_sewell", "lasl"] = Field(default="menikoff_sewell", description="Equation of state of solid HMX.")
+    kinetics: Literal["tarver", "arrhenius", "none"] = Field(default="tarver", description="Reaction rates.")
+    viscosity: Annotated[float, Field(ge=0, le=10)] = Field(
+        default=0.1, description="Viscosity of the melt [Pa·s]; explicit steps shrink with it."
+    )
+    frame: Literal["piston", "laboratory"] = Field(
+        default="piston", description="Frame in which shocked material rests (piston) or undisturbed material does (laboratory)."
+    )
+    right: Literal["far", "open", "wall"] = Field(
+        default="far", description="Edge that the shock runs to: the crystal goes on (far), open, or a wall."
+    )
+    lateral: Literal["wall", "periodic"] = Field(default="wall", description="Edges along the shock's way.")
+    kapila: bool = Field(default=True, description="Whether volume fractions follow Kapila's term.")
+    cfl: Annotated[float, Field(gt=0, le=0.9)] = Field(default=0.4, description="Courant number.")
+    dtype: Literal["float32", "float64"] = Field(default="float32", description="Precision of the solver.")
+    compile: bool = Field(default=True, description="Whether kernels are compiled with a C++ compiler if there is one.")
 
     @model_validator(mode="after")
     def _wall_ahead_rests(self) -> PhysicsConfig:
@@ -95,15 +101,17 @@ class ClusterConfig(Strict):
     in this process: to try a recipe out. ``max_parallel`` jobs of a SLURM array run at once.
     """
 
-    submit: bool = False
-    executor: Literal["slurm", "local", "debug"] = "slurm"
-    partition: Word | None = None
-    account: Word | None = None
-    timeout_min: Count = 240
-    cpus: Count = 4
-    gpus: Whole = 0
-    memory_gb: Positive | None = None
-    max_parallel: Count = 32
+    submit: bool = Field(default=False, description="Whether every file is a job of a cluster.")
+    executor: Literal["slurm", "local", "debug"] = Field(
+        default="slurm", description="SLURM, or jobs as processes of this machine (local) or in this one (debug)."
+    )
+    partition: Word | None = Field(default=None, description="Partition of SLURM.")
+    account: Word | None = Field(default=None, description="Account of SLURM.")
+    timeout_min: Count = Field(default=240, description="Time limit of a job [min].")
+    cpus: Count = Field(default=4, description="Cores of a job.")
+    gpus: Whole = Field(default=0, description="GPUs of a job.")
+    memory_gb: Positive | None = Field(default=None, description="Memory of a job [GB]; the cluster's default if not set.")
+    max_parallel: Count = Field(default=32, description="Jobs of an array at once.")
 
 
 class SimulateConfig(Strict):
@@ -113,20 +121,25 @@ class SimulateConfig(Strict):
     Neither it nor ``cluster`` changes what is simulated. ``shifts`` are further test sets by name.
     """
 
-    jobs: Count | None = None
-    cluster: ClusterConfig = ClusterConfig()
-    physics: PhysicsConfig = PhysicsConfig()
-    micro: CampaignConfig = CampaignConfig()
-    meso: CampaignConfig = CampaignConfig(
-        ny=96,
-        nx=144,
-        n_train=6,
-        n_valid=3,
-        n_test=6,
-        shard_size=3,
-        microstructure=MicrostructureConfig(n_pores=(8, 12)),
+    jobs: Count | None = Field(default=None, description="Processes that compute files at once; one for every two cores by default.")
+    cluster: ClusterConfig = Field(default=ClusterConfig(), description="Files as jobs of a cluster.")
+    physics: PhysicsConfig = Field(default=PhysicsConfig(), description="Physics of all campaigns.")
+    micro: CampaignConfig = Field(default=CampaignConfig(), description="Simulations of single pores.")
+    meso: CampaignConfig = Field(
+        default=CampaignConfig(
+            ny=96,
+            nx=144,
+            n_train=6,
+            n_valid=3,
+            n_test=6,
+            shard_size=3,
+            microstructure=MicrostructureConfig(n_pores=(8, 12)),
+        ),
+        description="Simulations of many pores.",
     )
-    shifts: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")], ShiftConfig] = Field(default_factory=dict)
+    shifts: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")], ShiftConfig] = Field(
+        default_factory=dict, description="Further test sets by name, which differ from the meso campaign."
+    )
 
     @model_validator(mode="after")
     def _names_are_free(self) -> SimulateConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Literal
+from typing import Any, Literal
 
 import xarray as xr
 from matplotlib.figure import Figure
@@ -62,7 +62,7 @@ def calibration_plot(tree: xr.DataTree, kind: Kind, field: str, *, threshold: fl
     else:
         # 0.8 draws a band of all ranks at once, 1.x marks the ranks that are suspicious by a test that holds for dependent ones too.
         known = inspect.signature(arviz_plots.plot_ppc_pit).parameters
-        name = {"envelope_prob" if "envelope_prob" in known else "ci_prob": band}
+        name: dict[str, Any] = {"envelope_prob" if "envelope_prob" in known else "ci_prob": band}
         drawn = arviz_plots.plot_ppc_pit(tree, var_names=[field], coverage=kind == "coverage", backend="matplotlib", **name)
     figure: Figure = drawn.viz["figure"].item()
     return figure
