@@ -31,6 +31,7 @@ def blocks(page: Path, language: str) -> str:
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=str)
 def test_python_blocks_run_in_order(page, tmp_path, monkeypatch):
     code = compile(blocks(page, "python"), str(page), "exec")
+    (tmp_path / "examples").symlink_to(Path("examples").absolute())
     monkeypatch.chdir(tmp_path)  # where files of tutorials go
     exec(code, {"__name__": "__main__"})
 
