@@ -39,10 +39,10 @@ class DataConfig(Strict):
     )
     context: tuple[str, ...] = Field(default=("shock_pressure",), description="Known scalars of every simulation.")
     symmetry: tuple[Literal["mirror_y"], ...] = Field(
-        default=("mirror_y",), description="What the physics does not tell apart; with an empty list mirror images along y are not learned from."
+        default=("mirror_y",), description="What the physics does not tell apart; with an empty list nothing is learned from mirror images."
     )
     odd: dict[str, Literal["", "x", "y", "xy"]] = Field(
-        default_factory=dict, description="Axes along which a mirror image changes a field's sign, where the file's tensor order does not tell."
+        default_factory=dict, description="Axes along which a mirror image changes a field's sign, where the file does not tell."
     )
 
     @property

@@ -192,7 +192,8 @@ def _noted(note: Path) -> Trained:
     """What was told of a stage that an earlier call has finished."""
     try:
         content = json.loads(note.read_text(encoding="ascii", errors="replace"))
-        return Trained(as_precision(note, content["precision"]), content["losses"], [(step, score) for step, score in content["validation"]])
+        validation = [(step, score) for step, score in content["validation"]]
+        return Trained(as_precision(note, content["precision"]), content["losses"], validation)
     except (OSError, KeyError, TypeError, json.JSONDecodeError):
         raise ValueError(f"{note}: expected what was told of a finished stage, got a damaged file or none") from None
 
