@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from string import Template
 
-SETS = {"micro": "standard set", "trained": "pores of seed 2028", "seed_2027": "pores of seed 2027"}
+SETS = {"micro": "standard set", "trained": "pores of seed 2028"}
 COLUMNS = {
     "ratio": ("error over 20 steps / persistence", 3),
     "crps": ("CRPS [K]", 2),

@@ -48,7 +48,7 @@ def test_make_targets_exist(page):
     assert set(re.findall(r"\bmake ([a-z-]+)", blocks(page, "sh"))) <= targets
 
 
-@pytest.mark.parametrize("run", ["micro", "trained", "seed_2027", "two_pores"])
+@pytest.mark.parametrize("run", ["micro", "trained"])
 @pytest.mark.parametrize("table", ["table", "fields"])
 def test_tables_of_micro_tokens_are_those_that_were_collected(run, table):
     assert Path(f"docs/results/{run}/{table}.md").read_text(encoding="utf-8") in Path("docs/micro_tokens.md").read_text(encoding="utf-8")
