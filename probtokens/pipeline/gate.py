@@ -1,6 +1,6 @@
 """One look at all that a run is given, before anything of it runs: files, recipe and tokens must fit each other.
 
-Of given simulations the descriptions are read and no frame; those that will be made are known from the recipe.
+Descriptions of given simulations are read, and no frame; those that will be made are known from the recipe.
 """
 
 from __future__ import annotations

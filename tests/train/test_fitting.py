@@ -138,7 +138,7 @@ def test_the_score_is_the_crps_in_standard_units() -> None:
         ({"device": "tpu"}, r"device: expected one of \['auto', 'cpu'.*\], got 'tpu'"),
         ({"device": "cuda:99"}, r"device: expected one of \['auto', 'cpu'.*\], got 'cuda:99'"),
         ({"device": "cpu:1"}, r"device: expected one of \['auto', 'cpu'.*\], got 'cpu:1'"),
-        ({"horizon": 4}, "horizon: expected 0..3 for trajectories of 4 frames, got 4"),
+        ({"horizon": 4}, "horizon: expected 0..3 for simulations of 4 frames, got 4"),
         ({"objectives": pt.Elbo(learn=("weights",))}, "learn: expected some of the parameter groups"),
     ],
 )

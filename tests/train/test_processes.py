@@ -11,7 +11,7 @@ import torch
 
 from probtokens.config import ReconstructionStage
 from probtokens.data import Normalizer, TrajectorySet
-from probtokens.train import fit
+from probtokens.train import train_stages
 from tests.helpers import make_shard
 from tests.train.test_loop import FIELDS, micro
 
@@ -57,7 +57,7 @@ def test_variables_of_a_cluster_and_the_working_folder_change_nothing(
             for variable, value in CLUSTER.items():
                 monkeypatch.setenv(variable, value)
         model = micro(data)
-        fit(model, data[0], (STAGE,), weight_decay=0.0, seed=0, devices=devices, out_dir=tmp_path / name)
+        train_stages(model, data[0], (STAGE,), weight_decay=0.0, seed=0, devices=devices, out_dir=tmp_path / name)
         weights.append(model.state_dict())
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert [path.name for path in Path().iterdir()] == ["hpc_ckpt_1.ckpt"]
@@ -76,7 +76,7 @@ def test_processes_listen_on_the_loopback_interface_alone(data, tmp_path: Path) 
 
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".meeting").write_bytes(b"left by a kill")
-    fit(micro(data), data[0], (STAGE,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path / "run", progress=look)
+    train_stages(micro(data), data[0], (STAGE,), weight_decay=0.0, seed=0, devices=2, out_dir=tmp_path / "run", progress=look)
     assert seen, "processes that share batches listen to each other"
     assert not [address for address in seen if not address.split()[1].endswith(LOOPBACK)], seen
 
