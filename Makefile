@@ -46,7 +46,7 @@ clean:  ## remove .venv, caches and build outputs; runs/ stays
 # make PYTHON=/path/to/python makes the environment with this one, anew if another one has made it. Else the first on PATH that can does.
 WHO := 'import ensurepip, sys, venv; assert sys.version_info >= (3, 11); print(sys.base_prefix, sys.version.split()[0], sep=":")'
 ifdef PYTHON
-WANTED := $(shell $(PYTHON) -c $(WHO) 2>/dev/null)
+WANTED := $(shell "$(PYTHON)" -c $(WHO) 2>/dev/null)
 ifeq ($(WANTED),)
 $(error PYTHON=$(PYTHON): expected a Python >= 3.11 with the venv module, found none that starts)
 endif
@@ -57,9 +57,9 @@ endif
 FORCE:
 
 $(BIN)/pip: $(ANEW)
-	@for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
-	    if $$python -c $(WHO) >/dev/null 2>&1; then \
-	        echo "$$python -m venv --clear $(VENV)"; exec $$python -m venv --clear $(VENV); \
+	@for python in $(if $(PYTHON),"$(PYTHON)",python3 python3.13 python3.12 python3.11); do \
+	    if "$$python" -c $(WHO) >/dev/null 2>&1; then \
+	        echo "$$python -m venv --clear $(VENV)"; exec "$$python" -m venv --clear $(VENV); \
 	    fi; \
 	done; \
 	echo "make: expected a Python >= 3.11 with the venv module on PATH, found none; name one with make PYTHON=..." >&2; exit 1

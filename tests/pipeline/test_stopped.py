@@ -22,12 +22,17 @@ CASES = [(1, False), *(pytest.param(*case, marks=pytest.mark.slow) for case in (
 INTERRUPTED = "probtokens: interrupted; the same command goes on from here"
 
 
+def _heeds_all() -> None:
+    """A command that nohup started would not hear SIGHUP, nor would what it starts."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def terminated(
     command: list[str], moment: Callable[[], bool], *, all_processes: bool, how: signal.Signals = signal.SIGTERM
 ) -> tuple[int, list[str]]:
     """Exit status and lines of a command that gets a signal, alone or with the processes that it started, at the given moment."""
     arguments = [sys.executable, "-m", "probtokens.cli", *command]
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=_heeds_all) as process:
         try:
             while process.poll() is None and not moment():
                 time.sleep(0.005)
