@@ -23,6 +23,16 @@ COLUMNS = {
     "mean_reacted_fraction": ("mean reacted fraction covered", 2),
 }
 
+#: What is wanted of every set; of its error and its CRPS see :func:`judged`.
+BARS = {
+    "spread_skill": (0.85, 1.15),
+    "coverage": (0.87, 0.93),
+    "area": (0.83, 0.97),
+    "temperature": (0.83, 0.97),
+    "mean_pressure": (0.83, 0.97),
+    "mean_reacted_fraction": (0.83, 0.97),
+}
+
 
 def summary(folder: Path) -> dict:
     """What the first table tells of a set, before recalibration."""
@@ -54,6 +64,27 @@ def beside(before: dict, now: dict) -> str:
     return "\n".join(lines)
 
 
+def judged(before: dict, now: dict) -> tuple[str, str]:
+    """What is as wanted and what is not, each as a Markdown list."""
+    reached, missed = [], []
+    for name, found in now.items():
+        bars = BARS | {"crps": (0.0, 1.03 * before[name]["crps"])} | ({"ratio": (0.0, 0.1)} if name == "micro" else {})
+        for key, (low, high) in bars.items():
+            title, digits = COLUMNS[key]
+            wanted = f"at most {high:.{digits}f}" if low == 0 else f"{low:g} to {high:g}"
+            text = f"- {SETS[name]}: {title}, {found[key]:.{digits + 1}f} ({wanted})"
+            (reached if low <= found[key] <= high else missed).append(text)
+    return "\n".join(reached), "\n".join(missed)
+
+
+def failed(path: Path) -> str:
+    """Which checks of the guide fail, and how many of guides that are wrong on purpose, as a sentence each."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    names = [check["quantity"] for check in found["checks"] if not check["passed"]]
+    wrong = " and ".join(f"{number} with scales {scale} times as large" for scale, number in found["failed_with_scales_times"].items())
+    return f"Not as wanted: {'; '.join(names) or 'none'}. Of guides that are wrong on purpose fail: {wrong}."
+
+
 def checks(path: Path) -> str:
     """Simulation-based calibration of the guide, as a Markdown table."""
     found = json.loads(path.read_text(encoding="utf-8"))
@@ -76,8 +107,12 @@ def main() -> None:
     kept = args.results / "before.json"
     if args.keep:
         kept.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+    reached, missed = judged(json.loads(kept.read_text(encoding="utf-8")), now)
     tables = {
         "beside": beside(json.loads(kept.read_text(encoding="utf-8")), now),
+        "reached": reached,
+        "missed": missed,
+        "failed": failed(args.results / "guide" / "calibration.json"),
         "guide": checks(args.results / "guide" / "calibration.json"),
         "meso": (args.results / "one_program" / "meso.md").read_text(encoding="utf-8").rstrip(),
         "weights": now["micro"]["weights"].removeprefix("given, "),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -98,3 +99,14 @@ def test_every_setting_is_described_and_on_the_page_of_settings():
     assert "## `simulate.meso`" in page
     assert "| `nx` | `144` |" in page
     assert "### `objective: rollout_score`" in page
+
+
+def test_the_readme_tells_the_collected_results_of_single_pores():
+    told = re.sub(r"\s+", " ", Path("README.md").read_text(encoding="utf-8"))
+    found = json.loads(Path("docs/results/micro/numbers.json").read_text(encoding="utf-8"))["rollout"]
+    covered = found["hotspot_coverage_90"]
+    assert f"over 20 steps is {found['ratio']:.3f} of persistence" in told
+    assert {f"{covered[name]:.2f}" for name in ("area", "temperature")} == set(
+        re.findall(r"intervals cover ([\d.]+) of hot-spot areas", told)
+    )
+    assert "but {:.2f} to {:.2f} of cells".format(*found["coverage_90_range"]) in told

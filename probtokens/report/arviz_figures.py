@@ -10,6 +10,13 @@ from matplotlib.figure import Figure
 
 Kind = Literal["pit", "coverage", "reliability"]
 
+#: What the axes of each diagram are.
+_LABELS = {
+    "pit": ("probability integral transform", "share of truths below − uniform"),
+    "coverage": ("central interval [%]", "share of truths inside − nominal"),
+    "reliability": ("forecast probability of {event}", "observed frequency"),
+}
+
 
 def calibration_plot(tree: xr.DataTree, kind: Kind, field: str, *, threshold: float | None = None, band: float = 0.99) -> Figure:
     """One diagram of one field of an ensemble.
@@ -65,6 +72,9 @@ def calibration_plot(tree: xr.DataTree, kind: Kind, field: str, *, threshold: fl
         name: dict[str, Any] = {"envelope_prob" if "envelope_prob" in known else "ci_prob": band}
         drawn = arviz_plots.plot_ppc_pit(tree, var_names=[field], coverage=kind == "coverage", backend="matplotlib", **name)
     figure: Figure = drawn.viz["figure"].item()
+    x, y = _LABELS[kind]
+    figure.axes[0].set(xlabel=x if threshold is None else x.format(event=f"{field} > {threshold:g}"), ylabel=y)
+    figure.set_layout_engine("constrained")
     return figure
 
 

@@ -135,6 +135,7 @@ def effect_posterior_reading(maps: TokenMaps) -> list[str]:
     regions = spread[0].size
     return [
         f"u has {spread.shape[0]} directions in {regions} regions; its prior is a standard normal (band: one s.d.).",
+        "Regions stand side by side at each direction, row by row from the bottom left.",
         f"The posterior's s.d. is {spread.mean():.2f} on average and {spread.min():.2f} at least: the less, the more the trajectory tells.",
     ]
 

@@ -17,6 +17,7 @@ from torch import nn
 from probtokens.config import Stage
 from probtokens.data.atomic import replacing
 from probtokens.data.trajectories import TrajectorySet
+from probtokens.json_text import read_json
 from probtokens.train.loop import Trained, train_stages
 from probtokens.train.objectives import Objective
 from probtokens.train.stages import kind_of, numbered, stage_of
@@ -168,7 +169,7 @@ def _require_same(folder: Path, settings: dict[str, Any]) -> None:
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(settings), encoding="utf-8")
         return
-    before = json.loads(path.read_text(encoding="utf-8"))
+    before = read_json(path, "the settings of a training")
     for key, value in settings.items():
         if before.get(key) != value:
             raise ValueError(f"{folder}: expected a folder of this training, found one of other {key}; name another, or remove it")

@@ -20,6 +20,7 @@ from torch import nn
 from probtokens.config import Stage
 from probtokens.data.atomic import replacing
 from probtokens.data.dataset import TrajectorySet
+from probtokens.json_text import read_json
 from probtokens.models.base import check_schedule
 from probtokens.models.files import load_stage
 from probtokens.precision import Precision, resolve
@@ -191,11 +192,11 @@ def _run_stage(
 def _noted(note: Path) -> Trained:
     """What was told of a stage that an earlier call has finished."""
     try:
-        content = json.loads(note.read_text(encoding="ascii", errors="replace"))
+        content = read_json(note, what := "what was told of a finished stage")
         validation = [(step, score) for step, score in content["validation"]]
         return Trained(as_precision(note, content["precision"]), content["losses"], validation)
-    except (OSError, KeyError, TypeError, json.JSONDecodeError):
-        raise ValueError(f"{note}: expected what was told of a finished stage, got a damaged file or none") from None
+    except (KeyError, TypeError):
+        raise ValueError(f"{note}: expected {what}, got a damaged file") from None
 
 
 def _told(checkpoint: Path, precision: Precision) -> Trained:

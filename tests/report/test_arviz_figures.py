@@ -33,6 +33,8 @@ def test_curves_of_narrow_ensembles_leave_zero(kind: str) -> None:
 def test_reliability_is_of_the_event() -> None:
     figure = calibration_plot(tree(), "reliability", "temperature", threshold=900.0)
     assert figure.axes[0].lines
+    assert figure.axes[0].get_xlabel() == "forecast probability of temperature > 900"
+    assert figure.axes[0].get_ylabel() == "observed frequency"
 
 
 @pytest.mark.parametrize(

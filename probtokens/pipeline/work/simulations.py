@@ -13,6 +13,7 @@ import numpy as np
 from probtokens.config import Config
 from probtokens.data.atomic import replacing
 from probtokens.data.the_well.faults import listed
+from probtokens.json_text import read_json
 from probtokens.pipeline.folder import FORECAST_SPLITS, SCALES, SPLITS, RunFolder, Scale, Split
 from probtokens.pipeline.stage import Job
 
@@ -80,10 +81,7 @@ def duplicates(config: Config, folder: RunFolder) -> list[str]:
     from probtokens.data.duplicates import equal_digests
 
     files = {scale: folder.checked(scale) for scale in config.scales if getattr(config.data, scale) is not None}
-    try:
-        checked = {scale: json.loads(path.read_text(encoding="utf-8")) for scale, path in files.items() if path.is_file()}
-    except ValueError as error:
-        raise ValueError(f"{folder.root / 'checks'}: expected digests of simulations, got {error}") from None
+    checked = {scale: read_json(path, "digests of simulations") for scale, path in files.items() if path.is_file()}
     digests = {f"{scale}/{split}": names for scale, splits in checked.items() for split, names in splits.items()}
     groups = [group for group in equal_digests(digests) if len({label.partition("/")[2] for label, _ in group}) > 1]
     return [" = ".join(f"{label} {name}" for label, name in group) for group in groups]
