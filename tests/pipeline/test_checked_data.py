@@ -74,7 +74,7 @@ def test_a_damaged_list_is_named(config: Config, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     check(config, folder)
     folder.checked("micro").write_text("{", encoding="utf-8")
-    with pytest.raises(ValueError, match="run/checks: expected digests of simulations, got"):
+    with pytest.raises(ValueError, match="run/checks/micro.json: expected digests of simulations, got"):
         duplicates(config, folder)
 
 
