@@ -34,7 +34,7 @@ def main() -> None:
     micro = MicroTokens(TokenConfig(), normalizer, grid)
     models: dict[str, Forecaster] = {
         "tokens": MesoTokens(micro, MesoConfig(), 1, grid.n_times),
-        "tokens_zero_coupling": micro,
+        "micro_tokens": micro,
         "parc": Parc(ParcConfig(), normalizer, grid),
     }
     initial, context = torch.zeros(1, len(FIELDS), *grid.shape), torch.zeros(1, 1)

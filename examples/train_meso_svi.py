@@ -1,4 +1,4 @@
-"""Learn the meso coupling of trained micro tokens from few simulations with Pyro's own SVI.
+"""Adapt trained micro tokens to few meso simulations with Pyro's own SVI.
 
     python examples/train_meso_svi.py micro.pt runs/quick/data/meso --simulations 4 --out meso.pt
 
@@ -36,8 +36,8 @@ def main(args: argparse.Namespace) -> None:
         if step % 20 == 0 or step == args.steps - 1:
             print(f"step {step:5d}  -ELBO {loss:.2f} nats per token and frame")
 
-    strengths = tokens.weights(tokens.weight_posterior().sample((200,)))["strengths"]
-    print(f"adapter strengths: median |s| {strengths.abs().median():.4f}, largest {strengths.abs().amax():.3f}")
+    changes = tokens.described(tokens.weight_posterior().mean)["change"]
+    print(f"relative change of kernels and biases: median {changes.median():.4f}, largest {changes.max():.4f}")
     tokens.save(args.out)
 
 

@@ -38,12 +38,12 @@ def test_the_three_scripts_follow_one_another(fields: tuple[str, ...], tmp_path:
     named = ("--fields", *fields)
     assert "wrote" in run(MISSION[0], campaign, *named, "--steps", 3, "--horizon", 2, "--batch-size", 2, "--out", micro)
     small = ("--simulations", 2, "--steps", 3, "--horizon", 2, "--batch-size", 2)
-    assert "median |s|" in run(MISSION[1], micro, campaign, *named, *small, "--out", meso)
+    assert "relative change" in run(MISSION[1], micro, campaign, *named, *small, "--out", meso)
     out = run(MISSION[2], meso, campaign, *named, "--steps", 5, "--draws", 8, "--out", forecast)
     assert out.count("spread/skill") == len(fields)
     with xr.open_datatree(forecast, engine="h5netcdf") as tree:
         assert set(tree["posterior_predictive"].data_vars) == set(tree["observed_data"].data_vars) == set(fields)
-        assert tree["posterior"]["w"].sizes["draw"] == 8
+        assert tree["posterior"]["scale"].sizes["draw"] == 8
         assert tree["log_likelihood"]["frames"].dims == ("chain", "draw", "simulation")
 
 

@@ -19,14 +19,9 @@ class RolloutConfig(Strict):
 
     scale: Literal["micro", "meso"] = Field(default="meso", description="Simulations that are forecast.")
     members: Annotated[int, Field(ge=2)] = Field(default=50, description="Draws of probabilistic models.")
-    models: tuple[Literal["tokens", "tokens_zero_coupling", "parc", "persistence", "micro_tokens"], ...] = Field(
-        default=(
-            "tokens",
-            "tokens_zero_coupling",
-            "parc",
-            "persistence",
-        ),
-        description="Models that forecast; micro_tokens and persistence at the micro scale.",
+    models: tuple[Literal["tokens", "micro_tokens", "parc", "persistence"], ...] = Field(
+        default=("tokens", "micro_tokens", "parc", "persistence"),
+        description="Models that forecast, micro_tokens as they are; at the micro scale these and persistence alone.",
     )
 
     @model_validator(mode="after")

@@ -16,6 +16,11 @@ ForecastGroup = Literal["codec", "dynamics", "noise", "weights"]
 
 _LEARN = "Parameter groups that take gradients; those that a model does not have are left out."
 
+_KL = (
+    "Weight of the divergence of global sites from their prior, per token and frame of the training set, beside relative errors and scores."
+)
+_KL_WEIGHT = 0.05
+
 
 class ReconstructionSettings(Strict):
     """Squared error of frames that tokens decode to, drawn as the encoder says, so that what is near them decodes alike."""
@@ -31,6 +36,7 @@ class LatentErrorSettings(Strict):
         default_factory=dict,
         description="Shorter horizons to begin with, each with its share of the stage's steps; windows are then cut into such pieces.",
     )
+    kl_weight: NonNegative = Field(default=_KL_WEIGHT, description=_KL)
     learn: tuple[Literal["dynamics"]] = ("dynamics",)
 
 
@@ -47,9 +53,7 @@ class RolloutScoreSettings(Strict):
     """Proper score of rollouts as forecasts draw them: generalised variational inference, with the divergence of global sites."""
 
     members: int = Field(default=3, ge=2, description="Draws of every window.")
-    kl_weight: NonNegative = Field(
-        default=1.0, description="Weight of the divergence of global sites from their prior, per frame of the training set."
-    )
+    kl_weight: NonNegative = Field(default=_KL_WEIGHT, description=_KL)
     learn: tuple[ForecastGroup, ...] = Field(default=("dynamics", "noise"), description=_LEARN)
 
 

@@ -78,19 +78,23 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _models_are_of_the_scale(self) -> Config:
-        fit = {"micro": {"micro_tokens", "persistence"}, "meso": {"tokens", "tokens_zero_coupling", "parc", "persistence"}}[
-            self.rollout.scale
-        ]
+        fit = {"micro": {"micro_tokens", "persistence"}, "meso": {"tokens", "micro_tokens", "parc", "persistence"}}[self.rollout.scale]
         if unfit := sorted(set(self.rollout.models) - fit):
             raise ValueError(f"rollout.models: expected some of {sorted(fit)} with rollout.scale {self.rollout.scale}, got {unfit}")
         return self
 
     @property
     def scales(self) -> tuple[Literal["micro", "meso"], ...]:
-        """Scales whose simulations are needed: tokens learn from micro ones, whatever is forecast, unless they are given."""
+        """Scales whose simulations are needed: tokens learn from micro ones, whatever is forecast, and see some beside meso ones."""
         if self.rollout.scale == "micro":
             return ("micro",)
-        return ("micro", "meso") if self.data.micro_tokens is None else ("meso",)
+        return ("micro", "meso") if self.data.micro_tokens is None or self.replays else ("meso",)
+
+    @property
+    def replays(self) -> bool:
+        """Whether meso tokens see micro simulations while they learn."""
+        learns = self.rollout.scale == "meso" and self.meso.n_simulations != 0
+        return learns and self.meso.replay > 0 and any(stage.on_tokens for stage in self.meso.stages)
 
     @model_validator(mode="after")
     def _token_fields_are_loaded(self) -> Config:

@@ -240,19 +240,22 @@ class MicroConfig(TokenTraining):
 class MesoConfig(TokenTraining):
     """Stage ``train meso``."""
 
-    fine_tune: bool = Field(default=True, description="Whether copies of the micro networks go on learning beside adapters and coupling.")
     n_simulations: Whole | None = Field(default=None, description="Training simulations, the first of the seed's order; all by default.")
-    adapter_rank: Count = Field(default=4, description="Rank of the adapter beside every convolution.")
-    global_scale: Positive = Field(default=0.1, description="Scale of the horseshoe's global scale τ.")
-    slab_scale: Positive = Field(default=1.0, description="Scale of the slab that bounds large strengths.")
+    prior_scale: Positive = Field(
+        default=0.005, description="Median τ0 of the relative change that the prior gives the numbers of a kernel or bias."
+    )
+    replay: Whole = Field(
+        default=32,
+        description="Micro simulations, at most, whose windows stages on tokens see beside meso ones, so that what is known stays known.",
+    )
     coupling_width: Count = Field(default=16, description="Width of messages between neighbours.")
     guide_rank: Count = Field(default=8, description="Rank of the weight posterior's covariance beside its diagonal.")
     stages: tuple[StageConfig, ...] = Field(
         default=(
-            RolloutErrorStage(name="short_rollout", steps=80, horizon=4, decoded="half", batch_size=3),
-            RolloutErrorStage(name="rollout", steps=90, horizon=8, decoded="half", batch_size=2),
-            RolloutErrorStage(name="long_rollout", steps=260, horizon=16, decoded="half", batch_size=2),
-            ElboStage(name="coupling", steps=30, horizon=1, batch_size=3, learning_rate=2e-3, learn=("guide", "weights")),
+            LatentErrorStage(name="means", steps=400, horizon=10, batch_size=4, learning_rate=1e-2, shifts=2, precision="auto"),
+            RolloutScoreStage(
+                name="spread", steps=120, horizon=12, batch_size=2, learning_rate=1e-2, learn=("noise", "weights"), precision="auto"
+            ),
         ),
         description="Schedule.",
     )

@@ -18,7 +18,14 @@ from probtokens.predict.recalibrate import Recalibration
 from probtokens.predict.store import Slab, all_axes, map_slabs, rollout_fields, rollout_grid
 
 #: Axes of the program's global sites, after that of draws.
-_SITE_DIMS = {"w": ["weight"], "u": ["simulation", "effect", "effect_y", "effect_x"], "view": ["simulation", "view_axis"]}
+_SITE_DIMS = {
+    "w": ["weight"],
+    "scale": ["block"],
+    "change": ["block"],
+    "coupling": ["group_direction"],
+    "u": ["simulation", "effect", "effect_y", "effect_x"],
+    "view": ["simulation", "view_axis"],
+}
 _LOCAL_SITE = re.compile(r"x|z_\d+")
 
 Draws = Mapping[str, Any]

@@ -40,8 +40,8 @@ def global_sites(model: TokenForecaster, trajectories: TrajectorySet, *, draws: 
     Returns
     -------
     dict
-        ``posterior`` and ``prior``: site to draws, ``w`` (draw, weight), ``u`` (draw, simulation, effect, effect_y, effect_x) and ``view``
-        (draw, simulation, 3), as far as the model has them. ``log_likelihood``: ``frames`` (draw, simulation) [nats]. Arguments of
+        ``posterior`` and ``prior``: ``u`` (draw, simulation, effect, effect_y, effect_x), ``view`` (draw, simulation, 3) and what is told of
+        the weights (draw, ...), as far as the model has them. ``log_likelihood``: ``frames`` (draw, simulation) [nats]. Arguments of
         :func:`probtokens.to_arviz`.
 
     Raises
@@ -65,11 +65,11 @@ def global_sites(model: TokenForecaster, trajectories: TrajectorySet, *, draws: 
         torch.manual_seed(seed)
         for _ in range(draws):
             guide = poutine.trace(Guide(model)).get_trace(frames, context)
-            posterior.append(_global(guide))
+            posterior.append(_global(model, guide))
             again = poutine.condition(Guide(model), {"w": guide.nodes["w"]["value"]}) if "w" in guide.nodes else Guide(model)
             traces = [guide, *(poutine.trace(again).get_trace(frames, context) for _ in range(samples - 1))]
             weights.append(torch.stack([log_weight(model, trace, frames, context) for trace in traces]).logsumexp(0) - math.log(samples))
-            prior.append(_global(poutine.trace(Model(model)).get_trace(frames[:, :1], context, 1)))
+            prior.append(_global(model, poutine.trace(Model(model)).get_trace(frames[:, :1], context, 1)))
     for name in posterior[0]:
         groups["posterior"][name] = torch.stack([draw[name] for draw in posterior]).cpu().numpy()
         groups["prior"][name] = torch.stack([draw[name] for draw in prior]).cpu().numpy()
@@ -84,8 +84,8 @@ def weight_draws(model: TokenForecaster, *, draws: int, seed: int = 0) -> Groups
     Returns
     -------
     dict
-        ``posterior`` and ``prior``: ``w`` (draw, weight), the numbers of the site, and what they stand for by name, such as ``strengths``
-        and ``coupling``. Empty for models that have no such weights.
+        ``posterior`` and ``prior``: what :meth:`~probtokens.models.state_space.StateSpace.described` tells of draws of the site, each
+        (draw, ...). Empty for models that have no such weights.
     """
     distributions = {"posterior": model.weight_posterior(), "prior": model.weight_prior()}
     groups: Groups = {}
@@ -93,13 +93,14 @@ def weight_draws(model: TokenForecaster, *, draws: int, seed: int = 0) -> Groups
         torch.manual_seed(seed)
         for group, distribution in distributions.items():
             if distribution is not None:
-                w = distribution.sample((draws,))
-                groups[group] = {name: values.cpu().numpy() for name, values in ({"w": w} | dict(model.weights(w))).items()}
+                each = [model.described(distribution.sample()) for _ in range(draws)]  # one by one: the site may be long
+                groups[group] = {name: torch.stack([draw[name] for draw in each]).cpu().numpy() for name in each[0]}
     return groups
 
 
-def _global(trace: poutine.Trace) -> dict[str, Tensor]:
-    return {name: trace.nodes[name]["value"] for name in GLOBAL_SITES if name in trace.nodes}
+def _global(model: TokenForecaster, trace: poutine.Trace) -> dict[str, Tensor]:
+    found = {name: trace.nodes[name]["value"] for name in GLOBAL_SITES if name in trace.nodes}
+    return found | dict(model.described(found.pop("w"))) if "w" in found else found
 
 
 def log_weight(program: StateSpace, guide: poutine.Trace, frames: Tensor, context: Tensor) -> Tensor:

@@ -26,7 +26,8 @@ Model = TypeVar("Model", bound=nn.Module)
 #: Name of the card that lies beside a model file.
 CARD_NAME = "model_card.md"
 
-_FORMAT = 7
+#: Format of the files of every kind, which changes with what they hold.
+_FORMATS = {"micro": 7, "meso": 8}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +42,7 @@ class ModelFile:
 def save_model(path: str | Path, model: TokenForecaster, settings: Mapping[str, Any] | None = None) -> None:
     """Write a token model as plain tensors, numbers and strings, whole or not at all."""
     content = {
-        "format": _FORMAT,
+        "format": _FORMATS[kind_of(type(model))],
         "kind": kind_of(type(model)),
         "version": probtokens.__version__,
         "settings": {"tokens": model.tokens.model_dump(mode="json"), **(settings or {})},
@@ -66,9 +67,14 @@ def load_model(path: str | Path, model: type[Model], build: Callable[[ModelFile]
     kind = kind_of(model)
     content = read_weights(path, f"a {kind} model")
     found = (content.get("format"), content.get("kind")) if isinstance(content, dict) else (None, None)
-    if found != (_FORMAT, kind):
-        older = "; files of older versions have to be trained again" if isinstance(found[0], int) and found[0] < _FORMAT else ""
-        raise ValueError(f"{path}: expected format {_FORMAT} of kind {kind!r}, got format {found[0]!r:.40} of kind {found[1]!r:.40}{older}")
+    wanted = _FORMATS[kind]
+    if found != (wanted, kind):
+        older = (
+            "; files of older versions have to be trained again"
+            if found[1] == kind and isinstance(found[0], int) and found[0] < wanted
+            else ""
+        )
+        raise ValueError(f"{path}: expected format {wanted} of kind {kind!r}, got format {found[0]!r:.40} of kind {found[1]!r:.40}{older}")
 
     def made() -> Model:
         fields = tuple(FieldSpec(**spec) for spec in content["fields"])

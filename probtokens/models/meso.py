@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
+from torch.func import functional_call
 
 from probtokens.config import MesoConfig, TokenConfig
 from probtokens.data.trajectories import TrajectorySet
@@ -17,31 +20,31 @@ from probtokens.models.micro import MicroTokens
 from probtokens.models.priors import WeightPosterior, WeightPrior
 from probtokens.models.state_space import State, Weights
 from probtokens.models.tokens import TokenForecaster
-from probtokens.nn.coupling import NEIGHBOURS, LowRankAdapters, NeighbourCoupling
+from probtokens.nn.coupling import NEIGHBOURS, NeighbourCoupling
 from probtokens.nn.lattice import merge_leading
+
+#: Part of a fresh layer's numbers that a change of silent ones is measured in.
+_SILENT = 0.1
 
 
 class MesoTokens(TokenForecaster):
-    """Micro tokens on a larger lattice with learned coupling between neighbours.
+    """Micro tokens on a larger lattice: a transition that few simulations adapt, and coupling between neighbours.
 
-    A step is z_t ~ Normal(z_t−1 + f_θ+ΔW(z_t−1, u, c) + g_ψ(z_t−1, m_t−1), ς σ): the micro transition f with adapters ΔW, messages m of
-    what the program itself knew of the neighbours' tokens, and one factor ς on the noise of each field group.
-
-    Learned are: low-rank adapters (A, B, point estimates), their horseshoe strengths and the partially
-    pooled directional coupling (joint low-rank Gaussian posterior), the message networks, the amortized
-    effect of each simulation, the factors on the noise and, with ``config.fine_tune``, copies of
-    the micro encoder, decoder and transition. Frozen copies leave the micro building block untouched.
+    A step is z_t ~ Normal(z_t−1 + f_θ(z_t−1, u, c) + g_ψ(z_t−1, m_t−1), σ_θ(·)), with messages m of what the program itself knew of the
+    neighbours' tokens. The numbers θ and ψ are those of the micro transition and of a message network that is silent, each with a
+    relative change that the site ``w`` holds: at the centre of its prior the model *is* the micro tokens. All that is adapted has a
+    joint low-rank Gaussian posterior; codec and guide are the micro tokens' own.
 
     Parameters
     ----------
     micro
         Trained micro tokens; copied, never changed.
     config
-        Coupling, priors and schedule.
+        Coupling, prior and schedule.
     n_simulations
         Meso simulations trained on; with 0 a batch of windows stands for itself, as for evidence of held-out simulations.
     n_times
-        Frames of each; with ``n_simulations`` it weighs the data against the priors of the weights.
+        Frames of each; with ``n_simulations`` it weighs the data against the prior.
 
     Examples
     --------
@@ -54,15 +57,13 @@ class MesoTokens(TokenForecaster):
         super().__init__(micro.tokens, copy.deepcopy(micro.normalizer), micro.grid)
         self.config = config
         self.population = (n_simulations, n_times) if n_simulations else None
-        channels = [group.channels for group in self.tokens.groups]
         self.autoencoder, self.transition = copy.deepcopy(micro.autoencoder), copy.deepcopy(micro.transition)
         self.trajectory_encoder, self.smoother = copy.deepcopy(micro.trajectory_encoder), copy.deepcopy(micro.smoother)
         self.token_evidence = copy.deepcopy(micro.token_evidence)
-        self.adapters = LowRankAdapters(self.transition.adapter_widths, config.adapter_rank)
-        self.coupling = NeighbourCoupling(channels, config.coupling_width)
-        self.noise_log_factor = nn.Parameter(torch.zeros(len(channels)))
-        self.prior = WeightPrior(self.adapters.n_strengths, len(channels), len(NEIGHBOURS), config.global_scale, config.slab_scale)
-        self.posterior = WeightPosterior(self.prior.size, config.guide_rank)
+        self.coupling = NeighbourCoupling([group.channels for group in self.tokens.groups], config.coupling_width)
+        self._adapted = _Adapted({"transition": self.transition, "coupling": self.coupling}, super().parameter_groups()["noise"])
+        self.prior = WeightPrior(self._adapted.sizes, len(self.tokens.groups), len(NEIGHBOURS), config.prior_scale)
+        self.posterior = WeightPosterior(self.prior, self._adapted.n_spread, config.guide_rank)
         self.float().requires_grad_(False)  # whatever torch's default is
         for parameters in self.parameter_groups().values():
             for parameter in parameters:
@@ -74,44 +75,77 @@ class MesoTokens(TokenForecaster):
         return cls(micro, config or MesoConfig(), len(trajectories), trajectories.grid.n_times)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
-        """As those of micro tokens; adapters and messages tell means, and ``weights`` is the posterior of the weights' site.
+        """``dynamics``: the posterior's centre of what tells means. ``noise``: that of what tells spread. ``weights``: its covariance.
 
-        Without ``fine_tune`` copies of the micro networks are in no group.
+        ``guide`` is as that of micro tokens. The micro networks themselves are in no group.
         """
-        groups = super().parameter_groups()
-        if not self.config.fine_tune:
-            groups = {"dynamics": [], "noise": [self.autoencoder.pixel_raw_scale], "guide": groups["guide"]}
-        coupling = [*self.adapters.parameters(), *self.coupling.parameters()]
-        return groups | {
-            "dynamics": [*groups["dynamics"], *coupling],
-            "noise": [*groups["noise"], self.noise_log_factor],
-            "weights": list(self.posterior.parameters()),
-        }
+        posterior = self.posterior
+        covariance = [posterior.log_scale, posterior.factor]
+        guide = super().parameter_groups()["guide"]
+        return {"dynamics": [posterior.others, posterior.changes], "noise": [posterior.spread], "weights": covariance, "guide": guide}
+
+    def hidden_kernels(self) -> list[nn.Parameter]:
+        """None: what learns is a vector."""
+        return []
+
+    def compiled_parts(self) -> list[tuple[nn.Module, str]]:
+        """Codec alone: every draw has a transition of its own."""
+        return [(owner, name) for owner, name in super().compiled_parts() if owner is not self.transition]
 
     def weight_prior(self) -> dist.Distribution:
         """Standard normals behind the hierarchical prior."""
-        return self.prior.distribution(self.noise_log_factor)
+        return self.prior.distribution(self.lower)
 
     def weight_posterior(self) -> dist.Distribution:
         """Low-rank Gaussian over the same numbers."""
         return self.posterior.distribution()
 
     def weights(self, w: Tensor) -> Weights:
-        """``strengths`` of the adapters and ``coupling`` of the messages."""
-        return self.prior.weights(w)
+        """``networks``, the numbers of transition and messages, and ``coupling`` by field group and direction."""
+        changes, coupling = self.prior.weights(w)
+        return {"networks": self._adapted.numbers(changes), "coupling": coupling}
+
+    def described(self, w: Tensor) -> Weights:
+        """What draws of ``w`` (..., number) stand for.
+
+        ``scale``, τ, and ``change``, the root mean square of relative changes, are by kernel or bias; ``coupling`` is by field group and
+        direction.
+        """
+        changes, coupling = self.prior.weights(w)
+        blocks = changes.split(self.prior.sizes, dim=-1)
+        change = torch.stack([block.square().mean(-1).sqrt() for block in blocks], dim=-1)
+        return {"scale": self.prior.scales(w), "change": change, "coupling": coupling}
 
     def step(self, state: State, u: Tensor, context: Tensor, weights: Weights) -> Normal:
         """Distribution of the next tokens (..., channel, y, x) under the given weights."""
-        leading, z, vectors = merge_leading(state.z, u.flatten(-3), context, weights["strengths"], weights["coupling"])
-        u_flat, c_flat, strengths, directions = vectors
+        networks = weights["networks"]
+        leading = torch.broadcast_shapes(state.z.shape[:-3], networks.shape[:-1])
+        draws = networks.reshape(-1, networks.shape[-1])
+        if len(draws) > 1 and (leading[0] != len(draws) or len(draws) != networks.shape[-len(leading) - 1 :][0]):
+            raise ValueError(
+                f"weights: expected one of every draw, the first of the axes {tuple(leading)}, got {tuple(networks.shape[:-1])}"
+            )
+        _, z, (u_flat, c_flat, directions) = merge_leading(
+            state.z.expand(*leading, *state.z.shape[-3:]), u.flatten(-3), context, weights["coupling"]
+        )
+        heard = torch.cat([state.source.mean, state.source.stddev.log()], dim=-3)
+        heard = heard.expand(*leading, *heard.shape[-3:]).reshape(-1, *heard.shape[-3:])
         effects = u_flat.unflatten(1, u.shape[-3:])
-        drift, scale = self.transition.parts(z, effects, c_flat, self.adapters.bind(strengths))
-        heard = (state.source.mean, state.source.stddev.log())
-        mean, log_scale = (part.expand(*leading, *z.shape[1:]).reshape(z.shape) for part in heard)
-        channels = self.coupling.channels
-        drift = drift + self.coupling(z, mean, log_scale, directions.unflatten(1, (len(channels), -1)))
-        factor = torch.repeat_interleave(self.noise_log_factor.exp(), torch.tensor(channels, device=z.device))[:, None, None]
-        return self.moved(z, drift, scale * factor, leading)
+        each = len(z) // len(draws)
+        inputs = zip(*(part.split(each) for part in (z, effects, c_flat, heard, directions)), strict=True)
+        found = [self._adapted_step(numbers, *parts) for numbers, parts in zip(draws, inputs, strict=True)]
+        drift, scale = (torch.cat(part) for part in zip(*found, strict=True))
+        return self.moved(z, drift, scale, leading)
+
+    def _adapted_step(
+        self, numbers: Tensor, z: Tensor, effects: Tensor, context: Tensor, heard: Tensor, directions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Drift and noise (batch, channel, y, x) of one draw's networks."""
+        networks = self._adapted.parameters_from(numbers)
+        drift, scale = functional_call(self.transition, networks["transition"], (z, effects, context))
+        mean, log_scale = heard.chunk(2, dim=1)
+        each = directions.unflatten(1, (len(self.coupling.channels), -1))
+        return drift + functional_call(self.coupling, networks["coupling"], (z, mean, log_scale, each)), scale
 
     def save(self, path: str | Path) -> None:
         """Write everything, the micro networks included, to one file, whole or not at all."""
@@ -132,3 +166,49 @@ class MesoTokens(TokenForecaster):
             return cls(micro, MesoConfig.model_validate(file.settings["meso"]), *file.settings["population"])
 
         return load_model(path, cls, build)
+
+
+class _Adapted:
+    """The numbers of some networks in one row: those that tell means, then those that tell spread.
+
+    A change of one is in units of the root mean square of the kernel or bias that it belongs to, or, where that is zero, of a tenth of what
+    a fresh layer would have.
+    """
+
+    def __init__(self, networks: Mapping[str, nn.Module], spread: Collection[nn.Parameter]) -> None:
+        telling_spread = {id(parameter) for parameter in spread}
+        named = [(network, name, parameter) for network, module in networks.items() for name, parameter in module.named_parameters()]
+        self._named = sorted(named, key=lambda one: id(one[2]) in telling_spread)
+        self.sizes = [parameter.numel() for *_, parameter in self._named]
+        self.n_spread = sum(parameter.numel() for *_, parameter in self._named if id(parameter) in telling_spread)
+
+    def numbers(self, changes: Tensor) -> Tensor:
+        """Numbers (..., number) with relative changes of the same shape."""
+        own = torch.cat([_row(parameter) for *_, parameter in self._named])
+        unit = torch.cat([_unit(parameter).expand(parameter.numel()) for *_, parameter in self._named])
+        return own + unit * changes
+
+    def parameters_from(self, numbers: Tensor) -> dict[str, dict[str, Tensor]]:
+        """Parameters of every network by name, of numbers (number,)."""
+        found: dict[str, dict[str, Tensor]] = {}
+        for (network, name, parameter), part in zip(self._named, numbers.split(self.sizes), strict=True):
+            found.setdefault(network, {})[name] = _from_row(part, parameter)
+        return found
+
+
+def _row(parameter: Tensor) -> Tensor:
+    """Numbers of a kernel or bias one after the other; of (out, in, y, x) in the order that convolutions of a CPU are fastest with."""
+    return (parameter.permute(0, 2, 3, 1) if parameter.ndim == 4 else parameter).flatten()
+
+
+def _from_row(row: Tensor, parameter: Tensor) -> Tensor:
+    if parameter.ndim != 4:
+        return row.view_as(parameter)
+    n_out, n_in, ny, nx = parameter.shape
+    return row.view(n_out, ny, nx, n_in).permute(0, 3, 1, 2)
+
+
+def _unit(parameter: Tensor) -> Tensor:
+    """What a change of a kernel or bias is measured in."""
+    own = parameter.detach().square().mean().sqrt()
+    return own if own > 0 else own + _SILENT / math.sqrt(max(1, parameter[0].numel()))

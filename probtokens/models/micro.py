@@ -101,7 +101,7 @@ class MicroTokens(TokenForecaster):
     def step(self, state: State, u: Tensor, context: Tensor, weights: Weights) -> Normal:
         """Distribution of the next tokens: of the micro transition, whatever neighbours know."""
         leading, z, (u_flat, c_flat) = merge_leading(state.z, u.flatten(-3), context)
-        drift, scale = self.transition.parts(z, u_flat.unflatten(1, u.shape[-3:]), c_flat)
+        drift, scale = self.transition(z, u_flat.unflatten(1, u.shape[-3:]), c_flat)
         return self.moved(z, drift, scale, leading)
 
     def save(self, path: str | Path) -> None:

@@ -111,6 +111,10 @@ class StateSpace(nn.Module, ABC):
         """Weights by name, (..., weight), that a value of ``w`` stands for."""
         return {}
 
+    def described(self, w: Tensor) -> Weights:
+        """What people ask of the weights' site, by name, of values (..., number): by default these numbers."""
+        return {"w": w}
+
     def context_vector(self, context: Tensor) -> Tensor:
         """What the networks see of the known scalars (simulation, context); by default these."""
         return context

@@ -356,9 +356,13 @@ class TokenForecaster(StateSpace):
         The first forecast of each number of draws, simulations and cells takes some seconds longer. Weights are frozen into it: a forecast
         after they have changed is refused. Draws differ by rounding. Copies and pickles are of the model as it was before.
         """
-        for owner, name in ((self.autoencoder, "encode"), (self.transition, "parts"), (self.autoencoder, "decode")):
+        for owner, name in self.compiled_parts():
             setattr(owner, name, Frozen(owner, name))
         self._compiled_weights = self._weights_now()
+
+    def compiled_parts(self) -> list[tuple[nn.Module, str]]:
+        """Modules and their methods that forecasts spend their time in and whose weights do not change between draws."""
+        return [(self.autoencoder, "encode"), (self.transition, "forward"), (self.autoencoder, "decode")]
 
     def _weights_now(self) -> list[tuple[int, int]]:
         """Identity and number of changes of every parameter."""

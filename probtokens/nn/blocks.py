@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -31,16 +30,13 @@ class ResidualBlock(nn.Module):
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = silent(nn.Conv2d(width, width, 3, padding=1))
 
-    def forward(self, h: Tensor, condition: Tensor | None = None, adapter: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """Map (batch, width, y, x) to the same shape; ``adapter`` adds to the first convolution."""
+    def forward(self, h: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Map (batch, width, y, x) to the same shape."""
         inner = h
         if self.film is not None:
             scale, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
             inner = h * (1 + scale) + shift
-        hidden = self.first(inner)
-        if adapter is not None:
-            hidden = hidden + adapter(inner)
-        return h + self.second(nn.functional.silu(hidden))
+        return h + self.second(nn.functional.silu(self.first(inner)))
 
 
 class ConvNextBlock(nn.Module):

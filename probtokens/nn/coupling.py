@@ -1,4 +1,4 @@
-"""The meso correction of a micro transition: low-rank adapters and neighbour messages."""
+"""Messages between neighbouring tokens."""
 
 from __future__ import annotations
 
@@ -11,41 +11,6 @@ from probtokens.nn.blocks import silent
 
 #: Offsets (dy, dx) of the eight neighbours, row by row, in the order of the direction axis of the weights.
 NEIGHBOURS: tuple[tuple[int, int], ...] = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
-
-
-class LowRankAdapters(nn.Module):
-    """ΔW = B diag(s) A beside every adaptable convolution; the strengths s come from outside.
-
-    ``A`` is a 3×3 convolution to ``rank`` channels and ``B`` a 1×1 back, so that ΔW is a 3×3 kernel
-    of rank ``rank``. Strengths may differ between batch entries, which is what lets every
-    ensemble member hold its own weights.
-    """
-
-    def __init__(self, widths: Sequence[int], rank: int) -> None:
-        super().__init__()
-        self.rank = rank
-        self.down = nn.ModuleList(nn.Conv2d(width, rank, 3, padding=1, bias=False) for width in widths)
-        self.up = nn.ModuleList(nn.Conv2d(rank, width, 1, bias=False) for width in widths)
-
-    @property
-    def n_strengths(self) -> int:
-        """Number of strengths over all adapters."""
-        return self.rank * len(self.down)
-
-    def bind(self, strengths: Tensor) -> list[_BoundAdapter]:
-        """Adapters with fixed strengths of shape (batch, n_strengths)."""
-        parts = strengths[:, :, None, None].split(self.rank, dim=1)
-        return [_BoundAdapter(down, up, s) for down, up, s in zip(self.down, self.up, parts, strict=True)]
-
-
-class _BoundAdapter:
-    """One adapter with its strengths, callable on features (batch, width, y, x)."""
-
-    def __init__(self, down: nn.Module, up: nn.Module, strengths: Tensor) -> None:
-        self.down, self.up, self.strengths = down, up, strengths
-
-    def __call__(self, h: Tensor) -> Tensor:
-        return self.up(self.strengths * self.down(h))
 
 
 class NeighbourCoupling(nn.Module):

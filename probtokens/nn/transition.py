@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +14,6 @@ PROCESS_SCALE = ScaleRange(0.001, 1.5, start=0.01)
 
 #: Factor on the initial weights of the drift: an untrained transition starts near persistence.
 _SMALL = 0.1
-
-Adapter = Callable[[Tensor], Tensor]
 
 
 class TransitionNetwork(nn.Module):
@@ -35,11 +33,11 @@ class TransitionNetwork(nn.Module):
             for parameter in self.head.parameters():
                 parameter.mul_(_SMALL)
 
-    def forward(self, z: Tensor, u: Tensor, context: Tensor, adapters: Sequence[Adapter] | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, z: Tensor, u: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Drift and raw scale (batch, channel, y, x) of tokens with effects (batch, D, y, x) and context (batch, c)."""
         h = (1 + self.effect(u)) * self.embed(z)
-        for number, block in enumerate(self.blocks):
-            h = block(h, context, adapters[number] if adapters else None)
+        for block in self.blocks:
+            h = block(h, context)
         h = nn.functional.silu(h)
         return self.head(h), self.spread(h)
 
@@ -78,20 +76,15 @@ class TokenTransition(nn.Module):
         self.effect_patch = effect_patch
         self.channels = [sum(channels)] if coupled else list(channels)
         self.networks = nn.ModuleList(TransitionNetwork(k, context_dim, effect_dim, width, blocks) for k in self.channels)
-        self.adapter_widths = [width] * blocks * len(self.networks)
 
     def effect_shape(self, ny: int, nx: int) -> tuple[int, int, int]:
         """Shape (D, y, x) of the trajectory effects of a lattice of ``ny`` × ``nx`` tokens."""
         return self.effect_dim, -(-ny // self.effect_patch), -(-nx // self.effect_patch)
 
-    def parts(self, z: Tensor, u: Tensor, context: Tensor, adapters: Sequence[Adapter] | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, z: Tensor, u: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Drift and standard deviation of flat tokens (batch, channel, y, x), given effects (batch, D, …) and context (batch, c)."""
         ny, nx = z.shape[-2:]
         u = nn.functional.interpolate(u, scale_factor=float(self.effect_patch), mode="bilinear")[..., :ny, :nx]
-        each = len(self.adapter_widths) // len(self.networks)
-        own = [adapters[n * each : (n + 1) * each] if adapters is not None else None for n in range(len(self.networks))]
-        found = [
-            network(part, u, context, some) for network, part, some in zip(self.networks, z.split(self.channels, dim=1), own, strict=True)
-        ]
+        found = [network(part, u, context) for network, part in zip(self.networks, z.split(self.channels, dim=1), strict=True)]
         drift, raw = (torch.cat(part, dim=1) for part in zip(*found, strict=True))
         return drift, PROCESS_SCALE(raw)

@@ -118,10 +118,10 @@ def _training_stages(config: Config, folder: RunFolder, data: Mapping[Scale, str
         _require_outside(config.data.micro_tokens, folder.training("micro"))
     stages = [micro]
     if "meso" in data and config.meso.n_simulations != 0:
-        stages += [
-            _training(folder, "meso", ("train_micro", data["meso"]), common | _settings(config, "meso"), work.train_meso),
-            _training(folder, "parc", (data["meso"],), common | _settings(config, "parc", "meso.n_simulations"), work.train_parc),
-        ]
+        needs = ("train_micro", *(data[scale] for scale in (("micro", "meso") if config.replays else ("meso",))))
+        stages.append(_training(folder, "meso", needs, common | _settings(config, "meso"), work.train_meso))
+    if "meso" in data and "parc" in config.rollout.models and config.meso.n_simulations != 0:
+        stages.append(_training(folder, "parc", (data["meso"],), common | _settings(config, "parc", "meso.n_simulations"), work.train_parc))
     return stages
 
 
@@ -137,7 +137,6 @@ def _require_outside(given: Path, own: Path) -> None:
 def _rollout_stages(config: Config, folder: RunFolder, data: str, trained: Collection[str]) -> list[Stage]:
     sources = {
         "tokens": "train_meso" if "train_meso" in trained else "train_micro",
-        "tokens_zero_coupling": "train_micro",
         "micro_tokens": "train_micro",
         "parc": "train_parc",
         "persistence": data,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from probtokens.models.tokens import TokenForecaster
 
 #: Names of ``rollout.models`` that are forecasts of token models.
-TOKEN_MODELS = ("tokens", "tokens_zero_coupling", "micro_tokens")
+TOKEN_MODELS = ("tokens", "micro_tokens")
 
 
 def load_tokens(name: str, config: Config, path_of: Callable[[str], Path]) -> TokenForecaster:

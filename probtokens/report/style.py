@@ -19,15 +19,13 @@ from PIL import Image
 TRUTH_COLOR = "#111111"
 MODEL_LABELS = {
     "tokens": "meso tokens",
-    "tokens_zero_coupling": "zero-coupling tokens",
     "micro_tokens": "micro tokens",
     "parc": "PARC",
     "persistence": "persistence",
 }
 MODEL_COLORS = {
     "tokens": "#0072b2",
-    "micro_tokens": "#0072b2",
-    "tokens_zero_coupling": "#44aa99",
+    "micro_tokens": "#44aa99",
     "parc": "#d55e00",
     "persistence": "#8a8a8a",
 }

@@ -70,6 +70,7 @@ def train_stages(
     callbacks: Sequence[Callback] = (),
     progress: Progress | None = None,
     encoding: Encoding = lambda stage, done, total: None,
+    replay: TrajectorySet | None = None,
 ) -> dict[str, Trained]:
     """Train ``model`` in place through all stages.
 
@@ -109,6 +110,8 @@ def train_stages(
         Told about every chunk of steps.
     encoding
         Told about every simulation whose tokens are encoded for a stage.
+    replay
+        Other simulations, whose windows stages on tokens see too: as many tokens in a batch as of ``trajectories``.
 
     Returns
     -------
@@ -126,6 +129,7 @@ def train_stages(
     check_schedule(model, stages, trajectories.grid.n_times, devices)
     kind = accelerator(devices, device)
     data = StageData(model, trajectories, seed=seed, reflect=reflect)
+    replayed = None if replay is None else StageData(model, replay, seed=seed, reflect=reflect)
     told: dict[str, Trained] = {}
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
@@ -147,6 +151,7 @@ def train_stages(
                 chunk=CHUNK,
                 augmentations=data.augmentations(stage),
                 precision=precision,
+                replay=replayed.replay(stage, data, partial(encoding, stage.name)) if replayed is not None and stage.on_tokens else None,
             )
             watching = [] if validation is None else [Validation(validation, stage.horizon, every=4 * CHUNK)]
             _run_stage(module, under_way, hardware(devices, out_dir, device), [*watching, *callbacks], progress)

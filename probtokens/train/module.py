@@ -17,12 +17,16 @@ from probtokens.data.dataset import Batch, StepSampler, WindowDataset
 from probtokens.models.base import learn
 from probtokens.models.files import read_weights
 from probtokens.precision import Precision
-from probtokens.train.objectives import objective_of
+from probtokens.train.objectives import Parts, objective_of
 from probtokens.train.optimizers import make_optimizer
 from probtokens.train.schedules import warmup_cosine
 from probtokens.train.stages import OwnStage
+from probtokens.train.windows import Replay
 
 _PRECISION = "probtokens_precision"
+
+#: Added to the seed of a stage's batches for those of its replay.
+_REPLAYED = 500
 
 
 def precision_begun(checkpoint: Path) -> Precision | None:
@@ -67,6 +71,7 @@ class StageModule(lightning.LightningModule):
         chunk: int,
         augmentations: Sequence[nn.Module] = (),
         precision: Precision = "float32",
+        replay: Replay | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -79,31 +84,44 @@ class StageModule(lightning.LightningModule):
         self.chunk = chunk
         self.augmentations = augmentations
         self.precision = precision
+        self.replay = replay
 
     def on_fit_start(self) -> None:
         """Augmentations go where the model is, though they are no part of it and its checkpoints."""
         for augment in self.augmentations:
             augment.to(self.device)
 
-    def train_dataloader(self) -> DataLoader:
-        """Batches of the current chunk of steps (one Lightning epoch)."""
+    def train_dataloader(self) -> list[DataLoader]:
+        """Batches of the current chunk of steps (one Lightning epoch); those of the replay behind them."""
+        loaders = [self._batches(self.windows, self.stage.batch_size, self.seed)]
+        if self.replay is not None:
+            loaders.append(self._batches(self.replay.windows, self.replay.batch_size, self.seed + _REPLAYED))
+        return loaders
+
+    def _batches(self, windows: WindowDataset, size: int, seed: int) -> DataLoader:
         start = self.global_step
         stop = min(start + self.chunk, self.stage.steps)
         share = (self.global_rank, self.trainer.world_size)
-        sampler = StepSampler(len(self.windows), self.stage.batch_size, stop, self.seed, start_step=start, share=share)
-        return DataLoader(self.windows, batch_sampler=sampler, collate_fn=self.windows.collate)
+        sampler = StepSampler(len(windows), size, stop, seed, start_step=start, share=share)
+        return DataLoader(windows, batch_sampler=sampler, collate_fn=windows.collate)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of one batch; its parts are logged."""
+    def training_step(self, batches: list[Batch], batch_idx: int) -> Tensor:
+        """Loss of one batch, and of the replayed one; parts of the first are logged."""
         seed = int(np.random.SeedSequence([self.seed, self.global_rank, self.global_step]).generate_state(1)[0])
         torch.manual_seed(seed)
+        parts, *replayed = map(self._parts, batches)
+        if replayed:
+            parts |= {"replayed": replayed[0]["data"], "loss": parts["loss"] + replayed[0]["data"]}
+        shared = self.trainer.world_size > 1
+        told = {name: value.detach() for name, value in parts.items()}
+        self.log_dict(told, prog_bar=False, batch_size=len(batches[0]), sync_dist=shared)
+        return parts["loss"]
+
+    def _parts(self, batch: Batch) -> Parts:
         for augment in self.augmentations:
             batch = augment(batch)
         window = self.objective.windows(batch.frames, batch.context, self.global_step / self.stage.steps)
-        parts = self.objective.parts(self.model, *window)
-        shared = self.trainer.world_size > 1
-        self.log_dict({name: value.detach() for name, value in parts.items()}, prog_bar=False, batch_size=len(batch), sync_dist=shared)
-        return parts["loss"]
+        return self.objective.parts(self.model, *window)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """A stage goes on in the precision that it began with, also on another machine."""

@@ -114,7 +114,17 @@ class LatentError(LatentErrorSettings, Objective):
             with torch.autocast(frames.device.type, enabled=False):
                 missed = model.autoencoder.linear_change(state.z[0] - frames[:, lead]).square().mean((0, 2, 3))
                 errors.append((shares * missed).mean())
-        return {"loss": torch.stack(errors).mean(), "last": errors[-1]}
+        error, divergence = torch.stack(errors).mean(), _divergence(model, frames, 1)
+        if divergence is None:
+            return {"loss": error, "data": error, "last": errors[-1]}
+        relative = error / error.detach()  # whose gradient is that of the logarithm: a Gaussian likelihood whose scale is the error's
+        return {
+            "loss": relative + self.kl_weight * divergence,
+            "data": relative,
+            "error": error,
+            "divergence": divergence,
+            "last": errors[-1],
+        }
 
 
 class RolloutError(RolloutErrorSettings, Objective):
@@ -154,11 +164,9 @@ class RolloutScore(RolloutScoreSettings, Objective):
                 members = draw("x", model.observation(state.z, view).to_event(3))
                 scores.append(rollout_score(standard(members), standard(frames[:, lead])))
         score = torch.stack(scores).mean()
-        posterior, prior = model.weight_posterior(), model.weight_prior()
-        if posterior is None or prior is None:
+        divergence = _divergence(model, frames, model.tokens.patch**2)
+        if divergence is None:
             return {"loss": score}
-        simulations, times = model.population or (len(frames), frames.shape[1])
-        divergence = kl_divergence(posterior, prior) / (simulations * times)
         return {"loss": score + self.kl_weight * divergence, "score": score, "divergence": divergence}
 
 
@@ -248,6 +256,19 @@ class _Tempered(Messenger):
     def _pyro_sample(self, message: Any) -> None:
         if message["name"] == "x":
             message["scale"] = message["scale"] * self._factor
+
+
+def _divergence(model: TokenForecaster, windows: Tensor, cells: int) -> Tensor | None:
+    """Divergence of global sites from their prior in nats per token and frame of the training set; ``None`` without such sites.
+
+    A token of ``windows`` (simulation, time, channel, y, x) has so many cells.
+    """
+    posterior, prior = model.weight_posterior(), model.weight_prior()
+    if posterior is None or prior is None:
+        return None
+    simulations, times = model.population or windows.shape[:2]
+    tokens = windows.shape[-2] * windows.shape[-1] / cells
+    return kl_divergence(posterior, prior) / (simulations * (times - 1) * tokens)
 
 
 def _known(tokens: Tensor) -> Normal:

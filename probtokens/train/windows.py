@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
@@ -14,6 +14,21 @@ from probtokens.data.augmentation import Extension, RandomCrop, Reflection
 from probtokens.data.dataset import TrajectorySet, WindowDataset
 from probtokens.data.latents import TokenWindows, View, encode_views
 from probtokens.data.normalize import mirror_image
+
+
+class Replay(NamedTuple):
+    """Windows of other simulations that a stage sees beside its own, so that what was known is not forgotten.
+
+    Attributes
+    ----------
+    windows
+        Of the other simulations.
+    batch_size
+        Windows of a step.
+    """
+
+    windows: WindowDataset
+    batch_size: int
 
 
 class StageData:
@@ -60,6 +75,12 @@ class StageData:
         if shifts not in self._tokens:
             self._tokens = {shifts: self._encoded(shifts, encoding)}
         return TokenWindows(self.trajectories, stage.horizon, self._tokens[shifts], stage.latest_start)
+
+    def replay(self, stage: Stage, beside: StageData, encoding: Callable[[int, int], None]) -> Replay:
+        """Windows of these trajectories for a stage that trains on others: batches with as many cells as its own."""
+        ny, nx = self.trajectories.grid.shape
+        own_ny, own_nx = beside.trajectories.grid.shape
+        return Replay(self.windows(stage, encoding), stage.batch_size * max(1, round(own_ny * own_nx / (ny * nx))))
 
     def augmentations(self, stage: Stage) -> list[nn.Module]:
         """What happens to batches of frames: mirror images, and any position of the patches for the reconstruction of single frames."""

@@ -28,7 +28,7 @@ TOKENS = TokenConfig(
     transition_blocks=1,
     trajectory_dim=3,
 )
-MESO = MesoConfig(adapter_rank=2, coupling_width=4, guide_rank=3, fine_tune=False)
+MESO = MesoConfig(coupling_width=4, guide_rank=3)
 
 
 def normalizer() -> Normalizer:

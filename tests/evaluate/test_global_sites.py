@@ -23,7 +23,7 @@ def trajectories() -> pt.Trajectories:
 
 def test_shapes_are_those_of_the_sites() -> None:
     groups = global_sites(meso_tokens(), trajectories(), draws=3)
-    assert list(groups["posterior"]) == list(groups["prior"]) == ["w", "u"]
+    assert list(groups["posterior"]) == list(groups["prior"]) == ["u", "scale", "change", "coupling"]
     for name, values in groups["posterior"].items():
         assert values.shape == groups["prior"][name].shape
         assert not np.array_equal(values[0], values[1])
@@ -75,6 +75,9 @@ def test_weights_are_drawn_from_posterior_and_prior() -> None:
     groups = weight_draws(tokens, draws=400, seed=1)
     assert weight_draws(micro_tokens(), draws=3) == {}
     for group, expected in (("posterior", tokens.weight_posterior()), ("prior", tokens.weight_prior())):
-        assert set(groups[group]) == {"w", "strengths", "coupling"}
-        np.testing.assert_allclose(groups[group]["w"].mean(0), expected.mean.detach(), atol=5 * float(expected.stddev.max()) / 20)
-        np.testing.assert_allclose(groups[group]["w"].std(0), expected.stddev.detach(), rtol=0.25)
+        assert set(groups[group]) == {"scale", "change", "coupling"}
+        blocks = len(tokens.prior.sizes)
+        logs = np.log(groups[group]["scale"] / tokens.config.prior_scale) / 0.5  # standard normal in the prior
+        np.testing.assert_allclose(logs.mean(0), expected.mean.detach()[:blocks], atol=5 * float(expected.stddev.max()) / 20)
+        np.testing.assert_allclose(logs.std(0), expected.stddev.detach()[:blocks], rtol=0.25)
+    assert (groups["posterior"]["change"].mean(0) < groups["prior"]["change"].mean(0)).all()

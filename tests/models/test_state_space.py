@@ -231,7 +231,7 @@ def test_means_are_those_of_the_distributions() -> None:
         first, vector = model.first_tokens(frames[:, 0]), model.context_vector(context)
         zero, one, *_ = islice(model.continued(first, vector, Draws(1, sources=NO_SOURCES)), 2)
         assert torch.equal(zero.z[0], first.mean)
-        weights = model.weights(model.posterior.loc)
+        weights = model.weights(model.weight_posterior().mean)
         expected = model.step(zero, torch.zeros(2, *model.effect_shape(2, 3)), vector, weights)
     torch.testing.assert_close(one.z, expected.mean)
 

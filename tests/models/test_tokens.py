@@ -39,7 +39,7 @@ def test_a_forecast_without_noise_is_the_chain_of_means(model: TokenForecaster) 
     quiet = list(model.forecast(frames[:, 0], context, grid=GRID, n_steps=2, n_draws=1, seed=0, sources=NO_SOURCES))
     source = model.encode(frames[:, 0])
     z, u = source.mean, torch.zeros(2, *model.effect_shape(2, 3))
-    weights = model.weights(model.posterior.loc) if model.weight_prior() is not None else {}
+    weights = model.weights(model.weight_posterior().mean) if model.weight_prior() is not None else {}
     for frame in quiet:
         with torch.no_grad():
             source = model.step(State(z, source), u, model.context_vector(context), weights)

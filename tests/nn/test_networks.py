@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 
 from probtokens.nn.autoencoder import PIXEL_SCALE, TokenAutoencoder
 from probtokens.nn.blocks import ConvNextBlock, ResidualBlock, ScaleRange, SpreadHead, hidden_kernels
-from probtokens.nn.coupling import NEIGHBOURS, LowRankAdapters, NeighbourCoupling
+from probtokens.nn.coupling import NEIGHBOURS, NeighbourCoupling
 from probtokens.nn.transition import TokenTransition
 from probtokens.verify.token_pairs import randomise
 
@@ -71,8 +69,8 @@ def test_a_condition_scales_and_shifts_what_a_residual_block_sees() -> None:
     h, condition = torch.randn(2, 8, 5, 6), torch.randn(2, 3)
     scale, shift = (condition @ block.film.weight.T + block.film.bias)[:, :, None, None].chunk(2, dim=1)
     inner = h * (1 + scale) + shift
-    hidden = torch.nn.functional.silu(block.first(inner) + 2.0 * inner)
-    torch.testing.assert_close(block(h, condition, lambda seen: 2.0 * seen), h + block.second(hidden))
+    hidden = torch.nn.functional.silu(block.first(inner))
+    torch.testing.assert_close(block(h, condition), h + block.second(hidden))
 
 
 def test_hidden_kernels_are_those_of_blocks_that_mix_channels() -> None:
@@ -186,9 +184,9 @@ def test_wrong_frames_are_named() -> None:
 def test_a_transition_looks_at_every_entry_of_a_batch_by_itself(coupled: bool) -> None:
     net = transition(coupled)
     z, u, c = torch.randn(4, 5, 3, 3), torch.randn(4, 3, 1, 1), torch.randn(4, 1)
-    drift, scale = net.parts(z, u, c)
+    drift, scale = net(z, u, c)
     assert drift.shape == scale.shape == z.shape
-    one = net.parts(z[3:], u[3:], c[3:])
+    one = net(z[3:], u[3:], c[3:])
     torch.testing.assert_close(drift[3:], one[0])
     torch.testing.assert_close(scale[3:], one[1])
     assert (scale > 0).all()
@@ -198,21 +196,9 @@ def test_a_fresh_transition_is_near_persistence_with_little_noise() -> None:
     torch.manual_seed(0)
     net = TokenTransition([3, 2], context_dim=1, effect_dim=3, effect_patch=3, width=8, blocks=2)
     z = torch.randn(8, 5, 6, 6)
-    drift, scale = net.parts(z, torch.randn(8, 3, 2, 2), torch.zeros(8, 1))
+    drift, scale = net(z, torch.randn(8, 3, 2, 2), torch.zeros(8, 1))
     assert float(drift.detach().square().mean().sqrt()) < 0.1
     torch.testing.assert_close(scale, torch.full_like(z, 0.01))
-
-
-def test_adapters_add_to_every_convolution_of_their_own_network() -> None:
-    for coupled, widths in ((True, [8] * 2), (False, [8] * 4)):
-        net = transition(coupled)
-        assert net.adapter_widths == widths
-        z, u, c = torch.randn(1, 5, 4, 6), torch.zeros(1, 3, 2, 2), torch.zeros(1, 1)
-        plain = net.parts(z, u, c)[0]
-        for number in range(len(widths)):
-            adapters = [partial(torch.full_like, fill_value=float(own == number)) for own in range(len(widths))]
-            moved = (net.parts(z, u, c, adapters)[0] != plain).any(dim=(0, 2, 3)).tolist()
-            assert moved == ([True] * 5 if coupled else [number < 2] * 3 + [number >= 2] * 2)
 
 
 def test_an_effect_scales_the_features_of_tokens_and_adds_nothing() -> None:
@@ -220,7 +206,7 @@ def test_an_effect_scales_the_features_of_tokens_and_adds_nothing() -> None:
     net.networks[0].get_parameter("embed.bias").data.zero_()
     u, c = torch.randn(2, 1, 3, 2, 2), torch.zeros(1, 1)
     for z, moved in ((torch.zeros(1, 5, 4, 6), False), (torch.randn(1, 5, 4, 6), True)):
-        one, other = (net.parts(z, part, c)[0] for part in u)
+        one, other = (net(z, part, c)[0] for part in u)
         assert torch.allclose(one, other) is not moved
 
 
@@ -229,7 +215,7 @@ def test_decoupled_transition_keeps_groups_apart() -> None:
         net, z, u, c = transition(coupled), torch.randn(1, 5, 4, 4), torch.zeros(1, 3, 2, 2), torch.zeros(1, 1)
         changed = z.clone()
         changed[:, 3:] += 1.0
-        same = torch.equal((z + net.parts(z, u, c)[0])[:, :3], (changed + net.parts(changed, u, c)[0])[:, :3])
+        same = torch.equal((z + net(z, u, c)[0])[:, :3], (changed + net(changed, u, c)[0])[:, :3])
         assert same is not coupled
 
 
@@ -239,11 +225,11 @@ def test_transition_is_local_and_moves_with_its_input() -> None:
     z = torch.randn(1, 5, 1, 40)
     changed = z.clone()
     changed[..., 20] += 1.0
-    moved = (z + net.parts(z, u, c)[0] != changed + net.parts(changed, u, c)[0]).any(1)[0, 0].nonzero().flatten()
+    moved = (z + net(z, u, c)[0] != changed + net(changed, u, c)[0]).any(1)[0, 0].nonzero().flatten()
     assert moved.min() >= 20 - reach
     assert moved.max() <= 20 + reach
-    shifted = net.parts(z.roll(3, dims=-1), u, c)[0][..., 15:25]
-    torch.testing.assert_close(shifted, net.parts(z, u, c)[0].roll(3, dims=-1)[..., 15:25])
+    shifted = net(z.roll(3, dims=-1), u, c)[0][..., 15:25]
+    torch.testing.assert_close(shifted, net(z, u, c)[0].roll(3, dims=-1)[..., 15:25])
 
 
 def test_messages_come_from_the_named_neighbours_and_from_nowhere_outside() -> None:
@@ -262,22 +248,13 @@ def test_messages_come_from_the_named_neighbours_and_from_nowhere_outside() -> N
         assert (edge == 0).all()
 
 
-def test_adapter_is_a_low_rank_kernel() -> None:
-    torch.manual_seed(0)
-    adapters = LowRankAdapters([6], rank=2)
-    h, s = torch.randn(1, 6, 5, 5), torch.tensor([[0.5, -2.0]])
-    kernel = torch.einsum("or,r,rikl->oikl", adapters.up[0].weight[:, :, 0, 0], s[0], adapters.down[0].weight)
-    assert torch.linalg.matrix_rank(kernel.flatten(1)) == 2
-    torch.testing.assert_close(adapters.bind(s)[0](h), torch.nn.functional.conv2d(h, kernel, padding=1), rtol=1e-4, atol=1e-5)
-
-
 def test_trajectory_effects_act_where_they_are() -> None:
     net, c = transition(), torch.zeros(1, 1)
     assert net.effect_shape(4, 40) == (3, 2, 14)
     z, u = torch.randn(1, 5, 1, 40), torch.zeros(1, 3, 1, 14)
     changed = u.clone()
     changed[..., 7] += 1.0
-    moved = (net.parts(z, u, c)[0] != net.parts(z, changed, c)[0]).any(1)[0, 0].nonzero().flatten()
+    moved = (net(z, u, c)[0] != net(z, changed, c)[0]).any(1)[0, 0].nonzero().flatten()
     reach = 3 + 2 * 2  # of the interpolation between effects, then of two blocks
     assert moved.min() >= 21 - reach
     assert moved.max() <= 23 + reach

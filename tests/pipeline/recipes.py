@@ -27,7 +27,6 @@ micro:
     - {name: transition, objective: elbo, steps: 30, horizon: 2, batch_size: 2}
     - {name: rollout, objective: rollout_score, steps: 2, horizon: 2, batch_size: 1, members: 2}
 meso:
-  adapter_rank: 1
   coupling_width: 4
   guide_rank: 2
   stages:

@@ -70,7 +70,7 @@ def test_inspect_tells_what_is_in_a_run(finished, capsys):
     text = capsys.readouterr().out
     assert "run 'tiny', seed 0" in text
     assert "complete; open" in text
-    assert "tokens_zero_coupling" in text
+    assert "micro_tokens" in text
 
 
 def test_inspect_tells_what_is_in_data_and_rollouts(finished, capsys):

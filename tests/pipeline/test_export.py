@@ -15,7 +15,7 @@ from probtokens.predict import Recalibration
 from probtokens.verify.token_pairs import meso_tokens, micro_tokens
 from tests.predict.synthetic import gaussian_rollout
 
-MODELS = ("tokens", "tokens_zero_coupling", "parc", "persistence")
+MODELS = ("tokens", "micro_tokens", "parc", "persistence")
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +40,10 @@ def exported(folder: RunFolder, *options: str) -> dict[str, xr.DataTree]:
 
 def test_every_ensemble_of_a_run_is_exported(folder: RunFolder) -> None:
     trees = exported(folder)
-    assert list(trees) == ["tokens", "tokens_zero_coupling"]
-    assert set(trees["tokens_zero_coupling"].children) == {"posterior_predictive", "observed_data", "constant_data"}
+    assert list(trees) == ["tokens", "micro_tokens"]
+    assert set(trees["micro_tokens"].children) == {"posterior_predictive", "observed_data", "constant_data"}
     assert set(trees["tokens"].children) == {"posterior_predictive", "observed_data", "constant_data", "posterior", "prior"}
-    assert set(trees["tokens"]["posterior"].data_vars) == {"w", "strengths", "coupling"}
+    assert set(trees["tokens"]["posterior"].data_vars) == {"scale", "change", "coupling"}
     narrow = exported(folder, "--recalibrated")
     before, after = (one["tokens"]["posterior_predictive"]["temperature"].std("draw") for one in (trees, narrow))
     np.testing.assert_allclose(after, 0.5 * before, rtol=1e-3)

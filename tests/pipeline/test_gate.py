@@ -120,7 +120,7 @@ LATE: list[tuple[list[str], str]] = [
         "meso/train/.*: parc: fields: expected both of .'velocity_x', 'velocity_y'. or none, got .'temperature', 'velocity_y'.",
     ),
     (
-        ["meso.fine_tune=false", "meso.stages=[{name: a, objective: reconstruction, steps: 1}]"],
+        ["meso.stages=[{name: a, objective: reconstruction, steps: 1}]"],
         "meso/train/.*: meso.stages: a: learn: expected some of the parameter groups",
     ),
     (

@@ -7,7 +7,7 @@ from probtokens.pipeline.graph import build_stages, required, run_by
 from probtokens.pipeline.work.simulations import campaign_seed
 from tests.helpers import make_campaign
 
-MODELS = ("tokens", "tokens_zero_coupling", "parc", "persistence")
+MODELS = ("tokens", "micro_tokens", "parc", "persistence")
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def changed(folder, *overrides):
 
 
 LAST = {"evaluate", "report"}
-MICRO = {"train_micro", "train_meso", "rollout_tokens", "rollout_tokens_zero_coupling"}
+MICRO = {"train_micro", "train_meso", "rollout_tokens", "rollout_micro_tokens"}
 MESO = {"train_meso", "train_parc", *(f"rollout_{model}" for model in MODELS)}
 
 
@@ -37,7 +37,7 @@ MESO = {"train_meso", "train_parc", *(f"rollout_{model}" for model in MODELS)}
         ("evaluate.hotspot_threshold=901.5", LAST),
         ("rollout.members=77", {f"rollout_{model}" for model in MODELS} | LAST),
         ("parc.width=7", {"train_parc", "rollout_parc"} | LAST),
-        ("meso.adapter_rank=7", {"train_meso", "rollout_tokens"} | LAST),
+        ("meso.guide_rank=7", {"train_meso", "rollout_tokens"} | LAST),
         ("meso.n_simulations=77", {"train_meso", "train_parc", "rollout_tokens", "rollout_parc"} | LAST),
         ("micro.tokens.width=7", MICRO | LAST),
         ("data.symmetry=[]", MICRO | {"train_parc", "rollout_parc"} | LAST),

@@ -61,7 +61,7 @@ def small_set(example: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_temperature_alone_and_no_context_run_from_training_to_report(temperature_alone: RunFolder) -> None:
     document = json.loads(temperature_alone.scores.read_text(encoding="utf-8"))
     assert document["hotspot"] == {"field": "temperature", "threshold": 875.0}
-    assert set(document["models"]) == {"tokens", "tokens_zero_coupling", "parc", "persistence"}
+    assert set(document["models"]) == {"tokens", "micro_tokens", "parc", "persistence"}
     for entry in document["models"].values():
         assert list(entry["fields"]) == ["temperature"]
         assert list(entry["hotspot"]) == ["area", "temperature", "area_rate", "temperature_rate"]

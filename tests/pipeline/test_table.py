@@ -13,7 +13,7 @@ SCORES = {
     "hotspot": {"field": "temperature", "threshold": 875.0},
     "units": {"fields": {"temperature": "K"}, "hotspot": {"area": "µm²", "temperature": "K"}},
     "models": {
-        "tokens_zero_coupling": {
+        "micro_tokens": {
             "n_meso": 0,
             "fields": {"temperature": FIELD},
             "hotspot": {"area": {"crps": 0.0312}, "temperature": {"crps": 118.4}},
@@ -34,7 +34,7 @@ def test_the_table_fits_a_narrow_terminal_and_says_the_units():
     assert "Test scores: 6 simulations, 50 members" in stream.getvalue()
     assert "T: temperature; hs: where T > 875 K" in stream.getvalue()
     assert ["model", "runs", "[K]", "[K]", "/skill", "90", "%", "[µm²]", "[K]"] in lines
-    assert ["tokens_zero_coupling", "0", "52.31", "21", "0.95", "0.88", "0.0312", "118"] in lines
+    assert ["micro_tokens", "0", "52.31", "21", "0.95", "0.88", "0.0312", "118"] in lines
     assert ["persistence", "–", "61", "44", "–", "–", "0.2", "–"] in lines
 
 

@@ -24,7 +24,7 @@ HOT = HotSpot("temperature", 875.0)
 SHOCK_SPEED = 5.5
 DURATION = 3.0
 WIDTH = 5.76
-ERROR = {"tokens": 0.06, "tokens_zero_coupling": 0.14, "parc": 0.1, "persistence": 0.0}
+ERROR = {"tokens": 0.06, "micro_tokens": 0.14, "parc": 0.1, "persistence": 0.0}
 NOISE = {"temperature": 15.0, "pressure": 0.2}
 SECONDS = {"simulate_meso": 312.4, "train_micro": 1203.0, "train_meso": 640.5, "rollout_tokens": 41.2, "evaluate": 18.9}
 
@@ -44,9 +44,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def token_run_folder(tmp_path: Path) -> Path:
     """Return a small made-up run whose first model is the random token model of ``checkpoints/micro/model.pt``."""
-    write_run(
-        tmp_path, models=("tokens_zero_coupling", "persistence"), n_times=5, overrides=("report.tokens=true", "report.animation=false")
-    )
+    write_run(tmp_path, models=("micro_tokens", "persistence"), n_times=5, overrides=("report.tokens=true", "report.animation=false"))
     torch.manual_seed(0)
     model = MicroTokens(TOKENS, normalizer(), Grid(16, 24, WIDTH / 24, DURATION / 4, 5))
     randomise(model)
@@ -141,7 +139,7 @@ def _write_model(
     scored = score_rollout(
         open_rollout(path), hotspot=config.evaluate.hotspot, coverage_levels=config.evaluate.coverage, recalibration=recalibration, block=8
     )
-    return {"n_meso": {"tokens": 6, "parc": 6, "tokens_zero_coupling": 0}.get(model), **scored}
+    return {"n_meso": {"tokens": 6, "parc": 6, "micro_tokens": 0}.get(model), **scored}
 
 
 def _pores(rng: np.random.Generator, grid: Grid) -> np.ndarray:

@@ -133,7 +133,7 @@ def test_other_physics_has_a_picture_and_a_table(other_physics: Path, tmp_path: 
     stream = io.StringIO()
     rich.console.Console(file=stream, width=80).print(score_table(load_scores(other_physics / "scores.json")))
     assert "F: activator; hs: where F > 0.25" in stream.getvalue()
-    assert "tokens_zero_coupling" in stream.getvalue()
+    assert "micro_tokens" in stream.getvalue()
 
 
 def test_without_context_a_simulation_is_its_name(make_run: Callable[..., Path], tmp_path: Path) -> None:

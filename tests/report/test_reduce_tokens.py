@@ -14,7 +14,7 @@ from probtokens.report.run import Run
 
 def truth(run: Run) -> Tensor:
     """All true frames, (simulation, time, field, y, x)."""
-    return torch.tensor(run.rollouts["tokens_zero_coupling"]["truth"].values)
+    return torch.tensor(run.rollouts["micro_tokens"]["truth"].values)
 
 
 def test_fit_is_that_of_all_frames_at_once(token_run: Run, model: MicroTokens) -> None:
@@ -94,7 +94,7 @@ def test_a_channel_that_the_decoder_does_not_see_comes_last(token_run: Run, mode
 def test_the_model_of_the_pictures_is_read(token_run: Run) -> None:
     model = load_primary(token_run)
     assert isinstance(model, TokenForecaster)
-    assert model.name == "tokens_zero_coupling"
+    assert model.name == "micro_tokens"
     assert load_primary(replace(token_run, rollouts={"persistence": token_run.rollouts["persistence"]})) is None
 
 

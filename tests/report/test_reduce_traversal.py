@@ -18,7 +18,7 @@ def effect_weights(model: MicroTokens) -> torch.Tensor:
 
 def forecast(run: Run, model: MicroTokens, effects: torch.Tensor | None = None) -> torch.Tensor:
     """Frames without noise of all simulations at every lead, (draw, simulation, lead, field, y, x), for effects (draw, D), or none."""
-    data = run.rollouts["tokens_zero_coupling"]
+    data = run.rollouts["micro_tokens"]
     first = torch.tensor(data["truth"].isel(time=0).values)
     context = torch.tensor(data["shock_pressure"].values[:, None], dtype=torch.float32)
     n_draws = 1 if effects is None else len(effects)
@@ -38,7 +38,7 @@ def test_leads(n_times: int, leads: tuple[int, int]) -> None:
 @pytest.mark.parametrize(("field", "position"), [("temperature", 0), ("pressure", 1)])
 def test_without_effect_it_is_the_rollout_without_noise(token_run: Run, model: MicroTokens, field: str, position: int) -> None:
     found = reduced(token_run, model, field)
-    data = token_run.rollouts["tokens_zero_coupling"]
+    data = token_run.rollouts["micro_tokens"]
     fields = forecast(token_run, model)[0, :, :, position].numpy()
     for images in found.images[:, VALUES.index(0.0)]:
         np.testing.assert_allclose(images, fields[0, [1, 3]], rtol=1e-4, atol=1e-4)

@@ -60,7 +60,7 @@ def _n_meso(job: Job) -> dict[str, int | None]:
         return {"micro_tokens": 0, "persistence": None}
     wanted = job.config.meso.n_simulations
     used = len(open_split(job.config, job.folder, "meso", "train")) if wanted is None else wanted
-    return {"tokens": used, "tokens_zero_coupling": 0, "parc": used, "persistence": None}
+    return {"tokens": used, "micro_tokens": 0, "parc": used, "persistence": None}
 
 
 def provenance(config: Config, folder: RunFolder) -> dict[str, Any]:

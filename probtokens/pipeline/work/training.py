@@ -85,6 +85,7 @@ def train_meso(job: Job) -> dict[str, Precision]:
     """Learn the coupling of trained micro tokens from few meso simulations; told is the precision of every training stage."""
     import torch
 
+    from probtokens.data import subset_order
     from probtokens.models.meso import MesoTokens
     from probtokens.models.micro import MicroTokens
     from probtokens.report.model_card import write_card
@@ -93,7 +94,11 @@ def train_meso(job: Job) -> dict[str, Precision]:
     trajectories = meso_training_set(job)
     torch.manual_seed(job.config.seed)
     model = MesoTokens.untrained(micro, trajectories, job.config.meso)
-    precisions = _fit(job, "meso", job.config.meso, model, trajectories, devices=job.config.meso.devices)
+    replayed = None
+    if job.config.replays:
+        replayed = open_split(job.config, job.folder, "micro", "train")
+        replayed = replayed.subset(subset_order(len(replayed), job.config.seed)[: job.config.meso.replay])
+    precisions = _fit(job, "meso", job.config.meso, model, trajectories, job.config.meso.devices, replayed)
     model.save(job.folder.model("meso"))
     facts = _training_facts(job, job.config.meso, precisions, {"meso simulations": len(trajectories)})
     write_card(job.folder.model("meso"), model, facts)
@@ -152,6 +157,7 @@ def _fit(
     model: nn.Module,
     trajectories: TrajectorySet,
     devices: int = 1,
+    replayed: TrajectorySet | None = None,
 ) -> dict[str, Precision]:
     """Train in the model's own folder, from which an interrupted training goes on; the precision of every stage."""
     from probtokens.train import train_stages
@@ -167,6 +173,7 @@ def _fit(
         devices=devices,
         progress=_over_all_stages(job, settings),
         encoding=lambda stage, done, total: job.progress(done, total, f"simulations encoded for {stage}"),
+        replay=replayed,
     )
     return {name: stage.precision for name, stage in told.items()}
 
