@@ -204,9 +204,12 @@ def test_stages_without_a_known_objective_are_refused(given):
         load_config(None, [stages(given)])
 
 
-@pytest.mark.parametrize("objective", [name for name in KINDS if name != "rollout_score"])
-@pytest.mark.parametrize("key", ["members: 5", "kl_weight: 2"])
-def test_what_members_are_scored_by_is_of_scores_only(objective, key):
+@pytest.mark.parametrize(
+    ("objective", "key"),
+    [(name, "members: 5") for name in KINDS if name != "rollout_score"]
+    + [(name, "kl_weight: 2") for name in KINDS if name not in ("rollout_score", "latent_error")],
+)
+def test_what_members_and_priors_are_scored_by_is_of_objectives_that_have_them(objective, key):
     with pytest.raises(ValueError, match=rf"micro\.stages\.0\.{key.split(':')[0]}: no such key"):
         load_config(None, [stages(f"objective: {objective}, {key}")])
 

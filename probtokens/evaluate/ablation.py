@@ -6,17 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from probtokens.data.trajectories import TrajectorySet
-from probtokens.evaluate.summary import Table, marginal_scores, reduce_table
-from probtokens.fields import field_index
+from probtokens.evaluate.leads import CELLS, LEVEL, score_by_simulation
+from probtokens.evaluate.summary import Table, reduce_table
 from probtokens.models.state_space import ALL_SOURCES, NO_SOURCES, Source, Sources
 from probtokens.models.tokens import TokenForecaster
-from probtokens.predict.rollout import check_rollout_request, simulation_seed
-
-#: Central interval whose coverage is told.
-_LEVEL = 0.9
 
 #: Name of a score to its values at the chosen leads, ``None`` where it is not defined.
 LeadScores = dict[str, list[float | None]]
@@ -63,33 +58,8 @@ def score_leads(
     ValueError
         If there is no such field, the model does not fit the trajectories, or a forecast or a truth is not finite.
     """
-    check_rollout_request(model, trajectories, members)
-    n_draws = members if sources else 1
-    number_of_field = field_index(trajectories.fields, field)
-    rows: list[dict[str, float]] = []
-    for number, name in enumerate(trajectories.names):
-        truth = trajectories.frames(number, 0, leads[-1] + 1)
-        frames = model.forecast(
-            torch.tensor(truth[:1]),
-            torch.as_tensor(trajectories.context[number : number + 1]),
-            grid=trajectories.grid,
-            n_steps=leads[-1],
-            n_draws=n_draws,
-            seed=simulation_seed(seed, number),
-            sources=sources,
-            leads=leads,
-        )
-        for lead, frame in zip(leads, frames, strict=True):
-            prediction = frame[:, 0, number_of_field].cpu().numpy()
-            if not np.isfinite(prediction).all():
-                raise ValueError(f"{model.name}, simulation {name}, lead {lead}: expected finite values of {field}, got others")
-            row = marginal_scores(np.sort(prediction, axis=0), truth[lead, number_of_field], (_LEVEL,))
-            if not np.isfinite(list(row.values())).all():
-                raise ValueError(f"simulation {name}, lead {lead}: expected finite scores of {field}, got others; is the truth finite?")
-            rows.append(row)
-        if progress is not None:
-            progress(number + 1, len(trajectories))
-    return _pooled({key: np.array([row[key] for row in rows]).reshape(-1, len(leads)) for key in rows[0]}, n_draws)
+    tables = score_by_simulation(model, trajectories, leads, field=field, members=members, seed=seed, sources=sources, progress=progress)
+    return _pooled(tables[CELLS], members if sources else 1)
 
 
 def source_rows(model: TokenForecaster) -> dict[str, Sources]:
@@ -120,6 +90,6 @@ def with_variance_shares(rows: Mapping[str, LeadScores]) -> dict[str, LeadScores
 def _pooled(table: Table, members: int) -> LeadScores:
     """Scores by lead of a table (simulation, lead)."""
     undefined = np.full_like(table["crps"], np.nan)
-    wanted = {name: table.get(name, undefined) for name in ("error_square", "crps", "spread_square", f"coverage_{100 * _LEVEL:g}")}
+    wanted = {name: table.get(name, undefined) for name in ("error_square", "crps", "spread_square", f"coverage_{100 * LEVEL:g}")}
     # The spread has a factor for the sampling error of the mean, which a variance has not.
     return reduce_table({**wanted, "variance": wanted["spread_square"] * (members / (members + 1))}, axis=(0,))

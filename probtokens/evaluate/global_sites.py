@@ -40,8 +40,8 @@ def global_sites(model: TokenForecaster, trajectories: TrajectorySet, *, draws: 
     Returns
     -------
     dict
-        ``posterior`` and ``prior``: ``u`` (draw, simulation, effect, effect_y, effect_x), ``view`` (draw, simulation, 3) and what is told of
-        the weights (draw, ...), as far as the model has them. ``log_likelihood``: ``frames`` (draw, simulation) [nats]. Arguments of
+        ``posterior`` and ``prior``: ``u`` (draw, simulation, effect, effect_y, effect_x), ``view`` (draw, simulation, 3) and what is told
+        of the weights (draw, ...), as far as the model has them. ``log_likelihood``: ``frames`` (draw, simulation) [nats]. Arguments of
         :func:`probtokens.to_arviz`.
 
     Raises

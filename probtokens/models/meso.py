@@ -74,6 +74,13 @@ class MesoTokens(TokenForecaster):
         """Meso tokens that have learned nothing yet, for training on these simulations; see the class."""
         return cls(micro, config or MesoConfig(), len(trajectories), trajectories.grid.n_times)
 
+    @classmethod
+    def of_prior(cls, micro: MicroTokens, config: MesoConfig | None = None) -> MesoTokens:
+        """Meso tokens that have seen no meso simulation: their posterior is the prior."""
+        model = cls(micro, config or MesoConfig())
+        model.posterior.become_prior()
+        return model
+
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """``dynamics``: the posterior's centre of what tells means. ``noise``: that of what tells spread. ``weights``: its covariance.
 

@@ -86,6 +86,12 @@ class WeightPosterior(nn.Module):
         self.log_scale = nn.Parameter(torch.full((prior.size,), math.log(part)))
         self.factor = nn.Parameter(part / math.sqrt(rank) * torch.randn(prior.size, rank))
 
+    @torch.no_grad()
+    def become_prior(self) -> None:
+        """Be the prior: what is known without any data."""
+        for parameter in self.parameters():
+            parameter.zero_()
+
     def distribution(self) -> dist.Distribution:
         """Over the site (number,)."""
         centre = torch.cat([self.others, self.changes / self._prior_scale, self.spread / self._prior_scale])

@@ -66,4 +66,4 @@ def _weights(model: str, config: Config, folder: RunFolder) -> dict[str, Any]:
         return {}
     from probtokens.evaluate.global_sites import weight_draws
 
-    return weight_draws(load_tokens(model, config, folder.model), draws=_DRAWS, seed=config.seed)
+    return weight_draws(load_tokens(model, folder.model), draws=_DRAWS, seed=config.seed)

@@ -128,7 +128,8 @@ def _planned(config: Config, scale: Scale, needed: frozenset[str]) -> _Known:
 
     campaign, data = config.simulate.campaigns[scale], config.data
     info = planned(Path(f"simulate.{scale}"), campaign, config.simulate.physics)
-    trained = not needed.isdisjoint({"train_micro"} if scale == "micro" else {"train_meso", "train_parc"})
+    of_micro = {"train_micro"} if config.data.micro_tokens is None else {"train_meso"}
+    trained = not needed.isdisjoint(of_micro if scale == "micro" else {"train_meso", "train_parc"})
     forecast = scale == config.rollout.scale and any(name.startswith("rollout_") for name in needed)
     if trained or forecast:
         require_names(info, data.fields, data.context)

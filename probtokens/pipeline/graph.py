@@ -117,8 +117,9 @@ def _training_stages(config: Config, folder: RunFolder, data: Mapping[Scale, str
         micro = _training(folder, "micro", (), settings, partial(work.take_micro, digest=digest))
         _require_outside(config.data.micro_tokens, folder.training("micro"))
     stages = [micro]
-    if "meso" in data and config.meso.n_simulations != 0:
-        needs = ("train_micro", *(data[scale] for scale in (("micro", "meso") if config.replays else ("meso",))))
+    if "meso" in data:
+        learned_from = () if config.meso.n_simulations == 0 else ("micro", "meso") if config.replays else ("meso",)
+        needs = ("train_micro", *(data[scale] for scale in learned_from))
         stages.append(_training(folder, "meso", needs, common | _settings(config, "meso"), work.train_meso))
     if "meso" in data and "parc" in config.rollout.models and config.meso.n_simulations != 0:
         stages.append(_training(folder, "parc", (data["meso"],), common | _settings(config, "parc", "meso.n_simulations"), work.train_parc))
@@ -136,7 +137,7 @@ def _require_outside(given: Path, own: Path) -> None:
 
 def _rollout_stages(config: Config, folder: RunFolder, data: str, trained: Collection[str]) -> list[Stage]:
     sources = {
-        "tokens": "train_meso" if "train_meso" in trained else "train_micro",
+        "tokens": "train_meso",
         "micro_tokens": "train_micro",
         "parc": "train_parc",
         "persistence": data,

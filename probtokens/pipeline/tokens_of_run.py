@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from probtokens.config import Config
-
 if TYPE_CHECKING:
     from probtokens.models.tokens import TokenForecaster
 
@@ -15,13 +13,11 @@ if TYPE_CHECKING:
 TOKEN_MODELS = ("tokens", "micro_tokens")
 
 
-def load_tokens(name: str, config: Config, path_of: Callable[[str], Path]) -> TokenForecaster:
+def load_tokens(name: str, path_of: Callable[[str], Path]) -> TokenForecaster:
     """Read the model that forecasts as ``name``, one of ``TOKEN_MODELS``.
 
     Parameters
     ----------
-    config
-        Configuration of the run: without meso simulations ``tokens`` are the micro tokens.
     path_of
         Model file of a training, ``micro`` or ``meso``.
 
@@ -33,7 +29,7 @@ def load_tokens(name: str, config: Config, path_of: Callable[[str], Path]) -> To
     from probtokens.models.meso import MesoTokens
     from probtokens.models.micro import MicroTokens
 
-    if name == "tokens" and config.meso.n_simulations != 0:
+    if name == "tokens":
         return MesoTokens.load(path_of("meso"))
     model = MicroTokens.load(path_of("micro"))
     model.name = name

@@ -98,7 +98,7 @@ def load_primary(run: Run) -> TokenForecaster | None:
     if run.primary not in TOKEN_MODELS:
         return None
     path = run.model_file
-    model = load_tokens(run.primary, run.config, path)
+    model = load_tokens(run.primary, path)
     names, found = [spec.name for spec in run.fields], [spec.name for spec in model.fields]
     grid = rollout_grid(run.rollouts[run.primary])
     if names != found or not model.grid.compatible_with(grid):

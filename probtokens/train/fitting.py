@@ -63,6 +63,7 @@ def fit(
     batch_size: int = 16,
     learning_rate: float = 1e-3,
     validation: TrajectorySet | None = None,
+    replay: TrajectorySet | None = None,
     seed: int = 0,
     device: str = "auto",
     reflect: bool = True,
@@ -88,6 +89,8 @@ def fit(
         Windows of a step, and the highest rate of AdamW, which warms up and then falls like a cosine.
     validation
         Simulations that forecasts are scored on every hundred steps.
+    replay
+        Simulations that stages on tokens see beside ``trajectories``, such as micro ones, so that what is known of them stays known.
     seed
         What batches and all draws follow from.
     device
@@ -132,7 +135,10 @@ def fit(
         for one, name in zip(given, names, strict=True)
     ]
     with nullcontext(resume) if resume is not None else TemporaryDirectory() as folder:
-        _require_same(Path(folder), _settings(model, trajectories, stages, seed=seed, reflect=reflect))
+        _require_same(
+            Path(folder),
+            _settings(model, trajectories, stages, seed=seed, reflect=reflect, replay=[] if replay is None else list(replay.names)),
+        )
         told = train_stages(
             model,
             trajectories,
@@ -144,6 +150,7 @@ def fit(
             device=device,
             validation=validation,
             callbacks=callbacks,
+            replay=replay,
         )
     return History(told)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.distributions import Normal
+from torch.distributions import Normal, kl_divergence
 
 from probtokens.models.base import learn
 from probtokens.models.meso import MesoTokens
@@ -45,6 +45,13 @@ def test_a_change_of_a_kernel_or_bias_is_relative_to_its_root_mean_square(name: 
     own = model.transition.get_parameter(name)
     assert torch.equal(unchanged["transition"][name], own)
     torch.testing.assert_close(changed["transition"][name], own + 0.5 * own.square().mean().sqrt())
+
+
+def test_without_any_data_the_posterior_is_the_prior() -> None:
+    model = MesoTokens.of_prior(micro_tokens(), MESO)
+    assert kl_divergence(model.weight_posterior(), model.weight_prior()) == pytest.approx(0.0, abs=1e-3)
+    w = torch.stack([model.weight_posterior().sample() for _ in range(200)])
+    torch.testing.assert_close(w.std(), torch.tensor(1.0), rtol=0.01, atol=0.0)
 
 
 def test_every_draw_has_its_own_weights() -> None:

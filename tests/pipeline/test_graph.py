@@ -71,11 +71,33 @@ def test_a_run_without_tokens_trains_none(folder):
     assert required(stages, "report") == {"simulate_meso", "rollout_persistence", "evaluate", "report"}
 
 
-def test_without_meso_simulations_tokens_are_those_of_the_micro_scale(folder):
+def test_without_meso_simulations_meso_tokens_need_none(folder):
     overrides = ["meso.n_simulations=0", "rollout.models=[tokens, persistence]"]
     stages = {stage.name: stage for stage in build_stages(load_config(None, overrides), folder)}
-    assert stages["rollout_tokens"].needs == ("train_micro", "simulate_meso")
-    assert "train_meso" not in stages
+    assert stages["rollout_tokens"].needs == ("train_meso", "simulate_meso")
+    assert stages["train_meso"].needs == ("train_micro",)
+
+
+def test_meso_tokens_see_micro_simulations_beside_theirs(folder):
+    def needs(*overrides):
+        given = [
+            "data.micro_tokens=hmx-standard",
+            "data.fields=[temperature, pressure, solid_fraction, velocity_x, velocity_y, reacted_fraction]",
+        ]
+        return {stage.name: stage.needs for stage in build_stages(load_config(None, [*given, *overrides]), folder)}
+
+    assert needs()["train_meso"] == ("train_micro", "simulate_micro", "simulate_meso")
+    without = needs("meso.replay=0")
+    assert without["train_meso"] == ("train_micro", "simulate_meso")
+    assert "simulate_micro" not in without
+
+
+def test_parc_is_trained_where_it_forecasts(folder):
+    def stages(models):
+        return {stage.name for stage in build_stages(load_config(None, [f"rollout.models=[{models}]"]), folder)}
+
+    assert "train_parc" in stages("tokens, parc")
+    assert "train_parc" not in stages("tokens, micro_tokens")
 
 
 def test_parc_without_meso_simulations_is_refused(folder):

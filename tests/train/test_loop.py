@@ -28,7 +28,7 @@ from probtokens.config import (
     Stage,
 )
 from probtokens.data.atomic import WriteError
-from probtokens.data.dataset import TrajectorySet
+from probtokens.data.dataset import Batch, TrajectorySet
 from probtokens.data.latents import encode_views
 from probtokens.data.normalize import Normalizer
 from probtokens.models.meso import MesoTokens
@@ -94,7 +94,7 @@ def test_interrupted_training_ends_with_the_same_bits(
 ) -> None:
     monkeypatch.setattr(loop, "CHUNK", 2)
     trajectories, _ = data
-    settings = {"weight_decay": 0.01, "seed": 5}
+    settings = {"weight_decay": 0.01, "seed": 5, "replay": trajectories if build is meso else None}
     torch.manual_seed(11)
     straight = build(data)
     told = train_stages(straight, trajectories, stages, validation=trajectories, out_dir=tmp_path / "straight", **settings)
@@ -341,6 +341,31 @@ def test_tokens_are_encoded_once_for_consecutive_latent_stages(data, tmp_path: P
     assert len(encoded) == 2
     n = len(data[0])
     assert reports == [(name, done, n) for name in ("latent_1", "again") for done in range(n + 1)]
+
+
+def test_replayed_windows_are_as_many_cells_and_count_beside_the_others(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small simulations are replayed beside large ones; a stage on frames sees the large ones alone."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    make_shard(folder / "shard.hdf5", n_simulations=2, ny=8)
+    small = TrajectorySet.open(folder, FIELDS, ("shock_pressure",))
+    seen = []
+    parts = StageModule._parts
+
+    def watched(module: StageModule, batch: Batch) -> dict[str, torch.Tensor]:
+        found = parts(module, batch)
+        seen.append((module.stage.name, tuple(batch.frames.shape), float(found["loss"]), float(found.get("data", 0.0))))
+        return found
+
+    monkeypatch.setattr(StageModule, "_parts", watched)
+    stages = (
+        LatentErrorStage(name="latent", steps=1, horizon=2, batch_size=2),
+        RolloutScoreStage(name="score", steps=1, horizon=2, batch_size=2, members=2),
+    )
+    told = train_stages(meso(data), data[0], stages, weight_decay=0.0, seed=0, out_dir=tmp_path / "out", replay=small)
+    shapes = [(name, shape) for name, shape, *_ in seen]
+    assert shapes == [("latent", (2, 3, 7, 2, 3)), ("latent", (4, 3, 7, 1, 3)), ("score", (2, 3, 5, 16, 24))]
+    assert told["latent"].losses[0] == pytest.approx(seen[0][2] + seen[1][3])
 
 
 def test_a_model_without_tokens_has_no_latent_stages(data, tmp_path: Path) -> None:

@@ -88,8 +88,10 @@ def duplicates(config: Config, folder: RunFolder) -> list[str]:
 
 
 def used_splits(config: Config, scale: Scale) -> tuple[Split, ...]:
-    """Splits of given simulations that a run takes; of micro ones that given tokens only forecast, none are needed for training."""
-    return SPLITS if scale == "meso" or config.data.micro_tokens is None else FORECAST_SPLITS
+    """Splits of given simulations that a run takes; of micro ones, where tokens are given, those to forecast or those to replay."""
+    if scale == "meso" or config.data.micro_tokens is None:
+        return SPLITS
+    return FORECAST_SPLITS if config.rollout.scale == "micro" else ("train",)
 
 
 def open_split(config: Config, folder: RunFolder, scale: Scale, split: Split) -> TrajectorySet:

@@ -82,7 +82,7 @@ def given_micro(config: Config) -> MicroTokens:
 
 
 def train_meso(job: Job) -> dict[str, Precision]:
-    """Learn the coupling of trained micro tokens from few meso simulations; told is the precision of every training stage."""
+    """Adapt trained micro tokens to few meso simulations, or to none; told is the precision of every training stage."""
     import torch
 
     from probtokens.data import subset_order
@@ -91,6 +91,11 @@ def train_meso(job: Job) -> dict[str, Precision]:
     from probtokens.report.model_card import write_card
 
     micro = MicroTokens.load(job.folder.model("micro"))
+    if job.config.meso.n_simulations == 0:
+        model = MesoTokens.of_prior(micro, job.config.meso)
+        model.save(job.folder.model("meso"))
+        write_card(job.folder.model("meso"), model, {"meso simulations": "0", "seed": str(job.config.seed)})
+        return {}
     trajectories = meso_training_set(job)
     torch.manual_seed(job.config.seed)
     model = MesoTokens.untrained(micro, trajectories, job.config.meso)

@@ -1,0 +1,264 @@
+"""Learning curves at the meso scale: every model, number of meso simulations and seed is a cell with a small result file of its own.
+
+    python -m benchmarks.suite run runs/standard/data tokens-4-0 parc-16-0 --split valid
+    python -m benchmarks.suite summary
+
+A cell is MODEL-N-SEED: the seed chooses the N training simulations, nested for one seed, and everything random. Training goes on where it
+was stopped; a cell whose file is there is not computed again. Anyone adds a model to ``MODELS`` and a data set by its folder, with
+``meso/`` and ``micro/`` in the layout of campaigns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+import probtokens
+from probtokens.baselines import Parc, Persistence
+from probtokens.config import MesoConfig, ParcConfig
+from probtokens.data import Normalizer, TrajectorySet, split_folder, subset_order
+from probtokens.data.atomic import replacing
+from probtokens.evaluate.leads import CELLS, score_by_simulation
+from probtokens.fields import FieldSpec, Grid, HotSpot
+from probtokens.models.base import Forecaster
+from probtokens.models.meso import MesoTokens
+from probtokens.models.micro import MicroTokens
+from probtokens.models.state_space import NO_SOURCES
+from probtokens.models.tokens import TokenForecaster
+from probtokens.pipeline.record import hardware, versions
+from probtokens.train import train_stages
+from probtokens.weights import resolved
+
+LEADS = (2, 5, 10, 15, 20, 30, 40)
+HOT = HotSpot("temperature", 875.0)
+OUT = Path(__file__).parent / "results" / "suite"
+
+#: Processes that share a training's batches, where its objective allows it.
+DEVICES = 2
+
+#: Significant digits of stored scores.
+DIGITS = 5
+
+
+class Cell(NamedTuple):
+    """What is trained on how many meso simulations, and the seed of their choice and of all draws."""
+
+    model: str
+    n: int
+    seed: int
+
+    @classmethod
+    def of(cls, text: str) -> Cell:
+        """Cell of a name such as ``tokens-4-0``."""
+        model, n, seed = text.rsplit("-", 2)
+        if model not in MODELS:
+            raise ValueError(f"{text}: expected one of the models {list(MODELS)}, got {model!r}")
+        return cls(model, int(n), int(seed))
+
+    def __str__(self) -> str:
+        return f"{self.model}-{self.n}-{self.seed}"
+
+
+class Task(NamedTuple):
+    """A cell with its data and the folder of its training."""
+
+    cell: Cell
+    micro: TrajectorySet
+    meso: TrajectorySet
+    folder: Path
+
+    def chosen(self) -> TrajectorySet:
+        """The cell's training simulations."""
+        return self.meso.subset(subset_order(len(self.meso), self.cell.seed)[: self.cell.n])
+
+    def train(self, model: torch.nn.Module, trajectories: TrajectorySet, stages: Sequence[Any], name: str = "", **options: Any) -> None:
+        """Train in the cell's folder, with progress."""
+        began = time.monotonic()
+
+        def progress(stage: str, step: int, steps: int, loss: float) -> None:
+            print(f"{self.cell}: {stage} {step}/{steps}, loss {loss:.4g}, {(time.monotonic() - began) / 60:.1f} min", flush=True)
+
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        train_stages(model, trajectories, stages, weight_decay=0.0, seed=self.cell.seed, out_dir=folder, progress=progress, **options)
+
+
+class Twin:
+    """The deterministic twin of meso tokens: the same networks and steps, by regression alone, without any noise."""
+
+    name = "twin"
+    deterministic = True
+
+    def __init__(self, tokens: TokenForecaster) -> None:
+        self.tokens = tokens
+        self.fields: tuple[FieldSpec, ...] = tokens.fields
+
+    def forecast(
+        self, initial: torch.Tensor, context: torch.Tensor, *, grid: Grid, n_steps: int, n_draws: int, seed: int
+    ) -> Iterator[torch.Tensor]:
+        """The rollout of means, as a single member."""
+        return self.tokens.forecast(initial, context, grid=grid, n_steps=n_steps, n_draws=1, seed=seed, sources=NO_SOURCES)
+
+
+def tokens(task: Task) -> Forecaster:
+    """The shipped tokens, adapted; without meso simulations draws of the prior."""
+    micro = MicroTokens.load(resolved(Path("hmx-standard")))
+    if task.cell.n == 0:
+        return MesoTokens.of_prior(micro)
+    return _adapted(task, micro, MesoConfig().stages)
+
+
+def twin(task: Task) -> Forecaster:
+    """The same, by regression for as many steps."""
+    means, *others = MesoConfig().stages
+    steps = means.steps + sum(stage.steps for stage in others)
+    return Twin(_adapted(task, MicroTokens.load(resolved(Path("hmx-standard"))), (means.model_copy(update={"steps": steps}),)))
+
+
+def _adapted(task: Task, micro: MicroTokens, stages: Sequence[Any]) -> MesoTokens:
+    settings = MesoConfig()
+    torch.manual_seed(task.cell.seed)
+    model = MesoTokens.untrained(micro, task.chosen(), settings)
+    replayed = task.micro.subset(subset_order(len(task.micro), task.cell.seed)[: settings.replay])
+    task.train(model, task.chosen(), stages, devices=DEVICES, replay=replayed)
+    return model
+
+
+def micro_tokens(task: Task) -> Forecaster:
+    """The shipped tokens as they are."""
+    return MicroTokens.load(resolved(Path("hmx-standard")))
+
+
+def parc(task: Task) -> Forecaster:
+    """PARC, trained on the cell's simulations alone."""
+    torch.manual_seed(task.cell.seed)
+    chosen = task.chosen()
+    model = Parc(ParcConfig(), Normalizer.fit(chosen), chosen.grid)
+    task.train(model, chosen, ParcConfig().stages)
+    return model.eval()
+
+
+def parc_pretrained(task: Task) -> Forecaster:
+    """PARC, trained on micro simulations first and then on the cell's."""
+    torch.manual_seed(task.cell.seed)
+    chosen = task.chosen()
+    model = Parc(ParcConfig(), Normalizer.fit(task.micro), task.micro.grid)
+    task.train(model, task.micro, ParcConfig().stages, "micro")
+    gentle = [
+        stage.model_copy(update={"learning_rate": stage.learning_rate / 4, "optimizer": "adamw"}) for stage in ParcConfig().stages[1:]
+    ]
+    task.train(model, chosen, gentle, "meso")
+    return model.eval()
+
+
+def persistence(task: Task) -> Forecaster:
+    """The first frame."""
+    return Persistence(task.meso.fields)
+
+
+MODELS: dict[str, Callable[[Task], Forecaster]] = {
+    made.__name__: made for made in (tokens, twin, micro_tokens, parc, parc_pretrained, persistence)
+}
+
+
+def run(data: Path, cells: Sequence[Cell], *, split: str, draws: int, simulations: int | None, folder: Path, out: Path) -> None:
+    """Compute the cells that are not there yet."""
+    known = MicroTokens.load(resolved(Path("hmx-standard")))
+    names, context = tuple(spec.name for spec in known.fields), known.normalizer.context_names
+
+    def opened(scale: str, part: str) -> TrajectorySet:
+        return TrajectorySet.open(split_folder(data / scale, part), names, context)
+
+    tested = opened("meso", split)
+    tested = tested.subset(range(simulations or len(tested)))
+    for cell in cells:
+        path = out / split / f"{cell}.json"
+        if path.exists():
+            print(f"{cell}: done before, {path}")
+            continue
+        began = time.monotonic()
+        model = MODELS[cell.model](Task(cell, opened("micro", "train"), opened("meso", "train"), folder / str(cell)))
+        trained = (time.monotonic() - began) / 60
+        torch.set_num_threads(DEVICES)
+        tables = score_by_simulation(
+            model, tested, LEADS, field=HOT.field, members=draws, seed=cell.seed, hotspot=HOT,
+            progress=lambda done, total, cell=cell: print(f"{cell}: scored {done}/{total}", flush=True),
+        )  # fmt: skip
+        document = {
+            "cell": cell._asdict(),
+            "split": split,
+            "simulations": list(tested.names),
+            "leads": LEADS,
+            "draws": draws,
+            "training_minutes": round(trained, 2),
+            "version": probtokens.__version__,
+            "versions": versions(),
+            "hardware": hardware(),
+            "scores": {name: {key: _rounded(values) for key, values in table.items()} for name, table in tables.items()},
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(document, indent=None) + "\n", encoding="ascii")
+        print(f"{cell}: {path}")
+
+
+def _rounded(values: np.ndarray) -> list[list[float]]:
+    return [[float(f"{value:.{DIGITS}g}") for value in row] for row in values.tolist()]
+
+
+def summary(out: Path, split: str) -> list[dict[str, Any]]:
+    """Pooled scores of every cell, relative to persistence where it is there."""
+    documents = [json.loads(path.read_text(encoding="ascii")) for path in sorted((out / split).glob("*.json"))]
+    still = next((np.array(d["scores"][CELLS]["error_square"]).mean() for d in documents if d["cell"]["model"] == "persistence"), np.nan)
+    rows = []
+    for document in documents:
+        field, (area, mean) = document["scores"][CELLS], (document["scores"][name] for name in HOT.curves)
+        error = np.array(field["error_square"]).mean()
+        row = {
+            **document["cell"],
+            "rmse_over_persistence": float(np.sqrt(error / still)),
+            "crps": float(np.mean(field["crps"])),
+            "area_crps": float(np.mean(area["crps"])),
+            "mean_crps": float(np.mean(mean["crps"])),
+            "training_minutes": document["training_minutes"],
+        }
+        if "spread_square" in field:
+            row["spread_skill"] = float(np.sqrt(np.mean(field["spread_square"]) / error))
+            row |= {
+                f"{name}_90": float(np.mean(table["coverage_90"]))
+                for name, table in (("coverage", field), ("area_covered", area), ("mean_covered", mean))
+            }
+        rows.append(row)
+    return rows
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    running = commands.add_parser("run", help="train and score cells")
+    running.add_argument("data", type=Path, help="folder with meso/ and micro/")
+    running.add_argument("cells", nargs="+", type=Cell.of, help=f"MODEL-N-SEED; models {', '.join(MODELS)}")
+    running.add_argument("--draws", type=int, default=16)
+    running.add_argument("--simulations", type=int, help="score the first so many; all by default")
+    running.add_argument("--folder", type=Path, default=Path("runs/suite"), help="checkpoints of trainings")
+    told = commands.add_parser("summary", help="one line for each cell")
+    for command in (running, told):
+        command.add_argument("--split", choices=("valid", "test"), default="valid")
+        command.add_argument("--out", type=Path, default=OUT)
+    args = parser.parse_args()
+    if args.command == "run":
+        run(args.data, args.cells, split=args.split, draws=args.draws, simulations=args.simulations, folder=args.folder, out=args.out)
+    for row in summary(args.out, args.split):
+        print(" ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Scores at some leads, without a stored ensemble, are those of the stored one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import probtokens as pt
+from probtokens.baselines import Persistence
+from probtokens.evaluate.leads import CELLS, score_by_simulation
+from probtokens.fields import HotSpot
+from probtokens.predict import open_rollout, write_rollout
+from probtokens.verify.token_pairs import FIELDS, GRID, meso_tokens, window
+
+HOT = HotSpot("temperature", 900.0)
+
+
+def trajectories() -> pt.Trajectories:
+    frames, context = window(n_simulations=3, n_times=5)
+    given = {"spacing": GRID.spacing, "time_step": GRID.time_step, "context": {"shock_pressure": context[:, 0]}}
+    return pt.Trajectories.from_arrays(frames, FIELDS, **given)
+
+
+@pytest.mark.parametrize("model", [meso_tokens(), Persistence(FIELDS)], ids=["tokens", "persistence"])
+def test_they_are_those_of_the_whole_ensemble(model, tmp_path: Path) -> None:
+    data, leads = trajectories(), (1, 3)
+    found = score_by_simulation(model, data, leads, field="temperature", members=6, seed=2, hotspot=HOT)
+    write_rollout(model, data, tmp_path / "stored.zarr", members=6, seed=2)
+    with open_rollout(tmp_path / "stored.zarr") as stored:
+        whole = pt.score(stored, hotspot=HOT, coverage=(0.9,))
+    at = [lead - 1 for lead in leads]
+    area, mean = HOT.curves
+    for name, expected in ((CELLS, whole["fields"]["temperature"]), (area, whole["hotspot"][area]), (mean, whole["hotspot"][mean])):
+        by_lead = expected["by_lead"]
+        np.testing.assert_allclose(np.sqrt(found[name]["error_square"].mean(0)), np.array(by_lead["rmse"])[at], rtol=1e-4)
+        np.testing.assert_allclose(found[name]["crps"].mean(0), np.array(by_lead["crps"])[at], rtol=1e-3, atol=1e-5)
+        assert found[name]["crps"].shape == (3, 2)
+        assert ("spread_square" in found[name]) == (model.name != "persistence")
+    if model.name != "persistence":
+        np.testing.assert_allclose(
+            found[CELLS]["coverage_90"].mean(0), np.array(whole["fields"]["temperature"]["by_lead"]["coverage_90"])[at], rtol=1e-5
+        )
+    plain = score_by_simulation(model, data, leads, field="temperature", members=6, seed=2)
+    assert set(plain) == {CELLS}
