@@ -7,15 +7,18 @@ READY_DOCS := $(VENV)/.ready-docs
 RUN := runs/quick
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-all lint docs results bench clean FORCE
+.PHONY: help venv demo demo-scratch test test-all lint docs results bench clean FORCE
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | column -t -s '|'
 
 venv: $(READY)  ## create .venv with everything the other targets need
 
-demo: $(READY)  ## simulate, train, predict, score and report on a small problem
+demo: $(READY)  ## adapt the tokens that come with the package to four simulations of many pores; forecast, score, report
 	$(BIN)/probtokens run examples/quick.yaml --out $(RUN)
+
+demo-scratch: $(READY)  ## the same with small tokens from nothing, and PARC beside them
+	$(BIN)/probtokens run examples/scratch.yaml --out runs/scratch
 
 test: $(READY)  ## run the tests that take seconds, in two processes
 	$(BIN)/pytest --numprocesses 2 --dist loadfile

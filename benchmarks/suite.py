@@ -22,7 +22,7 @@ import torch
 
 import probtokens
 from probtokens.baselines import Parc, Persistence
-from probtokens.config import MesoConfig, ParcConfig
+from probtokens.config import ParcConfig, load_config
 from probtokens.data import Normalizer, TrajectorySet, split_folder, subset_order
 from probtokens.data.atomic import replacing
 from probtokens.evaluate.leads import CELLS, score_by_simulation
@@ -39,6 +39,9 @@ from probtokens.weights import resolved
 LEADS = (2, 5, 10, 15, 20, 30, 40)
 HOT = HotSpot("temperature", 875.0)
 OUT = Path(__file__).parent / "results" / "suite"
+
+#: How tokens are adapted.
+RECIPE = load_config(Path(__file__).parents[1] / "examples" / "meso.yaml")
 
 #: Processes that share a training's batches, where its objective allows it.
 DEVICES = 2
@@ -108,22 +111,22 @@ class Twin:
 
 
 def tokens(task: Task) -> Forecaster:
-    """The shipped tokens, adapted; without meso simulations draws of the prior."""
+    """The shipped tokens, adapted as by examples/meso.yaml; without meso simulations draws of the prior."""
     micro = MicroTokens.load(resolved(Path("hmx-standard")))
     if task.cell.n == 0:
-        return MesoTokens.of_prior(micro)
-    return _adapted(task, micro, MesoConfig().stages)
+        return MesoTokens.of_prior(micro, RECIPE.meso)
+    return _adapted(task, micro, RECIPE.meso.stages)
 
 
 def twin(task: Task) -> Forecaster:
     """The same, by regression for as many steps."""
-    means, *others = MesoConfig().stages
+    means, *others = RECIPE.meso.stages
     steps = means.steps + sum(stage.steps for stage in others)
     return Twin(_adapted(task, MicroTokens.load(resolved(Path("hmx-standard"))), (means.model_copy(update={"steps": steps}),)))
 
 
 def _adapted(task: Task, micro: MicroTokens, stages: Sequence[Any]) -> MesoTokens:
-    settings = MesoConfig()
+    settings = RECIPE.meso
     torch.manual_seed(task.cell.seed)
     model = MesoTokens.untrained(micro, task.chosen(), settings)
     replayed = task.micro.subset(subset_order(len(task.micro), task.cell.seed)[: settings.replay])

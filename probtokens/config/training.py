@@ -242,7 +242,7 @@ class MesoConfig(TokenTraining):
 
     n_simulations: Whole | None = Field(default=None, description="Training simulations, the first of the seed's order; all by default.")
     prior_scale: Positive = Field(
-        default=0.005, description="Median τ0 of the relative change that the prior gives the numbers of a kernel or bias."
+        default=0.0075, description="Median τ0 of the relative change that the prior gives the numbers of a kernel or bias."
     )
     replay: Whole = Field(
         default=32,
@@ -254,7 +254,7 @@ class MesoConfig(TokenTraining):
         default=(
             LatentErrorStage(name="means", steps=400, horizon=10, batch_size=4, learning_rate=1e-2, shifts=2, precision="auto"),
             RolloutScoreStage(
-                name="spread", steps=120, horizon=12, batch_size=2, learning_rate=1e-2, learn=("noise", "weights"), precision="auto"
+                name="spread", steps=60, horizon=12, batch_size=2, learning_rate=1e-2, learn=("noise", "weights"), precision="auto"
             ),
         ),
         description="Schedule.",

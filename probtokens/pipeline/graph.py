@@ -118,7 +118,7 @@ def _training_stages(config: Config, folder: RunFolder, data: Mapping[Scale, str
         _require_outside(config.data.micro_tokens, folder.training("micro"))
     stages = [micro]
     if "meso" in data:
-        learned_from = () if config.meso.n_simulations == 0 else ("micro", "meso") if config.replays else ("meso",)
+        learned_from: tuple[Scale, ...] = () if config.meso.n_simulations == 0 else ("micro", "meso") if config.replays else ("meso",)
         needs = ("train_micro", *(data[scale] for scale in learned_from))
         stages.append(_training(folder, "meso", needs, common | _settings(config, "meso"), work.train_meso))
     if "meso" in data and "parc" in config.rollout.models and config.meso.n_simulations != 0:
