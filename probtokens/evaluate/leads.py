@@ -16,7 +16,7 @@ from probtokens.fields import HotSpot, field_index
 from probtokens.models.base import Forecaster
 from probtokens.models.state_space import ALL_SOURCES, Sources
 from probtokens.models.tokens import TokenForecaster
-from probtokens.predict.rollout import check_rollout_request, simulation_seed
+from probtokens.predict.rollout import check_rollout_request, forecast_blocks
 
 #: Central interval whose coverage is told.
 LEVEL = 0.9
@@ -72,27 +72,18 @@ def score_by_simulation(
     check_rollout_request(model, trajectories, members)
     names = [CELLS] if hotspot is None else [CELLS, *hotspot.curves]
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    numbers = [field_index(trajectories.fields, name) for name in ([field] if hotspot is None else [field, hotspot.field])]
+    numbers = [field_index(trajectories.fields, known) for known in ([field] if hotspot is None else [field, hotspot.field])]
     for number, name in enumerate(trajectories.names):
         truth = trajectories.frames(number, 0, leads[-1] + 1)
-        request = {
-            "initial": torch.tensor(truth[:1]),
-            "context": torch.as_tensor(trajectories.context[number : number + 1]),
-            "grid": trajectories.grid,
-            "n_steps": leads[-1],
-            "n_draws": members if sources else 1,
-            "seed": simulation_seed(seed, number),
-        }
-        for lead, frame in _at(leads, model, request, sources):
-            prediction = frame[:, 0].cpu().numpy()
-            for which in numbers:
-                if not np.isfinite(prediction[:, which]).all():
-                    what = trajectories.fields[which].name
-                    raise ValueError(f"{model.name}, simulation {name}, lead {lead}: expected finite values of {what}, got others")
-            rows[CELLS].append(marginal_scores(np.sort(prediction[:, numbers[0]], axis=0), truth[lead, numbers[0]], (LEVEL,)))
+        for lead, prediction in zip(
+            leads, _members(model, trajectories, number, truth[:1], leads, numbers, members, seed, sources), strict=True
+        ):
+            if not np.isfinite(prediction).all():
+                raise ValueError(f"{model.name}, simulation {name}, lead {lead}: expected finite values of {field}, got others")
+            rows[CELLS].append(marginal_scores(np.sort(prediction[:, 0], axis=0), truth[lead, numbers[0]], (LEVEL,)))
             if hotspot is not None:
                 cell = trajectories.grid.spacing**2
-                pairs = zip(hotspot.curves, _curves(prediction[:, numbers[1]], truth[lead, numbers[1]], hotspot, cell), strict=True)
+                pairs = zip(hotspot.curves, _curves(prediction[:, 1], truth[lead, numbers[1]], hotspot, cell), strict=True)
                 for curve, (drawn, true) in pairs:
                     rows[curve].append({key: float(value) for key, value in element_scores(np.sort(drawn), true, (LEVEL,)).items()})
             if not all(np.isfinite(list(rows[known][-1].values())).all() for known in names):
@@ -102,12 +93,34 @@ def score_by_simulation(
     return {name: {key: np.array([row[key] for row in found]).reshape(-1, len(leads)) for key in found[0]} for name, found in rows.items()}
 
 
-def _at(leads: Sequence[int], model: Forecaster, request: dict[str, Any], sources: Sources) -> Iterator[tuple[int, torch.Tensor]]:
-    """Frames at the leads; token models decode no others."""
-    if isinstance(model, TokenForecaster):
-        yield from zip(leads, model.forecast(**request, sources=sources, leads=leads), strict=True)
-        return
-    yield from ((lead, frame) for lead, frame in enumerate(model.forecast(**request), start=1) if lead in leads)
+def _members(
+    model: Forecaster,
+    trajectories: TrajectorySet,
+    number: int,
+    first: Floats,
+    leads: Sequence[int],
+    fields: Sequence[int],
+    members: int,
+    seed: int,
+    sources: Sources,
+) -> list[Floats]:
+    """Members (draw, field, y, x) of some fields at each of the leads; token models decode no other leads."""
+    of_tokens: dict[str, Any] = {"sources": sources, "leads": leads} if isinstance(model, TokenForecaster) else {}
+    context = torch.as_tensor(trajectories.context[number : number + 1])
+    request: dict[str, Any] = {
+        "grid": trajectories.grid,
+        "n_steps": leads[-1],
+        "draws": members if sources else 1,
+        "seed": seed,
+        "number": number,
+    }
+    found: list[list[Floats]] = [[] for _ in leads]
+    for _, frames in forecast_blocks(model, torch.tensor(first), context, **request, **of_tokens):
+        yielded = leads if of_tokens else range(1, leads[-1] + 1)
+        for lead, frame in zip(yielded, frames, strict=True):
+            if lead in leads:
+                found[leads.index(lead)].append(frame[:, 0, list(fields)].cpu().numpy())
+    return [np.concatenate(blocks) for blocks in found]
 
 
 def _curves(prediction: Floats, truth: Floats, hotspot: HotSpot, cell: float) -> Iterator[tuple[Floats, Floats]]:

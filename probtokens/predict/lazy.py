@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -18,11 +19,8 @@ from probtokens.data.arrays import numbers, with_fields
 from probtokens.data.trajectories import TrajectorySet
 from probtokens.fields import FieldSpec, Grid
 from probtokens.models.base import Forecaster
-from probtokens.predict.rollout import simulation_seed
-from probtokens.predict.store import PREDICTION_DIMS, TRUTH_DIMS, coordinates, open_rollout, rollout_fields
-
-#: Draws that are made at once: with one simulation a chunk of the ensemble, whatever is asked for.
-_BLOCK = 8
+from probtokens.predict.rollout import forecast_blocks
+from probtokens.predict.store import DRAWS_AT_ONCE, PREDICTION_DIMS, TRUTH_DIMS, coordinates, open_rollout, rollout_fields
 
 #: Steps of a forecast from first frames, if nothing is said.
 _STEPS = 20
@@ -73,23 +71,21 @@ def rollout(
     """
     request = _request(model, first_frames, context, steps)
     initial, scalars, grid = request.initial, request.context, request.grid
-    asked, draws = (1, 1) if getattr(model, "deterministic", False) else (_BLOCK, draws)
-
-    def drawn(simulations: slice, n_draws: int, seed: int) -> Iterator[Tensor]:
-        first, known = initial[simulations], scalars[simulations]
-        return model.forecast(first, known, grid=grid, n_steps=grid.n_times - 1, n_draws=n_draws, seed=seed)
+    draws = 1 if getattr(model, "deterministic", False) else draws
+    n_steps = grid.n_times - 1
 
     def block(simulation: int, number: int) -> np.ndarray:
-        own = simulation_seed(simulation_seed(seed, simulation), number)
-        frames = torch.stack(list(drawn(slice(simulation, simulation + 1), asked, own)), dim=2)
-        return frames[: draws - number * _BLOCK].cpu().numpy()
+        own = slice(simulation, simulation + 1)
+        every = forecast_blocks(model, initial[own], scalars[own], grid=grid, n_steps=n_steps, draws=draws, seed=seed, number=simulation)
+        _, frames = next(islice(every, number, None))
+        return torch.stack(list(frames), dim=2).cpu().numpy()
 
     def late(simulation: int, number: int) -> Any:
-        shape = (min(_BLOCK, draws - number * _BLOCK), 1, grid.n_times - 1, *initial.shape[1:])
+        shape = (min(DRAWS_AT_ONCE, draws - number * DRAWS_AT_ONCE), 1, grid.n_times - 1, *initial.shape[1:])
         return dask.array.from_delayed(dask.delayed(block, pure=False)(simulation, number), shape=shape, dtype=np.float32)
 
-    drawn(slice(None), draws, seed)  # which refuses at once what does not fit
-    rows = [dask.array.concatenate([late(i, k) for i in range(len(initial))], axis=1) for k in range(-(-draws // _BLOCK))]
+    model.forecast(initial, scalars, grid=grid, n_steps=n_steps, n_draws=draws, seed=seed)  # which refuses at once what does not fit
+    rows = [dask.array.concatenate([late(i, k) for i in range(len(initial))], axis=1) for k in range(-(-draws // DRAWS_AT_ONCE))]
     known = {name: scalars[:, number].cpu().numpy() for number, name in enumerate(request.context_names)}
     every = xr.Dataset(coords=coordinates(draws, request.simulations, model.fields, grid, known))
     return xr.DataArray(

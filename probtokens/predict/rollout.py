@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from probtokens import __version__
 from probtokens.precision import instructions
-from probtokens.predict.store import RolloutArrays, create_store, open_rollout, replacing_store
+from probtokens.predict.store import DRAWS_AT_ONCE, RolloutArrays, create_store, open_rollout, replacing_store
 
 if TYPE_CHECKING:
     from probtokens.data.dataset import TrajectorySet
+    from probtokens.fields import Grid
     from probtokens.models.base import Forecaster
 
-__all__ = ["check_rollout_request", "open_rollout", "simulation_seed", "write_rollout"]
+__all__ = ["check_rollout_request", "forecast_blocks", "open_rollout", "simulation_seed", "write_rollout"]
 
 
 def write_rollout(
@@ -32,8 +34,8 @@ def write_rollout(
 ) -> Path:
     """Forecast every trajectory from its first frame and stream frames and truth into a Zarr store.
 
-    One frame of one simulation is held at a time. A model that yields a single draw is deterministic
-    and stored with one. The store appears whole or not at all: it is filled under a hidden name and
+    One frame of 8 draws of one simulation is held at a time, however many draws there are. A model that yields a single draw is
+    deterministic and stored with one. The store appears whole or not at all: it is filled under a hidden name and
     renamed, and an interrupted call, run again, gives the same bits. An older rollout at ``path`` is replaced.
 
     Parameters
@@ -66,13 +68,16 @@ def write_rollout(
         store: RolloutArrays | None = None
         for number in range(len(trajectories)):
             truth = _truth(trajectories, number)
-            for lead, frame in enumerate(_forecast(forecaster, trajectories, number, truth[0], members, seed), start=1):
-                if store is None:
-                    store = _create(temporary, forecaster, trajectories, draws=len(frame), seed=seed)
-                if len(frame) != store.prediction.shape[0]:
-                    where = f"{forecaster.name}, simulation {trajectories.names[number]}, lead {lead}"
-                    raise ValueError(f"{where}: expected {store.prediction.shape[0]} draws as before, got {len(frame)}")
-                store.prediction[:, number, lead] = frame
+            for part, frames in _checked_blocks(forecaster, trajectories, number, truth[0], members, seed):
+                for lead, frame in enumerate(frames, start=1):
+                    if store is None:
+                        store = _create(temporary, forecaster, trajectories, draws=1 if len(frame) == 1 else members, seed=seed)
+                    if len(frame) != min(store.prediction.shape[0], part.stop - part.start):
+                        where = f"{forecaster.name}, simulation {trajectories.names[number]}, lead {lead}"
+                        raise ValueError(f"{where}: expected {store.prediction.shape[0]} draws as before, got {len(frame)}")
+                    store.prediction[part.start : part.start + len(frame), number, lead] = frame
+                if store is not None and store.prediction.shape[0] == 1:
+                    break
             assert store is not None, "a forecast has at least one frame"
             store.prediction[:, number, 0] = np.broadcast_to(truth[0], (store.prediction.shape[0], *truth[0].shape))
             store.truth[number] = truth
@@ -86,38 +91,70 @@ def simulation_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
 
 
-def _forecast(
+def forecast_blocks(
+    forecaster: Forecaster,
+    initial: Tensor,
+    context: Tensor,
+    *,
+    grid: Grid,
+    n_steps: int,
+    draws: int,
+    seed: int,
+    number: int,
+    **options: Any,
+) -> Iterator[tuple[slice, Iterator[Tensor]]]:
+    """Draws of one simulation, 8 at a time: which they are, and their frames (draw, 1, field, y, x) at lead 1, 2, ….
+
+    A draw depends on the seed, its number and that of its simulation, not on how many are asked for.
+
+    Parameters
+    ----------
+    initial, context
+        First frame (1, field, y, x) and known scalars (1, context), physical units.
+    draws, seed, number
+        Members in all, seed of the rollout, and number of the simulation.
+    options
+        Further arguments of ``forecast``.
+    """
+    deterministic = getattr(forecaster, "deterministic", False) or not options.get("sources", True)
+    asked, draws = (1, 1) if deterministic else (DRAWS_AT_ONCE, draws)
+    for block, first in enumerate(range(0, draws, asked)):
+        own = simulation_seed(simulation_seed(seed, number), block)
+        frames = forecaster.forecast(initial, context, grid=grid, n_steps=n_steps, n_draws=asked, seed=own, **options)
+        part = slice(first, min(first + asked, draws))
+        yield part, (frame[: part.stop - part.start] for frame in frames)
+
+
+def _checked_blocks(
     forecaster: Forecaster, trajectories: TrajectorySet, number: int, initial: NDArray[np.float32], members: int, seed: int
-) -> Iterator[NDArray[np.float32]]:
-    """Checked frames at lead 1, 2, … of one simulation, each of shape (draw, field, y, x)."""
+) -> Iterator[tuple[slice, Iterator[NDArray[np.float32]]]]:
+    """Draws of one simulation by block, each with checked frames (draw, field, y, x) at lead 1, 2, …."""
     grid, n_steps = trajectories.grid, trajectories.grid.n_times - 1
     where = f"{forecaster.name}, simulation {trajectories.names[number]}"
-    frames = forecaster.forecast(
-        torch.from_numpy(initial[None].copy()),
-        torch.as_tensor(np.asarray(trajectories.context)[number : number + 1], dtype=torch.float32),
-        grid=grid,
-        n_steps=n_steps,
-        n_draws=members,
-        seed=simulation_seed(seed, number),
-    )
-    lead = 0
-    while True:
-        with torch.no_grad():
-            frame = next(frames, None)
-        if frame is None:
-            break
-        lead += 1
-        expected = (1, len(trajectories.fields), *grid.shape)
-        if frame.ndim != 5 or tuple(frame.shape[1:]) != expected or frame.shape[0] not in (1, members) or lead > n_steps:
-            raise ValueError(
-                f"{where}, lead {lead}: expected {n_steps} frames of shape (draw, simulation, field, y, x) = "
-                f"({members} or 1, {', '.join(map(str, expected))}), got {tuple(frame.shape)}"
-            )
-        values = frame[:, 0].to(device="cpu", dtype=torch.float32).numpy()
-        _check_finite(values, trajectories, f"{where}, lead {lead}")
-        yield values
-    if lead != n_steps:
-        raise ValueError(f"{where}: expected {n_steps} frames, got {lead}")
+    first = torch.from_numpy(initial[None].copy())
+    context = torch.as_tensor(np.asarray(trajectories.context)[number : number + 1], dtype=torch.float32)
+    blocks = forecast_blocks(forecaster, first, context, grid=grid, n_steps=n_steps, draws=members, seed=seed, number=number)
+
+    def checked(part: slice, frames: Iterator[Tensor]) -> Iterator[NDArray[np.float32]]:
+        lead, expected, drawn = 0, (1, len(trajectories.fields), *grid.shape), part.stop - part.start
+        while True:
+            with torch.no_grad():
+                frame = next(frames, None)
+            if frame is None:
+                break
+            lead += 1
+            if frame.ndim != 5 or tuple(frame.shape[1:]) != expected or frame.shape[0] not in (1, drawn) or lead > n_steps:
+                raise ValueError(
+                    f"{where}, lead {lead}: expected {n_steps} frames of shape (draw, simulation, field, y, x) = "
+                    f"({drawn} or 1, {', '.join(map(str, expected))}), got {tuple(frame.shape)}"
+                )
+            values = frame[:, 0].to(device="cpu", dtype=torch.float32).numpy()
+            _check_finite(values, trajectories, f"{where}, lead {lead}")
+            yield values
+        if lead != n_steps:
+            raise ValueError(f"{where}: expected {n_steps} frames, got {lead}")
+
+    yield from ((part, checked(part, frames)) for part, frames in blocks)
 
 
 def _truth(trajectories: TrajectorySet, number: int) -> NDArray[np.float32]:

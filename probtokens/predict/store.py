@@ -38,6 +38,9 @@ from probtokens.fields import SPATIAL_DIMS, FieldSpec, Grid, field_index
 TRUTH_DIMS = ("simulation", "time", "field", "y", "x")
 PREDICTION_DIMS = ("draw", *TRUTH_DIMS)
 
+#: Draws that are made, and stored, at once, however many are asked for: memory does not grow with them.
+DRAWS_AT_ONCE = 8
+
 #: Names of arrays and coordinates that every rollout has: no context scalar may have one of them.
 RESERVED = (
     *PREDICTION_DIMS,
@@ -112,11 +115,11 @@ def create_store(
     sizes = {"draw": draws, "simulation": len(simulations), "time": grid.n_times, "field": len(fields), "y": grid.ny, "x": grid.nx}
 
     def create(name: str, dims: tuple[str, ...], single: tuple[str, ...]) -> zarr.Array:
-        """Empty array whose chunks hold one entry along the axes ``single`` and all along the others."""
+        """Empty array whose chunks hold one entry along the axes ``single``, the draws that are made at once, and all else."""
         return group.create_array(
             name,
             shape=tuple(sizes[dim] for dim in dims),
-            chunks=tuple(1 if dim in single else sizes[dim] for dim in dims),
+            chunks=tuple(1 if dim in single else min(sizes[dim], DRAWS_AT_ONCE) if dim == "draw" else sizes[dim] for dim in dims),
             dtype="float32",
             fill_value=np.nan,
             dimension_names=dims,
