@@ -81,6 +81,11 @@ class MesoTokens(TokenForecaster):
         model.posterior.become_prior()
         return model
 
+    @property
+    def adapted(self) -> list[str]:
+        """Names of the kernels and biases that ``w`` changes, in the order of its blocks."""
+        return self._adapted.names
+
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """``dynamics``: the posterior's centre of what tells means. ``noise``: that of what tells spread. ``weights``: its covariance.
 
@@ -186,6 +191,7 @@ class _Adapted:
         telling_spread = {id(parameter) for parameter in spread}
         named = [(network, name, parameter) for network, module in networks.items() for name, parameter in module.named_parameters()]
         self._named = sorted(named, key=lambda one: id(one[2]) in telling_spread)
+        self.names = [f"{network}.{name}" for network, name, _ in self._named]
         self.sizes = [parameter.numel() for *_, parameter in self._named]
         self.n_spread = sum(parameter.numel() for *_, parameter in self._named if id(parameter) in telling_spread)
 

@@ -55,8 +55,8 @@ class Run:
 
     @cached_property
     def rival(self) -> str | None:
-        """Deterministic model shown beside it: PARC where it was run, none otherwise."""
-        return "parc" if "parc" in self.rollouts and self.primary != "parc" else None
+        """Model shown beside it: PARC where it was run, else the micro tokens as they are, if the first is another."""
+        return next((name for name in ("parc", "micro_tokens") if name in self.rollouts and name != self.primary), None)
 
     @property
     def hotspot(self) -> HotSpot:

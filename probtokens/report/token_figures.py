@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from probtokens.report.panels import Layout, Row, Scale, draw_grid, time_titles
 from probtokens.report.reduce_tokens import GroupMaps, Reconstruction, TokenMaps
 from probtokens.report.style import SIGNED_MAP, SPREAD_MAP, field_map, field_norm, new_figure, signed_norm, spread_norm, with_unit
+
+Array = NDArray[np.floating]
 
 _MAP_LAYOUT = Layout(panel_width=1.12, left=2.15, right=0.95, top=0.55)
 _BLOCK_GAP = 0.6
@@ -32,6 +36,21 @@ def reconstruction_figure(reconstruction: Reconstruction) -> Figure:
     layout = Layout()
     figure = new_figure(*layout.size(rows, len(reconstruction.times), reconstruction.extent))
     draw_grid(figure, rows, time_titles(reconstruction.times), reconstruction.extent, layout)
+    return figure
+
+
+def adaptation_figure(names: Sequence[str], posterior: Array, prior: Array) -> Figure:
+    """Relative change of every kernel and bias: draws (draw, block) of the posterior over the prior's 90 % intervals."""
+    figure = new_figure(_EFFECT_WIDTH, 0.16 * len(names) + 1.0)
+    axes = figure.add_axes((0.28, 0.6 / (0.16 * len(names) + 1.0), 0.7, 1 - 0.75 / (0.16 * len(names) + 1.0)))
+    rows = np.arange(len(names))
+    for draws, color, width, label in ((prior, "#c8c8c8", 6.0, "prior"), (posterior, "#0072b2", 2.0, "posterior")):
+        low, high = np.quantile(draws, [0.05, 0.95], axis=0)
+        axes.hlines(rows, 100 * low, 100 * high, color=color, lw=width, label=f"{label}, 90 %")
+    axes.plot(100 * np.median(posterior, axis=0), rows, "o", color="#0072b2", ms=3)
+    axes.set(xscale="log", yticks=rows, yticklabels=names, ylim=(len(names) - 0.5, -0.5), xlabel="root mean square of relative changes [%]")
+    axes.tick_params(axis="y", labelsize=6)
+    axes.legend(loc="lower right", fontsize=7)
     return figure
 
 

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from probtokens.evaluate.global_sites import weight_draws
+from probtokens.models.meso import MesoTokens
 from probtokens.report.facts import simulation_titles
 from probtokens.report.reduce_tokens import (
     Fit,
@@ -22,11 +25,15 @@ from probtokens.report.reduce_tokens import (
 from probtokens.report.reduce_traversal import VALUES, Traversal, reduce_traversal
 from probtokens.report.run import Run
 from probtokens.report.tables import format_score
-from probtokens.report.token_figures import effect_posterior_figure, reconstruction_figure, token_maps_figure
+from probtokens.report.token_figures import adaptation_figure, effect_posterior_figure, reconstruction_figure, token_maps_figure
 from probtokens.report.traversal_figures import effect_figure, traversal_figure
 from probtokens.report.wording import Wording
 
 _MAP_TIMES = 4
+
+#: Draws of the adapted weights that are pictured.
+_WEIGHT_DRAWS = 100
+
 #: Shares of the ensemble's variance below and above which the trajectory effect is called small and dominant.
 _SMALL_SHARE, _LARGE_SHARE = 0.1, 0.5
 _TRAVERSAL_READING = (
@@ -47,7 +54,7 @@ class Section:
 
 
 def token_sections(run: Run, wording: Wording, frames: Sequence[int]) -> list[Section]:
-    """Reconstruction, token maps and traversal of the trajectory effect; none where the primary model has no tokens.
+    """Adaptation, reconstruction, token maps and traversal of the trajectory effect; none where the primary model has no tokens.
 
     Parameters
     ----------
@@ -68,7 +75,9 @@ def token_sections(run: Run, wording: Wording, frames: Sequence[int]) -> list[Se
     simulation = f"Test simulation {simulation_titles(run)[run.simulation]}."
     maps = reduce_token_maps(run, model, spec, map_frames(run.rollouts[run.primary].sizes["time"]))
     traversal = reduce_traversal(run, model, wording.hotspot)
+    adaptation = [adaptation_section(model)] if isinstance(model, MesoTokens) else []
     return [
+        *adaptation,
         Section(
             "Reconstruction: frames through tokens and back, without a forecast",
             f"Truth, decoded mean, their difference and the decoder's standard deviation of {spec.label} at several times",
@@ -99,6 +108,33 @@ def token_sections(run: Run, wording: Wording, frames: Sequence[int]) -> list[Se
             effect_figure(traversal, area),
             tuple(effect_reading(traversal, area, run.scores["models"][run.primary])),
         ),
+    ]
+
+
+def adaptation_section(model: MesoTokens) -> Section:
+    """How far the posterior of the adapted weights is from its prior, kernel by kernel."""
+    draws = weight_draws(model, draws=_WEIGHT_DRAWS)
+    posterior, prior = (draws[group]["change"] for group in ("posterior", "prior"))
+    return Section(
+        "Adaptation: what the many-pore simulations changed",
+        "Relative change of every kernel and bias of the transition and of the messages between neighbours, posterior over prior",
+        adaptation_figure(model.adapted, posterior, prior),
+        tuple(adaptation_reading(model.adapted, posterior, prior, model.population)),
+    )
+
+
+def adaptation_reading(
+    names: Sequence[str], posterior: NDArray[np.floating], prior: NDArray[np.floating], population: tuple[int, int] | None
+) -> list[str]:
+    """Sentences on how far kernels and biases have changed, of draws (draw, block)."""
+    learned, expected = np.median(posterior, axis=0), np.median(prior, axis=0)
+    most = int(np.argmax(learned / expected))
+    seen = "no simulations" if population is None else f"{population[0]} simulations"
+    return [
+        f"Learned from {seen}; every draw of the forecast has its own weights.",
+        f"The median kernel or bias changed by {100 * np.median(learned):.2g} % of its root mean square, where the prior has "
+        f"{100 * np.median(expected):.2g} %.",
+        f"{names[most]} changed most beside its prior, by {100 * learned[most]:.2g} %.",
     ]
 
 
