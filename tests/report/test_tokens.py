@@ -2,11 +2,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from probtokens.fields import field_spec
+from probtokens.models.meso import MesoTokens
 from probtokens.report.reduce_tokens import Fit, GroupMaps, TokenMaps
 from probtokens.report.reduce_traversal import Traversal
-from probtokens.report.tokens import effect_posterior_reading, effect_reading, fit_reading, map_frames, maps_reading
+from probtokens.report.tokens import adaptation_section, effect_posterior_reading, effect_reading, fit_reading, map_frames, maps_reading
+from probtokens.verify.token_pairs import MESO, meso_tokens, micro_tokens
 
 EXTENT = (0.0, 1.0, 0.0, 1.0)
 AREA = "hot-spot area"
@@ -82,3 +85,21 @@ def test_effects_state_how_much_the_trajectory_tells() -> None:
     text = " ".join(effect_posterior_reading(maps))
     assert "2 directions in 3 regions" in text
     assert "s.d. is 0.16 on average and 0.14 at least" in text
+
+
+def test_what_the_simulations_changed_is_told_and_pictured() -> None:
+    model = meso_tokens()
+    head = model.adapted.index("transition.networks.0.head.weight")
+    first = sum(model.prior.sizes[:head])
+    with torch.no_grad():
+        model.posterior.changes[first : first + model.prior.sizes[head]] = 0.5
+    section = adaptation_section(model)
+    assert section.caption[0] == "Learned from 3 simulations; every draw of the forecast has its own weights."
+    assert section.caption[-1].startswith("transition.networks.0.head.weight changed most beside its prior, by 5")
+    (axes,) = section.figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == model.adapted
+
+
+def test_without_simulations_the_posterior_is_told_to_be_of_none() -> None:
+    section = adaptation_section(MesoTokens.of_prior(micro_tokens(), MESO))
+    assert section.caption[0].startswith("Learned from no simulations;")
