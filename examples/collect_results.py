@@ -9,6 +9,7 @@ import argparse
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from probtokens.evaluate import load_scores
 from probtokens.report import hero_figure
@@ -19,12 +20,11 @@ COLUMNS = ("rmse", "crps", "spread_skill", "coverage_50", "coverage_90")
 def table(scores: dict) -> str:
     """Temperature scores of all models as a Markdown table."""
     lines = [
-        "| model | meso runs | RMSE [K] | CRPS [K] | spread/skill | 50 % covers | 90 % covers | 90 % covers, not recalibrated |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| model | meso runs | RMSE [K] | CRPS [K] | spread/skill | 50 % covers | 90 % covers |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, model in scores["models"].items():
         cells = [model["fields"]["temperature"][column] for column in COLUMNS]
-        cells.append(model.get("uncalibrated", model)["fields"]["temperature"]["coverage_90"])
         shown = ["–" if value is None else f"{value:.0f}" if number < 2 else f"{value:.2f}" for number, value in enumerate(cells)]
         lines.append(f"| {name} | {'–' if model['n_meso'] is None else model['n_meso']} | " + " | ".join(shown) + " |")
     return "\n".join(lines) + "\n"
@@ -46,6 +46,15 @@ def hotspot_table(scores: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
+def reduced(scores: Any) -> Any:
+    """Scores to four digits, without what a perfect forecaster would score."""
+    if isinstance(scores, dict):
+        return {key: reduced(value) for key, value in scores.items() if key != "by_chance"}
+    if isinstance(scores, list):
+        return [reduced(value) for value in scores]
+    return float(f"{scores:.4g}") if isinstance(scores, float) else scores
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="folder of a finished run")
@@ -54,12 +63,12 @@ def main() -> None:
 
     args.out.mkdir(parents=True, exist_ok=True)
     shutil.copy(args.run / "config.yaml", args.out / "config.yaml")
-    shutil.copy(args.run / "scores.json", args.out / "scores.json")
     records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((args.run / "stages").glob("*.json"))}
     for record in records.values():
         record.pop("outputs", None)
     (args.out / "stages.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
     scores = load_scores(args.run / "scores.json")
+    (args.out / "scores.json").write_text(json.dumps(reduced(scores), separators=(",", ":")) + "\n", encoding="utf-8")
     (args.out / "temperature.md").write_text(table(scores), encoding="utf-8")
     (args.out / "hotspots.md").write_text(hotspot_table(scores), encoding="utf-8")
     hero_figure(args.run, args.out / "rollout.png")
