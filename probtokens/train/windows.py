@@ -22,7 +22,7 @@ class Replay(NamedTuple):
     Attributes
     ----------
     windows
-        Of the other simulations.
+        Those of the other simulations.
     batch_size
         Windows of a step.
     """
