@@ -65,7 +65,7 @@ def test_other_tokens_take_their_place(tmp_path, given):
 
 
 def test_meso_runs_then_need_no_micro_simulations(tmp_path, given):
-    stages = build_stages(load_config(None, [f"data.micro_tokens={given}"]), RunFolder(tmp_path / "run"))
+    stages = build_stages(load_config(None, [f"data.micro_tokens={given}", "meso.replay=0"]), RunFolder(tmp_path / "run"))
     assert {stage.name for stage in stages} >= {"simulate_meso", "train_micro", "train_meso"}
     assert "simulate_micro" not in {stage.name for stage in stages}
 
