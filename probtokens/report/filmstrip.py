@@ -60,5 +60,5 @@ def _deviation_rows(strip: Strip, rival_label: str) -> dict[str, Row]:
         rows["spread"] = Row("spread\n(one s.d.)", strip.spread, scale)
     rows["error"] = Row("|error|\nof mean" if strip.spread is not None else "|error|", error, scale)
     if rival_error is not None:
-        rows["rival_error"] = Row(f"|error|\nof {rival_label}", rival_error, scale)
+        rows["rival_error"] = Row(f"|error| of\n{rival_label}", rival_error, scale)
     return rows

@@ -129,6 +129,12 @@ def test_a_draw_keeps_its_weights_over_the_trajectory(monkeypatch: pytest.Monkey
     assert len(seen[0].unique(dim=0)) == 4
 
 
+def test_what_differs_between_draws_is_not_compiled() -> None:
+    model = meso_tokens()
+    assert all(owner is model.autoencoder for owner, _ in model.compiled_parts())
+
+
+@pytest.mark.slow
 def test_compiled_forecasts_have_the_weights_of_their_draws() -> None:
     plain, compiled = meso_tokens(), meso_tokens()
     compiled.compile_networks()
