@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 from probtokens.evaluate import load_scores
 from probtokens.report import hero_figure
+from probtokens.report.facts import without_paths
 
 COLUMNS = ("rmse", "crps", "spread_skill", "coverage_50", "coverage_90")
 
@@ -62,7 +62,8 @@ def main() -> None:
     args = parser.parse_args()
 
     args.out.mkdir(parents=True, exist_ok=True)
-    shutil.copy(args.run / "config.yaml", args.out / "config.yaml")
+    config = without_paths((args.run / "config.yaml").read_text(encoding="utf-8"))
+    (args.out / "config.yaml").write_text(config, encoding="utf-8")
     records = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((args.run / "stages").glob("*.json"))}
     for record in records.values():
         record.pop("outputs", None)
