@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+import probtokens as pt
 from probtokens.baselines.persistence import Persistence
 from probtokens.fields import FieldSpec, Grid, field_spec
 from probtokens.predict import open_rollout, rollout_fields, rollout_grid, write_rollout
 from probtokens.predict.rollout import simulation_seed
+from probtokens.verify.token_pairs import GRID, micro_tokens, window
 from tests.predict.synthetic import FIELDS, RandomWalk, Trajectories
 
 
@@ -189,3 +191,22 @@ def test_open_says_what_it_found(tmp_path):
     shutil.rmtree(path / "truth")
     with pytest.raises(ValueError, match="'truth' of dimensions .*got none of that name"):
         open_rollout(path)
+
+
+def test_memory_is_that_of_eight_draws_and_a_draw_is_the_same_however_many_there_are(tmp_path, monkeypatch):
+    model, (frames, context), asked = micro_tokens(), window(), []
+    known = {"shock_pressure": context[:, 0]}
+    data = pt.Trajectories.from_arrays(frames, model.fields, spacing=GRID.spacing, time_step=GRID.time_step, context=known)
+    forecast = model.forecast
+    monkeypatch.setattr(
+        model, "forecast", lambda *args, n_draws, **kwargs: (asked.append(n_draws), forecast(*args, n_draws=n_draws, **kwargs))[1]
+    )
+    for members in (5, 20):
+        write_rollout(model, data, tmp_path / f"{members}.zarr", members=members, seed=3)
+    assert set(asked) == {8}
+    with open_rollout(tmp_path / "5.zarr") as few, open_rollout(tmp_path / "20.zarr") as many:
+        assert many.sizes["draw"] == 20
+        assert many["prediction"].encoding["chunks"][0] == 8
+        np.testing.assert_array_equal(few["prediction"].values, many["prediction"].values[:5])
+        lazy = pt.rollout(model, data, draws=20, seed=3)
+        np.testing.assert_array_equal(lazy.values, many["prediction"].values[:, :, 1:])
