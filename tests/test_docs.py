@@ -101,6 +101,11 @@ def test_every_setting_is_described_and_on_the_page_of_settings():
     assert "### `objective: rollout_score`" in page
 
 
+@pytest.mark.parametrize("table", ["temperature", "hotspots"])
+def test_the_readme_has_the_collected_tables_of_the_demo(table):
+    assert Path(f"docs/results/quick/{table}.md").read_text(encoding="utf-8") in Path("README.md").read_text(encoding="utf-8")
+
+
 def test_the_readme_tells_the_collected_results_of_single_pores():
     told = re.sub(r"\s+", " ", Path("README.md").read_text(encoding="utf-8"))
     found = json.loads(Path("docs/results/micro/numbers.json").read_text(encoding="utf-8"))["rollout"]

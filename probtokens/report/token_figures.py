@@ -49,6 +49,8 @@ def adaptation_figure(names: Sequence[str], posterior: Array, prior: Array) -> F
         axes.hlines(rows, 100 * low, 100 * high, color=color, lw=width, label=f"{label}, 90 %")
     axes.plot(100 * np.median(posterior, axis=0), rows, "o", color="#0072b2", ms=3)
     axes.set(xscale="log", yticks=rows, yticklabels=names, ylim=(len(names) - 0.5, -0.5), xlabel="root mean square of relative changes [%]")
+    axes.xaxis.set_major_formatter("{x:g}")  # the report's text is plain: no mathematics in labels
+    axes.xaxis.set_minor_formatter("")
     axes.tick_params(axis="y", labelsize=6)
     axes.legend(loc="lower right", fontsize=7)
     return figure

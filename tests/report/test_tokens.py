@@ -98,6 +98,7 @@ def test_what_the_simulations_changed_is_told_and_pictured() -> None:
     assert section.caption[-1].startswith("transition.networks.0.head.weight changed most beside its prior, by 5")
     (axes,) = section.figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == model.adapted
+    assert "$" not in "".join(label.get_text() for label in axes.get_xticklabels(which="both"))
 
 
 def test_without_simulations_the_posterior_is_told_to_be_of_none() -> None:
