@@ -1,7 +1,7 @@
 """Learning curves at the meso scale: every model, number of meso simulations and seed is a cell with a small result file of its own.
 
     python -m benchmarks.suite run runs/standard/data tokens-4-0 parc-16-0 --split valid
-    python -m benchmarks.suite summary
+    python -m benchmarks.suite page --split test
 
 A cell is MODEL-N-SEED: the seed chooses the N training simulations, nested for one seed, and everything random. Training goes on where it
 was stopped; a cell whose file is there is not computed again. Anyone adds a model to ``MODELS`` and a data set by its folder, with
@@ -21,11 +21,12 @@ import numpy as np
 import torch
 
 import probtokens
+from benchmarks.suite_page import read_cells, summary, write_page
 from probtokens.baselines import Parc, Persistence
 from probtokens.config import ParcConfig, load_config
 from probtokens.data import Normalizer, TrajectorySet, split_folder, subset_order
 from probtokens.data.atomic import replacing
-from probtokens.evaluate.leads import CELLS, score_by_simulation
+from probtokens.evaluate.leads import error_quantiles, score_by_simulation
 from probtokens.fields import FieldSpec, Grid, HotSpot
 from probtokens.models.base import Forecaster
 from probtokens.models.meso import MesoTokens
@@ -45,6 +46,9 @@ RECIPE = load_config(Path(__file__).parents[1] / "examples" / "meso.yaml")
 
 #: Processes that share a training's batches, where its objective allows it.
 DEVICES = 2
+
+#: Members of the distribution of errors that a deterministic model has from validation simulations.
+QUANTILES = 64
 
 #: Significant digits of stored scores.
 DIGITS = 5
@@ -190,10 +194,15 @@ def run(data: Path, cells: Sequence[Cell], *, split: str, draws: int, simulation
         model = MODELS[cell.model](Task(cell, opened("micro", "train"), opened("meso", "train"), folder / str(cell)))
         trained = (time.monotonic() - began) / 60
         torch.set_num_threads(DEVICES)
+        request = {"leads": LEADS, "field": HOT.field, "hotspot": HOT}
         tables = score_by_simulation(
-            model, tested, LEADS, field=HOT.field, members=draws, seed=cell.seed, hotspot=HOT,
+            model, tested, **request, members=draws, seed=cell.seed,
             progress=lambda done, total, cell=cell: print(f"{cell}: scored {done}/{total}", flush=True),
         )  # fmt: skip
+        scores = {"scores": tables}
+        if getattr(model, "deterministic", False) and split != "valid":
+            errors = error_quantiles(model, opened("meso", "valid"), **request, members=QUANTILES)
+            scores["with_errors"] = score_by_simulation(model, tested, **request, members=1, seed=cell.seed, errors=errors)
         document = {
             "cell": cell._asdict(),
             "split": split,
@@ -204,7 +213,9 @@ def run(data: Path, cells: Sequence[Cell], *, split: str, draws: int, simulation
             "version": probtokens.__version__,
             "versions": versions(),
             "hardware": hardware(),
-            "scores": {name: {key: _rounded(values) for key, values in table.items()} for name, table in tables.items()},
+        } | {
+            kind: {name: {key: _rounded(values) for key, values in table.items()} for name, table in found.items()}
+            for kind, found in scores.items()
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
@@ -214,32 +225,6 @@ def run(data: Path, cells: Sequence[Cell], *, split: str, draws: int, simulation
 
 def _rounded(values: np.ndarray) -> list[list[float]]:
     return [[float(f"{value:.{DIGITS}g}") for value in row] for row in values.tolist()]
-
-
-def summary(out: Path, split: str) -> list[dict[str, Any]]:
-    """Pooled scores of every cell, relative to persistence where it is there."""
-    documents = [json.loads(path.read_text(encoding="ascii")) for path in sorted((out / split).glob("*.json"))]
-    still = next((np.array(d["scores"][CELLS]["error_square"]).mean() for d in documents if d["cell"]["model"] == "persistence"), np.nan)
-    rows = []
-    for document in documents:
-        field, (area, mean) = document["scores"][CELLS], (document["scores"][name] for name in HOT.curves)
-        error = np.array(field["error_square"]).mean()
-        row = {
-            **document["cell"],
-            "rmse_over_persistence": float(np.sqrt(error / still)),
-            "crps": float(np.mean(field["crps"])),
-            "area_crps": float(np.mean(area["crps"])),
-            "mean_crps": float(np.mean(mean["crps"])),
-            "training_minutes": document["training_minutes"],
-        }
-        if "spread_square" in field:
-            row["spread_skill"] = float(np.sqrt(np.mean(field["spread_square"]) / error))
-            row |= {
-                f"{name}_90": float(np.mean(table["coverage_90"]))
-                for name, table in (("coverage", field), ("area_covered", area), ("mean_covered", mean))
-            }
-        rows.append(row)
-    return rows
 
 
 def main() -> None:
@@ -253,13 +238,18 @@ def main() -> None:
     running.add_argument("--simulations", type=int, help="score the first so many; all by default")
     running.add_argument("--folder", type=Path, default=Path("runs/suite"), help="checkpoints of trainings")
     told = commands.add_parser("summary", help="one line for each cell")
-    for command in (running, told):
+    written = commands.add_parser("page", help="the results page and its picture")
+    written.add_argument("page", type=Path, nargs="?", default=Path("docs/meso_results.md"), help="Markdown file; PAGE.in is its text")
+    for command in (running, told, written):
         command.add_argument("--split", choices=("valid", "test"), default="valid")
         command.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args()
     if args.command == "run":
         run(args.data, args.cells, split=args.split, draws=args.draws, simulations=args.simulations, folder=args.folder, out=args.out)
-    for row in summary(args.out, args.split):
+    cells = read_cells(args.out / args.split)
+    if args.command == "page":
+        write_page(cells, args.page)
+    for row in summary(cells):
         print(" ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
 
 

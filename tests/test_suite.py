@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import suite
+from benchmarks import suite, suite_page
 from probtokens.models.micro import MicroTokens
 from probtokens.verify.token_pairs import micro_tokens
 from tests.helpers import make_campaign
@@ -34,12 +34,53 @@ def test_cells_are_scored_once_and_summed_up(data: Path, tmp_path: Path, capsys:
     suite.run(data, cells, **request)
     assert capsys.readouterr().out.count("done before") == 3
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "out" / "valid").glob("*.json")}
-    rows = {row["model"]: row for row in suite.summary(tmp_path / "out", "valid")}
+    rows = {row["model"]: row for row in suite_page.summary(suite_page.read_cells(tmp_path / "out" / "valid"))}
     assert rows["persistence"]["rmse_over_persistence"] == 1.0
     assert "spread_skill" not in rows["persistence"]
     document = json.loads(first["micro_tokens-0-0.json"])
     assert np.shape(document["scores"]["cells"]["crps"]) == (2, 2)
-    assert rows["micro_tokens"]["crps"] == pytest.approx(np.mean(document["scores"]["cells"]["crps"]))
+    assert rows["micro_tokens"]["cells_crps"] == pytest.approx(np.mean(document["scores"]["cells"]["crps"]))
+
+
+def made_up(model: str, n: int, seed: int, crps: list[float], **more: object) -> dict:
+    """A cell with one lead whose quantities have the same scores."""
+    table = {"crps": [[value] for value in crps], "error_square": [[4.0]] * len(crps)}
+    if model.endswith("tokens"):
+        table |= {"spread_square": [[1.0]] * len(crps), "coverage_90": [[0.9]] * len(crps)}
+    scores = dict.fromkeys(suite_page.QUANTITIES, table)
+    document = {"cell": {"model": model, "n": n, "seed": seed}, "scores": scores, "training_minutes": 1.0}
+    return document | {"simulations": list("abcdefgh"), "leads": [5], "draws": 4, "hardware": {"instructions": "avx2"}} | more
+
+
+def test_page_compares_what_was_written_down(tmp_path: Path) -> None:
+    better, worse = [1.0, 2.0, 1.5, 2.5, 1.2, 2.2, 1.1, 2.1], [2.0, 4.0, 3.0, 5.0, 2.4, 4.4, 2.2, 4.2]
+    dressed = {name: {"crps": [[2 * value] for value in worse]} for name in suite_page.QUANTITIES}
+    cells = [
+        made_up("tokens", 4, 0, better),
+        made_up("tokens", 4, 1, [3 * value for value in better]),
+        made_up("micro_tokens", 0, 0, [4 * value for value in better]),
+        made_up("parc", 16, 0, worse, with_errors=dressed),
+    ]
+    found = {(ours, theirs, quantity): comparison for ours, theirs, quantity, comparison, _ in suite_page.comparisons(cells)}
+    assert len(found) == 2 * len(suite_page.QUANTITIES)  # what has no cell yet is left out
+    against_micro = found[("tokens", 4), ("micro_tokens", 0), "cells"]
+    assert against_micro.skill == pytest.approx(0.5)  # seeds are averaged first
+    assert found[("tokens", 4), ("parc", 16), "cells"].skill == pytest.approx(0.5)  # PARC with its errors: 4 times
+    assert against_micro.p_value == pytest.approx(2 / 2**8)
+    (tmp_path / "page.md.in").write_text("$table\n$leads_table\n$endpoints\n$simulations $draws $leads $processors")
+    suite_page.write_page(cells, tmp_path / "page.md")
+    text = (tmp_path / "page.md").read_text()
+    assert "| PARC | 16 | 0 | nan |" in text
+    assert "| meso tokens | 4 | 0.50, 0.90 |" in text
+    assert "| meso tokens, N = 4 | PARC, N = 16 | temperature | 0.50 | 0.50 to 0.50 |" in text
+    assert (tmp_path / "images" / "learning_curves.png").stat().st_size > 1000
+
+
+def test_holm_corrects_for_tests_that_are_not_made_yet() -> None:
+    # Holm's own example of three tests: multiply the smallest by 3, the next by 2, never below the one before.
+    assert suite_page.holm([0.02, 0.01, 0.03], of=3) == pytest.approx([0.04, 0.03, 0.04])
+    assert suite_page.holm([0.02, 0.01], of=4) == pytest.approx([0.06, 0.04])
+    assert suite_page.holm([], of=4) == []
 
 
 def test_subsets_of_a_seed_are_nested(data: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ import torch
 from probtokens.data.trajectories import TrajectorySet
 from probtokens.ensembles import Floats
 from probtokens.evaluate.hotspots import hotspot_area, hotspot_mean
-from probtokens.evaluate.summary import Table, element_scores, marginal_scores
-from probtokens.fields import HotSpot, field_index
+from probtokens.evaluate.summary import Table, marginal_scores
+from probtokens.fields import Grid, HotSpot, field_index
 from probtokens.models.base import Forecaster
 from probtokens.models.state_space import ALL_SOURCES, Sources
 from probtokens.models.tokens import TokenForecaster
@@ -35,6 +35,7 @@ def score_by_simulation(
     seed: int,
     sources: Sources = ALL_SOURCES,
     hotspot: HotSpot | None = None,
+    errors: Mapping[str, Floats] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Table]:
     """Scores of a model's forecasts of whole trajectories at some leads only.
@@ -55,6 +56,8 @@ def score_by_simulation(
         What the draws of token models differ by.
     hotspot
         With it the area of hot spots and the mean over them are scored too.
+    errors
+        What a forecast of one member errs by, from :func:`error_quantiles`; members are then the forecast plus each of them.
     progress
         Called as ``progress(done, total)`` after each simulation.
 
@@ -69,28 +72,75 @@ def score_by_simulation(
     ValueError
         If there is no such field, the model does not fit the trajectories, or a forecast or a truth is not finite.
     """
+    rows: dict[str, list[dict[str, float]]] = {}
+    for number, at, samples in _samples(model, trajectories, leads, field, hotspot, members, seed, sources):
+        for name, (drawn, true) in samples.items():
+            if errors is not None:
+                drawn = drawn + errors[name][:, at].reshape(-1, *[1] * true.ndim)
+            row = marginal_scores(np.sort(drawn, axis=0), true, (LEVEL,))
+            if not np.isfinite(list(row.values())).all():
+                raise ValueError(
+                    f"simulation {trajectories.names[number]}, lead {leads[at]}: expected finite scores of {field}, got others; "
+                    "is the truth finite?"
+                )
+            rows.setdefault(name, []).append(row)
+        if progress is not None and at == len(leads) - 1:
+            progress(number + 1, len(trajectories))
+    return {name: {key: np.array([row[key] for row in found]).reshape(-1, len(leads)) for key in found[0]} for name, found in rows.items()}
+
+
+def error_quantiles(
+    model: Forecaster, trajectories: TrajectorySet, leads: Sequence[int], *, field: str, hotspot: HotSpot | None = None, members: int
+) -> dict[str, Floats]:
+    """Distribution of a deterministic model's errors by lead, which makes an ensemble of its forecast.
+
+    Parameters
+    ----------
+    model, leads, field, hotspot
+        As for :func:`score_by_simulation`.
+    trajectories
+        Those that scores are not told of.
+    members
+        Number of quantiles, at the levels (i + 1/2) / ``members``.
+
+    Returns
+    -------
+    dict
+        ``cells``, and the curves of hot spots by name, to quantiles of truth minus forecast, each (member, lead), of all cells and
+        trajectories alike.
+    """
+    found: dict[str, list[list[Floats]]] = {}
+    for _, at, samples in _samples(model, trajectories, leads, field, hotspot, 1, 0, ALL_SOURCES):
+        for name, (drawn, true) in samples.items():
+            found.setdefault(name, [[] for _ in leads])[at].append(np.ravel(true - drawn[0]))
+    levels = (np.arange(members) + 0.5) / members
+    return {name: np.stack([np.quantile(np.concatenate(parts), levels) for parts in rows], axis=1) for name, rows in found.items()}
+
+
+def _samples(
+    model: Forecaster,
+    trajectories: TrajectorySet,
+    leads: Sequence[int],
+    field: str,
+    hotspot: HotSpot | None,
+    members: int,
+    seed: int,
+    sources: Sources,
+) -> Iterator[tuple[int, int, dict[str, tuple[Floats, Floats]]]]:
+    """Trajectory, place of the lead, and by name members (draw, ...) with the truth (...), lead by lead."""
     check_rollout_request(model, trajectories, members)
-    names = [CELLS] if hotspot is None else [CELLS, *hotspot.curves]
-    rows: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     numbers = [field_index(trajectories.fields, known) for known in ([field] if hotspot is None else [field, hotspot.field])]
     for number, name in enumerate(trajectories.names):
         truth = trajectories.frames(number, 0, leads[-1] + 1)
-        for lead, prediction in zip(
-            leads, _members(model, trajectories, number, truth[:1], leads, numbers, members, seed, sources), strict=True
-        ):
+        predictions = _members(model, trajectories, number, truth[:1], leads, numbers, members, seed, sources)
+        for at, (lead, prediction) in enumerate(zip(leads, predictions, strict=True)):
             if not np.isfinite(prediction).all():
                 raise ValueError(f"{model.name}, simulation {name}, lead {lead}: expected finite values of {field}, got others")
-            rows[CELLS].append(marginal_scores(np.sort(prediction[:, 0], axis=0), truth[lead, numbers[0]], (LEVEL,)))
+            samples = {CELLS: (prediction[:, 0], truth[lead, numbers[0]])}
             if hotspot is not None:
-                cell = trajectories.grid.spacing**2
-                pairs = zip(hotspot.curves, _curves(prediction[:, 1], truth[lead, numbers[1]], hotspot, cell), strict=True)
-                for curve, (drawn, true) in pairs:
-                    rows[curve].append({key: float(value) for key, value in element_scores(np.sort(drawn), true, (LEVEL,)).items()})
-            if not all(np.isfinite(list(rows[known][-1].values())).all() for known in names):
-                raise ValueError(f"simulation {name}, lead {lead}: expected finite scores of {field}, got others; is the truth finite?")
-        if progress is not None:
-            progress(number + 1, len(trajectories))
-    return {name: {key: np.array([row[key] for row in found]).reshape(-1, len(leads)) for key in found[0]} for name, found in rows.items()}
+                drawn, true = (_curves(frames, hotspot, trajectories.grid) for frames in (prediction[:, 1], truth[lead, numbers[1]]))
+                samples |= {curve: (drawn[curve], true[curve]) for curve in hotspot.curves}
+            yield number, at, samples
 
 
 def _members(
@@ -123,7 +173,7 @@ def _members(
     return [np.concatenate(blocks) for blocks in found]
 
 
-def _curves(prediction: Floats, truth: Floats, hotspot: HotSpot, cell: float) -> Iterator[tuple[Floats, Floats]]:
-    """Area and mean over it, of members (draw, y, x) and of the truth (y, x)."""
-    yield hotspot_area(prediction, hotspot.threshold, cell), hotspot_area(truth, hotspot.threshold, cell)
-    yield hotspot_mean(prediction, hotspot.threshold), hotspot_mean(truth, hotspot.threshold)
+def _curves(frames: Floats, hotspot: HotSpot, grid: Grid) -> dict[str, Floats]:
+    """Area of hot spots and the mean over them, of frames (..., y, x)."""
+    values = hotspot_area(frames, hotspot.threshold, grid.spacing**2), hotspot_mean(frames, hotspot.threshold)
+    return {name: np.asarray(value) for name, value in zip(hotspot.curves, values, strict=True)}

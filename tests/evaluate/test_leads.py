@@ -9,7 +9,7 @@ import pytest
 
 import probtokens as pt
 from probtokens.baselines import Persistence
-from probtokens.evaluate.leads import CELLS, score_by_simulation
+from probtokens.evaluate.leads import CELLS, error_quantiles, score_by_simulation
 from probtokens.fields import HotSpot
 from probtokens.predict import open_rollout, write_rollout
 from probtokens.verify.token_pairs import FIELDS, GRID, meso_tokens, window
@@ -44,3 +44,23 @@ def test_they_are_those_of_the_whole_ensemble(model, tmp_path: Path) -> None:
         )
     plain = score_by_simulation(model, data, leads, field="temperature", members=6, seed=2)
     assert set(plain) == {CELLS}
+
+
+def test_a_deterministic_forecast_gets_the_distribution_of_its_errors() -> None:
+    model, data, leads = Persistence(FIELDS), trajectories(), (1, 3)
+    errors = error_quantiles(model, data, leads, field="temperature", hotspot=HOT, members=40)
+    for at, lead in enumerate(leads):
+        frames = np.stack([data.frames(number, 0, 5)[:, 0] for number in range(3)])
+        expected = np.quantile(frames[:, lead] - frames[:, 0], (np.arange(40) + 0.5) / 40)
+        np.testing.assert_allclose(errors[CELLS][:, at], expected, rtol=1e-5, atol=1e-3)
+    request = {"field": "temperature", "members": 1, "seed": 0, "hotspot": HOT}
+    plain, dressed = (score_by_simulation(model, data, leads, **request, errors=given) for given in (None, errors))
+    assert set(dressed) == set(plain)
+    assert "coverage_90" not in plain[CELLS]
+    assert dressed[CELLS]["coverage_90"].mean() == pytest.approx(0.9, abs=0.03)
+    assert (dressed[CELLS]["crps"].mean(0) < plain[CELLS]["crps"].mean(0)).all()
+    ratio = np.sqrt(dressed[CELLS]["spread_square"].mean(0) / dressed[CELLS]["error_square"].mean(0))
+    np.testing.assert_allclose(ratio, 1, atol=0.1)
+    # Errors of the wrong size are told by their coverage.
+    small = score_by_simulation(model, data, leads, **request, errors={name: values / 10 for name, values in errors.items()})
+    assert small[CELLS]["coverage_90"].mean() < 0.6

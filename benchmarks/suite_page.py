@@ -1,0 +1,187 @@
+"""What the cells of the benchmark suite say: a table, comparisons that were written down before, learning curves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from probtokens.evaluate.compare import Comparison, compare
+from probtokens.evaluate.leads import CELLS
+
+Document = dict[str, Any]
+
+#: Scored quantities: their names in the files, on the page, and the unit.
+QUANTITIES = {CELLS: ("temperature", "K"), "area": ("hot-spot area", "µm²"), "temperature": ("hot-spot temperature", "K")}
+
+#: Comparisons of the page, (model, N) with (model, N), frozen before the test simulations were scored; a deterministic reference has its
+#: distribution of errors.
+ENDPOINTS = (
+    (("tokens", 0), ("parc", 16)),
+    (("tokens", 4), ("parc", 16)),
+    (("tokens", 4), ("parc_pretrained", 4)),
+    (("tokens", 4), ("twin", 4)),
+    (("tokens", 4), ("micro_tokens", 0)),
+    (("tokens", 1), ("micro_tokens", 0)),
+)
+
+TITLES = {
+    "tokens": "meso tokens",
+    "micro_tokens": "micro tokens as they are",
+    "twin": "deterministic twin",
+    "parc": "PARC",
+    "parc_pretrained": "PARC, micro data first",
+    "persistence": "persistence",
+}
+_COLOURS = {"tokens": "C0", "micro_tokens": "C7", "twin": "C2", "parc": "C1", "parc_pretrained": "C3", "persistence": "black"}
+
+
+def read_cells(folder: Path) -> list[Document]:
+    """All cells of a split, by model, number and seed."""
+    found = [json.loads(path.read_text(encoding="ascii")) for path in folder.glob("*.json")]
+    return sorted(found, key=lambda cell: (list(TITLES).index(cell["cell"]["model"]), cell["cell"]["n"], cell["cell"]["seed"]))
+
+
+def summary(cells: Sequence[Document]) -> list[dict[str, Any]]:
+    """Scores of every cell over all leads and simulations; errors relative to persistence where it is there."""
+    still = next((np.mean(cell["scores"][CELLS]["error_square"]) for cell in cells if cell["cell"]["model"] == "persistence"), np.nan)
+    rows = []
+    for cell in cells:
+        field = cell["scores"][CELLS]
+        error = np.mean(field["error_square"])
+        row = {**cell["cell"], "rmse_over_persistence": float(np.sqrt(error / still))}
+        row |= {f"{name}_crps": float(np.mean(cell["scores"][name]["crps"])) for name in QUANTITIES}
+        if "spread_square" in field:
+            row["spread_skill"] = float(np.sqrt(np.mean(field["spread_square"]) / error))
+            row |= {f"{name}_coverage_90": float(np.mean(cell["scores"][name]["coverage_90"])) for name in QUANTITIES}
+        rows.append(row | {"training_minutes": cell["training_minutes"]})
+    return rows
+
+
+def by_simulation(cells: Sequence[Document], model: str, n: int, quantity: str) -> np.ndarray | None:
+    """CRPS of every simulation, averaged over leads and seeds, (simulation,); of a deterministic model with its errors, where known."""
+    found = [
+        np.mean(cell.get("with_errors", cell["scores"])[quantity]["crps"], axis=1)
+        for cell in cells
+        if (cell["cell"]["model"], cell["cell"]["n"]) == (model, n)
+    ]
+    return np.mean(found, axis=0) if found else None
+
+
+def comparisons(cells: Sequence[Document]) -> list[tuple[tuple[str, int], tuple[str, int], str, Comparison, float]]:
+    """Endpoints whose cells are there: model, reference, quantity, comparison, p-value corrected by Holm's method over all of them."""
+    found = []
+    for ours, theirs in ENDPOINTS:
+        for quantity in QUANTITIES:
+            pair = by_simulation(cells, *ours, quantity), by_simulation(cells, *theirs, quantity)
+            if pair[0] is not None and pair[1] is not None:
+                found.append((ours, theirs, quantity, compare(*pair)))
+    corrected = holm([row[3].p_value for row in found], of=len(ENDPOINTS) * len(QUANTITIES))
+    return [(*row, p_value) for row, p_value in zip(found, corrected, strict=True)]
+
+
+def holm(p_values: Sequence[float], of: int) -> list[float]:
+    """P-values of some of ``of`` tests, corrected for all of them (Holm, Scand. J. Statist. 6, 1979); those not made count as 1."""
+    corrected, least = np.zeros(len(p_values)), 0.0
+    for rank, place in enumerate(np.argsort(p_values)):
+        least = max(least, min(1.0, (of - rank) * p_values[place]))
+        corrected[place] = least
+    return corrected.tolist()
+
+
+def write_page(cells: Sequence[Document], page: Path) -> None:
+    """Write the page from its text ``PAGE.in``, and the learning curves beside it as a picture."""
+    first = cells[0]
+    text = Template(page.with_suffix(".md.in").read_text(encoding="utf-8")).substitute(
+        table=_table(cells),
+        leads_table=_leads_table(cells),
+        endpoints=_endpoints(cells),
+        simulations=len(first["simulations"]),
+        draws=first["draws"],
+        leads=", ".join(map(str, first["leads"])),
+        processors="; ".join(sorted({cell["hardware"]["instructions"] for cell in cells})),
+    )
+    page.write_text(text, encoding="utf-8")
+    picture = page.parent / "images" / "learning_curves.png"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure = learning_curves(cells)
+    figure.savefig(picture, dpi=110)
+    plt.close(figure)
+
+
+def _table(cells: Sequence[Document]) -> str:
+    head = ["model", "N", "seed", "RMSE / persistence", *(f"CRPS, {title} [{unit}]" for title, unit in QUANTITIES.values())]
+    head += ["spread/skill", *(f"{title} covered" for title, _ in QUANTITIES.values()), "training [min]"]
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for row in summary(cells):
+        crps = [f"{row[f'{name}_crps']:.3g}" for name in QUANTITIES]
+        spread = [f"{row['spread_skill']:.2f}"] if "spread_skill" in row else ["–"]
+        covered = [f"{row[f'{name}_coverage_90']:.2f}" if "spread_skill" in row else "–" for name in QUANTITIES]
+        columns = [TITLES[row["model"]], str(row["n"]), str(row["seed"]), f"{row['rmse_over_persistence']:.3f}", *crps, *spread, *covered]
+        columns.append(f"{row['training_minutes']:.0f}")
+        lines.append(f"| {' | '.join(columns)} |")
+    return "\n".join(lines)
+
+
+def _leads_table(cells: Sequence[Document]) -> str:
+    """Spread over error and coverage of temperature by lead, seeds averaged."""
+    leads = cells[0]["leads"]
+    lines = [f"| model | N | {' | '.join(f'lead {lead}' for lead in leads)} |", f"|{' --- |' * (len(leads) + 2)}"]
+    groups = dict.fromkeys((cell["cell"]["model"], cell["cell"]["n"]) for cell in cells if "spread_square" in cell["scores"][CELLS])
+    for model, n in groups:
+        tables = [cell["scores"][CELLS] for cell in cells if (cell["cell"]["model"], cell["cell"]["n"]) == (model, n)]
+        spread, error, covered = (
+            np.mean([np.mean(table[key], axis=0) for table in tables], axis=0) for key in ("spread_square", "error_square", "coverage_90")
+        )
+        columns = [f"{ratio:.2f}, {share:.2f}" for ratio, share in zip(np.sqrt(spread / error), covered, strict=True)]
+        lines.append(f"| {TITLES[model]} | {n} | {' | '.join(columns)} |")
+    return "\n".join(lines)
+
+
+def _endpoints(cells: Sequence[Document]) -> str:
+    lines = ["| model | against | quantity | CRPS skill | 95 % interval | p, Holm |", "| --- | --- | --- | --- | --- | --- |"]
+    for (model, n), (other, m), quantity, found, p_value in comparisons(cells):
+        names = f"| {TITLES[model]}, N = {n} | {TITLES[other]}, N = {m} | {QUANTITIES[quantity][0]}"
+        p_text = f"{p_value:.4f}" if p_value >= 1e-4 else "< 0.0001"
+        lines.append(f"{names} | {found.skill:.2f} | {found.skill_low:.2f} to {found.skill_high:.2f} | {p_text} |")
+    return "\n".join(lines)
+
+
+def learning_curves(cells: Sequence[Document]) -> Any:
+    """CRPS over the number of meso simulations, with 95 % intervals over test simulations; a point for every seed."""
+    figure, axes = plt.subplots(1, len(QUANTITIES), figsize=(11, 3.8), layout="constrained")
+    numbers = sorted({cell["cell"]["n"] for cell in cells})
+    place = {n: at for at, n in enumerate(numbers)}
+    for axis, (quantity, (title, unit)) in zip(axes, QUANTITIES.items(), strict=True):
+        for model, label in TITLES.items():
+            known = [n for n in numbers if by_simulation(cells, model, n, quantity) is not None]
+            if not known:
+                continue
+            scores = [by_simulation(cells, model, n, quantity) for n in known]
+            if model in ("micro_tokens", "persistence"):
+                axis.axhline(scores[0].mean(), color=_COLOURS[model], linestyle=":", label=label)
+                continue
+            low, high = np.array([_interval(score) for score in scores]).T
+            middle = np.array([score.mean() for score in scores])
+            at = [place[n] for n in known]
+            axis.errorbar(at, middle, [middle - low, high - middle], color=_COLOURS[model], marker="o", capsize=3, label=label)
+            for cell in cells:
+                if cell["cell"]["model"] == model:
+                    kind = cell.get("with_errors", cell["scores"])
+                    axis.plot(place[cell["cell"]["n"]], np.mean(kind[quantity]["crps"]), ".", color=_COLOURS[model], alpha=0.5, zorder=3)
+        axis.set_xticks(range(len(numbers)), [str(n) for n in numbers])
+        axis.set(xlabel="meso simulations to learn from", ylabel=f"CRPS of {title} [{unit}]", yscale="log")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    """Bootstrap interval of the mean over simulations."""
+    rows = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
+    low, high = np.quantile(values[rows].mean(axis=1), [0.025, 0.975])
+    return float(low), float(high)
