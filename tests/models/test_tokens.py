@@ -13,7 +13,7 @@ from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
 from probtokens.models.state_space import NO_SOURCES, State
 from probtokens.models.tokens import TokenForecaster
-from probtokens.verify.token_pairs import GRID, SCALE, meso_tokens, micro_tokens, window
+from probtokens.verify.token_pairs import FIELDS, GRID, SCALE, meso_tokens, micro_tokens, window
 
 
 @pytest.fixture(params=[micro_tokens, meso_tokens])
@@ -59,6 +59,23 @@ def test_forecasts_take_any_extent_and_name_what_does_not_fit(model: TokenForeca
         model.forecast(frames[:, 0, :2], context, grid=GRID, n_steps=1, n_draws=1, seed=0)
     with pytest.raises(ValueError, match="context"):
         model.forecast(frames[:, 0], context[:, :0], grid=GRID, n_steps=1, n_draws=1, seed=0)
+
+
+def test_a_larger_domain_leaves_the_interior_as_it_was(model: TokenForecaster) -> None:
+    from dataclasses import replace
+
+    generator, margin = torch.Generator().manual_seed(0), 32  # cells, more than a step looks around itself
+    large = model.normalizer.denormalize(torch.rand(1, len(FIELDS), 128, 160, generator=generator) - 0.5)
+    small = large[..., 24:120, 16:112]
+    context = torch.tensor([[15.0]])
+    noiseless = {"n_steps": 1, "n_draws": 1, "seed": 0, "sources": NO_SOURCES}
+    whole, part = (
+        next(model.forecast(frames, context, grid=replace(GRID, ny=frames.shape[-2], nx=frames.shape[-1]), **noiseless))
+        for frames in (large, small)
+    )
+    difference = ((whole[..., 24:120, 16:112] - part) / SCALE[:, None, None]).abs()
+    assert difference[..., margin:-margin, margin:-margin].max() < 1e-5
+    assert difference.max() > 1e-3  # edges of a domain are seen near them
 
 
 def test_mean_frames_begin_with_the_reconstruction_in_standard_units(model: TokenForecaster) -> None:
