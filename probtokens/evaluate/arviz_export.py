@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import arviz_base
 import numpy as np
@@ -28,6 +28,9 @@ _SITE_DIMS = {
 }
 _LOCAL_SITE = re.compile(r"x|z_\d+")
 
+if TYPE_CHECKING:
+    from probtokens.train.fitting import History
+
 Draws = Mapping[str, Any]
 
 
@@ -38,6 +41,7 @@ def to_arviz(
     posterior: Draws | None = None,
     prior: Draws | None = None,
     log_likelihood: Draws | None = None,
+    history: History | None = None,
     recalibration: Recalibration | None = None,
     block: int = 8,
     max_observations: int = 500,
@@ -62,6 +66,8 @@ def to_arviz(
         returns them. Frames and the tokens of single times are left out.
     log_likelihood
         By name, (draw, simulation) [nats]: one number for each trajectory.
+    history
+        What :func:`probtokens.fit` returned when it trained the model.
     recalibration
         Applied before averaging.
     block
@@ -78,7 +84,8 @@ def to_arviz(
     xr.DataTree
         ``posterior_predictive`` (chain = 1, draw, obs) and ``observed_data`` (obs,) with attribute ``unit``. ``constant_data`` has
         ``simulation`` (position), ``time`` [ns], ``y`` and ``x`` (block centres [µm]) of each observation. ``posterior``, ``prior`` and
-        ``log_likelihood`` where they are given.
+        ``log_likelihood`` where they are given, and ``sample_stats`` of a history: ``loss`` (step,), and ``score`` of validation
+        forecasts (scored_step,) if there are any.
 
     Raises
     ------
@@ -109,7 +116,18 @@ def to_arviz(
     for spec in specs:
         for group in ("posterior_predictive", "observed_data")[: 1 + known]:
             tree[group][spec.name].attrs["unit"] = spec.unit
+    if history is not None:
+        tree["sample_stats"] = xr.DataTree(_statistics(history))
     return tree
+
+
+def _statistics(history: History) -> xr.Dataset:
+    """Losses by step, counted from 1, and scores by the steps done before them."""
+    statistics = xr.Dataset({"loss": ("step", history.losses)}, {"step": np.arange(1, len(history.losses) + 1)})
+    if history.validation:
+        statistics = statistics.assign_coords(scored_step=list(history.validation))
+        statistics["score"] = ("scored_step", list(history.validation.values()))
+    return statistics
 
 
 def _draws(group: str, draws: Draws) -> dict[str, NDArray[np.float32]]:

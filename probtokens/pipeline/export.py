@@ -51,7 +51,7 @@ def export_run(path: Path, *, recalibrated: bool = False, screen: rich.console.C
             if rollout.sizes["draw"] < 2:
                 continue
             factors = load_recalibration(folder.recalibration(model)) if recalibrated else None
-            tree = to_arviz(rollout, recalibration=factors, seed=config.seed, **_weights(model, config, folder))
+            tree = to_arviz(rollout, recalibration=factors, seed=config.seed, **_training(model, config, folder))
         target = folder.arviz(model)
         with replacing(target) as temporary:
             tree.to_netcdf(temporary, engine="h5netcdf")
@@ -60,10 +60,15 @@ def export_run(path: Path, *, recalibrated: bool = False, screen: rich.console.C
     return written
 
 
-def _weights(model: str, config: Config, folder: RunFolder) -> dict[str, Any]:
-    """Posterior and prior of the weights that all trajectories share."""
+def _training(model: str, config: Config, folder: RunFolder) -> dict[str, Any]:
+    """Posterior and prior of the weights that all trajectories share, and the history of the training."""
     if model not in TOKEN_MODELS:
         return {}
     from probtokens.evaluate.global_sites import weight_draws
+    from probtokens.train.fitting import History
+    from probtokens.train.loop import finished_stages
 
-    return weight_draws(load_tokens(model, folder.model), draws=_DRAWS, seed=config.seed)
+    name, settings = ("meso", config.meso) if model == "tokens" else ("micro", config.micro)
+    stages = finished_stages(folder.training(name), settings.stages)
+    weights = weight_draws(load_tokens(model, folder.model), draws=_DRAWS, seed=config.seed)
+    return weights | ({"history": History(stages)} if stages else {})

@@ -167,6 +167,18 @@ def train_stages(
     return told
 
 
+def finished_stages(out_dir: Path, stages: Sequence[Stage]) -> dict[str, Trained]:
+    """What was told of the stages of a schedule that are finished, by name.
+
+    Raises
+    ------
+    ValueError
+        If a file that tells it is damaged.
+    """
+    notes = {stage.name: stage_file(out_dir, number, stage).with_suffix(".json") for number, stage in enumerate(stages)}
+    return {name: _noted(note) for name, note in notes.items() if note.is_file()}
+
+
 def stage_file(out_dir: Path, number: int, stage: Stage) -> Path:
     """Weights of the model after stage ``number`` of a schedule, from 0, in the folder of a training."""
     return out_dir / f"{number:02d}_{stage.name}.pt"

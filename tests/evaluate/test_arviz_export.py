@@ -6,6 +6,8 @@ import xarray as xr
 from probtokens.evaluate.arviz_export import to_arviz
 from probtokens.evaluate.multivariate import pool
 from probtokens.predict import Recalibration
+from probtokens.train.fitting import History
+from probtokens.train.loop import Trained
 from tests.predict.synthetic import gaussian_rollout
 
 GROUPS = {"posterior_predictive", "observed_data", "constant_data"}
@@ -178,3 +180,14 @@ def test_arviz_plots_take_the_tree(rollout):
         drawn = plot(tree, backend="matplotlib", **options)
         assert {"temperature", "solid_fraction"} <= set(drawn.viz["plot"].data_vars)
         plt.close("all")
+
+
+def test_sample_stats_are_those_of_the_training(rollout, tmp_path):
+    history = History({"a": Trained("float32", [3.0, 2.0], [(2, 0.5)]), "b": Trained("float32", [1.0], [(1, 0.25)])})
+    tree = to_arviz(rollout, history=history)
+    tree.to_netcdf(tmp_path / "tree.nc", engine="h5netcdf")
+    with xr.open_datatree(tmp_path / "tree.nc", engine="h5netcdf") as again:
+        statistics = again["sample_stats"]
+        np.testing.assert_array_equal(statistics["loss"].sel(step=[1, 2, 3]), [3.0, 2.0, 1.0])
+        np.testing.assert_array_equal(statistics["score"].sel(scored_step=[2, 3]), [0.5, 0.25])
+    assert "score" not in to_arviz(rollout, history=History({"a": Trained("float32", [3.0], [])}))["sample_stats"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import xarray as xr
 from typer.testing import CliRunner
 
 from probtokens.cli import app
+from probtokens.config import MesoConfig
 from probtokens.pipeline.folder import RunFolder
 from probtokens.predict import Recalibration
 from probtokens.verify.token_pairs import meso_tokens, micro_tokens
@@ -26,6 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     for kind, model in (("micro", micro_tokens()), ("meso", meso_tokens())):
         folder.model(kind).parent.mkdir(parents=True)
         model.save(folder.model(kind))
+    told = {"precision": "float32", "losses": [2.0, 1.0], "validation": [[2, 0.5]]}
+    (folder.training("meso") / f"00_{MesoConfig().stages[0].name}.json").write_text(json.dumps(told))
     for seed, model in enumerate(MODELS):
         gaussian_rollout(folder.rollout(model, "test"), members=1 if model in MODELS[2:] else 6, n=2, leads=2, seed=seed)
         Recalibration(model, 2, {"temperature": [0.5], "solid_fraction": [1.0]}).save(folder.recalibration(model))
@@ -42,7 +46,8 @@ def test_every_ensemble_of_a_run_is_exported(folder: RunFolder) -> None:
     trees = exported(folder)
     assert set(trees) == {"tokens", "micro_tokens"}
     assert set(trees["micro_tokens"].children) == {"posterior_predictive", "observed_data", "constant_data"}
-    assert set(trees["tokens"].children) == {"posterior_predictive", "observed_data", "constant_data", "posterior", "prior"}
+    assert set(trees["tokens"].children) == {"posterior_predictive", "observed_data", "constant_data", "posterior", "prior", "sample_stats"}
+    np.testing.assert_array_equal(trees["tokens"]["sample_stats"]["loss"], [2.0, 1.0])
     assert set(trees["tokens"]["posterior"].data_vars) == {"scale", "change", "coupling"}
     narrow = exported(folder, "--recalibrated")
     before, after = (one["tokens"]["posterior_predictive"]["temperature"].std("draw") for one in (trees, narrow))
