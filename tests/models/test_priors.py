@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pyro
 import pytest
 import torch
+from pyro.infer import MCMC, NUTS
 from scipy import stats
 from torch.distributions import MultivariateNormal, kl_divergence
 
@@ -61,3 +63,56 @@ def test_the_divergence_of_the_posterior_is_that_of_full_gaussians() -> None:
     q, p = posterior.distribution(), PRIOR.distribution(torch.zeros(()))
     full = MultivariateNormal(q.loc, q.covariance_matrix), MultivariateNormal(p.loc, torch.eye(PRIOR.size))
     torch.testing.assert_close(kl_divergence(q, p), kl_divergence(*full), rtol=1e-3, atol=1e-3)
+
+
+def fitted(x: torch.Tensor, y: torch.Tensor, noise: float, kl_weight: float) -> torch.Tensor:
+    """Draws of changes from a posterior that SVI fits to y = x · changes + noise."""
+    torch.manual_seed(0)
+    posterior = WeightPosterior(PRIOR, n_spread=3, rank=6)
+    optimizer = torch.optim.Adam(posterior.parameters(), lr=0.01)
+    prior = PRIOR.distribution(torch.zeros(()))
+    for step in range(1200):
+        optimizer.param_groups[0]["lr"] = 0.01 * (1 - step / 1200)
+        q = posterior.distribution()
+        residual = y - PRIOR.weights(q.rsample((16,)))[0] @ x.T
+        loss = 0.5 * (residual / noise).square().sum(-1).mean() + kl_weight * kl_divergence(q, prior)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        return PRIOR.weights(posterior.distribution().sample((4000,)))[0]
+
+
+@pytest.mark.slow
+def test_the_posterior_of_a_toy_is_that_of_nuts() -> None:
+    """Nine numbers of two blocks, of which data tell some well, some hardly and some pairs only as sums."""
+    generator, noise = torch.Generator().manual_seed(3), 0.02
+    x = torch.randn(12, 9, generator=generator)
+    x[:, 1] = x[:, 0] + 0.3 * x[:, 1]
+    x[:, 5] *= 0.1
+    truth = 0.01 * torch.randn(9, generator=generator)
+    y = x @ truth + noise * torch.randn(12, generator=generator)
+
+    def potential(sites: dict[str, torch.Tensor]) -> torch.Tensor:
+        w = sites["w"]
+        return 0.5 * w.square().sum() + 0.5 * ((y - x @ PRIOR.weights(w)[0]) / noise).square().sum()
+
+    pyro.set_rng_seed(0)
+    sampler = MCMC(
+        NUTS(potential_fn=potential),
+        num_samples=1500,
+        warmup_steps=300,
+        initial_params={"w": torch.zeros(PRIOR.size)},
+        disable_progbar=True,
+    )
+    sampler.run()
+    exact = PRIOR.weights(sampler.get_samples()["w"])[0]
+    ours = fitted(x, y, noise, kl_weight=1.0)
+    scale = exact.std(0)
+    assert ((ours.mean(0) - exact.mean(0)) / scale).abs().max() < 0.25
+    ratio = (ours.std(0) / scale).log()
+    assert -0.2 < ratio.mean() < 0.05  # one Gaussian is a seventh too narrow: scales and what they scale make a funnel
+    assert abs(np.corrcoef(ours[:, :2].T)[0, 1] - np.corrcoef(exact[:, :2].T)[0, 1]) < 0.15
+    # A divergence that weighs a quarter makes it too sure, four times as much too unsure.
+    assert (fitted(x, y, noise, kl_weight=0.25).std(0) / scale).log().mean() < ratio.mean() - 0.2
+    assert (fitted(x, y, noise, kl_weight=4.0).std(0) / scale).log().mean() > ratio.mean() + 0.1
