@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import resource
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,18 +42,47 @@ def fuzz(count: int) -> Callable[..., Any]:
     return settings(max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=known)
 
 
-def refusal(read: Callable[[], Any], name: str) -> str | None:
-    """Message of a refusal, which names ``name``, is short and of one line; ``None`` for what was read."""
-    try:
-        read()
-    except ValueError as error:
-        message = str(error)
-    else:
-        return None
-    assert name in message, message
-    assert len(message) - len(name) <= LIMIT, message
-    assert "\n" not in message, message
-    return message
+class Tally:
+    """Counts what became of inputs, and sees that no one takes long or much memory."""
+
+    def __init__(self, note: Callable[[str, Any], None]) -> None:
+        self.note, self.memory, self.slowest = note, peak_memory(), 0.0
+        self.counts = {"read": 0, "refused": 0}
+
+    def look(self, read: Callable[[], Any], name: str) -> None:
+        """See that an input is read, or refused by a message that names ``name``, is short and of one line."""
+        began = time.monotonic()
+        try:
+            read()
+        except ValueError as error:
+            message = str(error)
+            assert name in message, message
+            assert len(message) - len(name) <= LIMIT, message
+            assert "\n" not in message, message
+            self.counts["refused"] += 1
+        else:
+            self.counts["read"] += 1
+        self.slowest = max(self.slowest, time.monotonic() - began)
+
+    def close(self) -> None:
+        """Note the counts for the page that ``examples/reliability_page.py`` writes."""
+        grown = (peak_memory() - self.memory) / 2**20
+        for name, value in (*self.counts.items(), ("slowest_s", round(self.slowest, 2)), ("grown_mib", round(grown))):
+            self.note(name, value)
+        assert self.slowest < 10
+        assert grown < 1024
+
+
+def peak_memory() -> int:
+    """Bytes that this process has had at most."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+@pytest.fixture
+def tally(record_property: Callable[[str, Any], None]) -> Iterator[Tally]:
+    counted = Tally(record_property)
+    yield counted
+    counted.close()
 
 
 @st.composite
@@ -108,7 +139,7 @@ READERS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any]]] = {
 
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("name", READERS)
-def test_damaged_files_are_read_or_refused_by_name(name: str, count: int, tmp_path: Path) -> None:
+def test_damaged_files_are_read_or_refused_by_name(name: str, count: int, tmp_path: Path, tally: Tally) -> None:
     write, read = READERS[name]
     path = tmp_path / name
     write(path)
@@ -118,7 +149,7 @@ def test_damaged_files_are_read_or_refused_by_name(name: str, count: int, tmp_pa
     @given(damaged(sound))
     def check(content: bytes) -> None:
         path.write_bytes(content)
-        refusal(lambda: read(path), str(path))
+        tally.look(lambda: read(path), str(path))
 
     check()
 
@@ -154,7 +185,7 @@ def planned(config: Config, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_recipes_of_any_values_are_planned_or_refused_by_name(count: int, tmp_path: Path) -> None:
+def test_recipes_of_any_values_are_planned_or_refused_by_name(count: int, tmp_path: Path, tally: Tally) -> None:
     path = tmp_path / "recipe.yaml"
 
     @fuzz(count)
@@ -171,16 +202,16 @@ def test_recipes_of_any_values_are_planned_or_refused_by_name(count: int, tmp_pa
                 node = inner
             node[leaf] = value
         path.write_text(write_yaml(raw), encoding="utf-8", errors="surrogatepass")
-        refusal(lambda: planned(load_config(path), tmp_path), str(path))
+        tally.look(lambda: planned(load_config(path), tmp_path), str(path))
 
     check()
 
 
 @pytest.mark.parametrize("count", COUNTS)
-def test_overrides_of_any_text_are_planned_or_refused(count: int, tmp_path: Path) -> None:
+def test_overrides_of_any_text_are_planned_or_refused(count: int, tmp_path: Path, tally: Tally) -> None:
     @fuzz(count)
     @given(st.sampled_from(KEYS) | WORDS, WORDS | NUMBERS.map(str) | st.text("[]{},:'\"&*!|>%@` \n\t#-?a1.", max_size=12))
     def check(key: str, value: str) -> None:
-        refusal(lambda: planned(load_config(None, [f"{key}={value}"]), tmp_path), "override")
+        tally.look(lambda: planned(load_config(None, [f"{key}={value}"]), tmp_path), "override")
 
     check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import signal
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from probtokens.config import load_config
 from probtokens.pipeline.commands import run_all, run_stages
@@ -124,6 +127,32 @@ def test_killed_in_every_stage_then_run_again_gives_the_same_scores(finished, re
         assert kill_when(moment, recipe, broken), f"{stage}: ended before it was killed"
     run_all(recipe, broken.root)
     assert scores(broken)["models"] == scores(finished)["models"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_killed_a_hundred_times_at_any_moment(finished, recipe, tmp_path, record_property):
+    rng, kills, runs = np.random.default_rng(0), 0, 0
+    context = multiprocessing.get_context("forkserver")  # every run would load torch anew otherwise
+    context.set_forkserver_preload(["probtokens.pipeline.commands", "lightning", "pyro", "arviz_plots", "probtokens.report"])
+    while kills < 100:
+        broken, runs = RunFolder(tmp_path / str(runs)), runs + 1
+        while True:
+            process = context.Process(target=run_all, args=(recipe, broken.root))
+            process.start()
+            process.join(rng.uniform(0.05, 4.0))
+            if process.exitcode is not None:
+                assert process.exitcode == 0
+                break
+            process.kill()
+            process.join()
+            kills += 1
+        assert scores(broken)["models"] == scores(finished)["models"]
+        for model in ("micro", "meso", "parc"):
+            ours, theirs = (torch.load(folder.model(model), weights_only=True) for folder in (broken, finished))
+            assert str(ours) == str(theirs)
+    record_property("kills", kills)
+    record_property("runs", runs)
 
 
 def run_stages_up_to_evaluate(recipe: Path, folder: RunFolder, overrides: list[str]) -> None:
