@@ -42,12 +42,13 @@ def build() -> Work:
     torch.manual_seed(0)
     recipe = load_config(Path("examples/micro.yaml")).micro
     config = recipe.tokens
-    config = config.model_copy(update={"groups": tuple(group for group in config.groups if set(group.fields) <= set(FIELDS))})
+    groups = tuple(group for group in config.groups if set(group.fields) <= set(FIELDS))
+    config = config.model_copy(update={"groups": groups, "rest": {name: value for name, value in config.rest.items() if name in FIELDS}})
     normalizer = Normalizer(tuple(map(field_spec, FIELDS)), ("shock_pressure",))
     tokens, compiled = (MicroTokens(config, normalizer, GRID) for _ in range(2))
     compiled.compile_networks()
     predecessor = Predecessor(len(FIELDS))
-    frames = torch.randn(1, 2, len(FIELDS), *GRID.shape)
+    frames = torch.rand(1, 2, len(FIELDS), *GRID.shape)
     return {
         "tokens_step": partial(_tokens_step, tokens, frames, RolloutErrorStage(name="error", steps=1, horizon=1)),
         "tokens_latent_step": partial(_tokens_step, tokens, frames, _last_stage(recipe, "latent_error")),
