@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator
 
 from probtokens.evaluate.compare import Comparison, compare
 from probtokens.evaluate.leads import CELLS
@@ -48,19 +49,30 @@ def read_cells(folder: Path) -> list[Document]:
 
 
 def summary(cells: Sequence[Document]) -> list[dict[str, Any]]:
-    """Scores of every cell over all leads and simulations; errors relative to persistence where it is there."""
+    """Scores of every cell over all leads and simulations; errors relative to persistence where it is there.
+
+    A deterministic model has a second row, ``with_errors``, where its errors have made an ensemble of it.
+    """
     still = next((np.mean(cell["scores"][CELLS]["error_square"]) for cell in cells if cell["cell"]["model"] == "persistence"), np.nan)
     rows = []
     for cell in cells:
-        field = cell["scores"][CELLS]
-        error = np.mean(field["error_square"])
-        row = {**cell["cell"], "rmse_over_persistence": float(np.sqrt(error / still))}
-        row |= {f"{name}_crps": float(np.mean(cell["scores"][name]["crps"])) for name in QUANTITIES}
-        if "spread_square" in field:
-            row["spread_skill"] = float(np.sqrt(np.mean(field["spread_square"]) / error))
-            row |= {f"{name}_coverage_90": float(np.mean(cell["scores"][name]["coverage_90"])) for name in QUANTITIES}
-        rows.append(row | {"training_minutes": cell["training_minutes"]})
+        for kind in ("scores", "with_errors"):
+            if kind in cell:
+                row = {**cell["cell"], "with_errors": kind == "with_errors", **_pooled(cell[kind], float(still))}
+                rows.append(row | {"training_minutes": cell["training_minutes"]})
     return rows
+
+
+def _pooled(scores: dict[str, dict[str, Any]], still: float) -> dict[str, float]:
+    """Scores over all leads and simulations; ``still`` is the squared error of persistence."""
+    field = scores[CELLS]
+    error = np.mean(field["error_square"])
+    found = {"rmse_over_persistence": float(np.sqrt(error / still))}
+    found |= {f"{name}_crps": float(np.mean(scores[name]["crps"])) for name in QUANTITIES}
+    if "spread_square" in field:
+        found["spread_skill"] = float(np.sqrt(np.mean(field["spread_square"]) / error))
+        found |= {f"{name}_coverage_90": float(np.mean(scores[name]["coverage_90"])) for name in QUANTITIES}
+    return found
 
 
 def by_simulation(cells: Sequence[Document], model: str, n: int, quantity: str) -> np.ndarray | None:
@@ -122,7 +134,8 @@ def _table(cells: Sequence[Document]) -> str:
         crps = [f"{row[f'{name}_crps']:.3g}" for name in QUANTITIES]
         spread = [f"{row['spread_skill']:.2f}"] if "spread_skill" in row else ["–"]
         covered = [f"{row[f'{name}_coverage_90']:.2f}" if "spread_skill" in row else "–" for name in QUANTITIES]
-        columns = [TITLES[row["model"]], str(row["n"]), str(row["seed"]), f"{row['rmse_over_persistence']:.3f}", *crps, *spread, *covered]
+        title = TITLES[row["model"]] + (" with errors" if row["with_errors"] else "")
+        columns = [title, str(row["n"]), str(row["seed"]), f"{row['rmse_over_persistence']:.3f}", *crps, *spread, *covered]
         columns.append(f"{row['training_minutes']:.0f}")
         lines.append(f"| {' | '.join(columns)} |")
     return "\n".join(lines)
@@ -159,11 +172,13 @@ def learning_curves(cells: Sequence[Document]) -> Any:
     place = {n: at for at, n in enumerate(numbers)}
     for axis, (quantity, (title, unit)) in zip(axes, QUANTITIES.items(), strict=True):
         for model, label in TITLES.items():
+            if model == "persistence":
+                continue  # far above all others
             known = [n for n in numbers if by_simulation(cells, model, n, quantity) is not None]
             if not known:
                 continue
             scores = [by_simulation(cells, model, n, quantity) for n in known]
-            if model in ("micro_tokens", "persistence"):
+            if model == "micro_tokens":
                 axis.axhline(scores[0].mean(), color=_COLOURS[model], linestyle=":", label=label)
                 continue
             low, high = np.array([_interval(score) for score in scores]).T
@@ -176,6 +191,9 @@ def learning_curves(cells: Sequence[Document]) -> Any:
                     axis.plot(place[cell["cell"]["n"]], np.mean(kind[quantity]["crps"]), ".", color=_COLOURS[model], alpha=0.5, zorder=3)
         axis.set_xticks(range(len(numbers)), [str(n) for n in numbers])
         axis.set(xlabel="meso simulations to learn from", ylabel=f"CRPS of {title} [{unit}]", yscale="log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_locator(NullLocator())
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     return figure
 

@@ -54,12 +54,13 @@ def made_up(model: str, n: int, seed: int, crps: list[float], **more: object) ->
 
 def test_page_compares_what_was_written_down(tmp_path: Path) -> None:
     better, worse = [1.0, 2.0, 1.5, 2.5, 1.2, 2.2, 1.1, 2.1], [2.0, 4.0, 3.0, 5.0, 2.4, 4.4, 2.2, 4.2]
-    dressed = {name: {"crps": [[2 * value] for value in worse]} for name in suite_page.QUANTITIES}
+    dressed = {"crps": [[2 * value] for value in worse]} | dict.fromkeys(("error_square", "spread_square"), [[4.0]] * 8)
+    dressed |= {"coverage_90": [[0.5]] * 8}
     cells = [
         made_up("tokens", 4, 0, better),
         made_up("tokens", 4, 1, [3 * value for value in better]),
         made_up("micro_tokens", 0, 0, [4 * value for value in better]),
-        made_up("parc", 16, 0, worse, with_errors=dressed),
+        made_up("parc", 16, 0, worse, with_errors=dict.fromkeys(suite_page.QUANTITIES, dressed)),
     ]
     found = {(ours, theirs, quantity): comparison for ours, theirs, quantity, comparison, _ in suite_page.comparisons(cells)}
     assert len(found) == 2 * len(suite_page.QUANTITIES)  # what has no cell yet is left out
@@ -71,6 +72,7 @@ def test_page_compares_what_was_written_down(tmp_path: Path) -> None:
     suite_page.write_page(cells, tmp_path / "page.md")
     text = (tmp_path / "page.md").read_text()
     assert "| PARC | 16 | 0 | nan |" in text
+    assert "| PARC with errors | 16 | 0 | nan | 6.8 | 6.8 | 6.8 | 1.00 | 0.50 | 0.50 | 0.50 | 1 |" in text
     assert "| meso tokens | 4 | 0.50, 0.90 |" in text
     assert "| meso tokens, N = 4 | PARC, N = 16 | temperature | 0.50 | 0.50 to 0.50 |" in text
     assert (tmp_path / "images" / "learning_curves.png").stat().st_size > 1000
