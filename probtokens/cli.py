@@ -127,6 +127,41 @@ def export(
 
 
 @app.command()
+def closure(
+    path: Annotated[Path | None, typer.Argument(metavar="[RUN|DATA]", help="Run folder, or with --model a folder of HDF5 files.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to; RUN/closure by default.")] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Trained tokens that forecast, by name or file.")] = None,
+    pressure: Annotated[list[float] | None, typer.Option("--pressure", metavar="GPA", help="Shock pressure; may be repeated.")] = None,
+    porosity: Annotated[list[float] | None, typer.Option("--porosity", metavar="SHARE", help="Porosity; may be repeated.")] = None,
+    diameter: Annotated[list[float] | None, typer.Option("--diameter", metavar="UM", help="Median pore diameter; may be repeated.")] = None,
+    microstructures: Annotated[int, typer.Option("--microstructures", min=1, metavar="N", help="Drawn of each kind.")] = 2,
+    draws: Annotated[int, typer.Option("--draws", min=2, metavar="N", help="Draws of a forecast with --model.")] = 16,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of microstructures and draws with --model.")] = 0,
+    debug: Debug = False,
+) -> None:
+    """Ignition times, growth rates and burnt fractions for a macro-scale code, of every draw.
+
+    RUN: its test forecasts beside its test simulations. DATA with --model: forecasts of these simulations. Neither: drawn microstructures.
+    """
+    with _errors_reported(debug):
+        from probtokens.pipeline.closure import Drawn, closure_of_model, closure_of_run
+
+        if (path is not None or model is None) and (pressure or porosity or diameter):
+            raise ValueError("closure: expected --pressure, --porosity and --diameter with --model alone, which draws microstructures")
+        if model is None:
+            if path is None:
+                raise ValueError("closure: expected a run folder, or --model with a folder of simulations or --pressure; got neither")
+            closure_of_run(path, out)
+            return
+        if out is None:
+            raise ValueError("closure: expected --out with --model, got none")
+        drawn = Drawn(
+            *(tuple(given) for given in (pressure or (6.0, 8.0, 10.0), porosity or (0.04, 0.08), diameter or (0.6,))), microstructures
+        )
+        closure_of_model(model, out, path or drawn, draws=draws, seed=seed)
+
+
+@app.command()
 def verify(
     part: Annotated[Literal["simulator", "inference"], typer.Argument(help="What to verify.")],
     case: Annotated[list[str] | None, typer.Option("--case", metavar="NAME", help="Run this case only; may be repeated.")] = None,

@@ -107,6 +107,11 @@ class RunFolder:
         """How far micro data cover the states of meso data; belongs to no stage."""
         return self.inside("coverage")
 
+    @property
+    def closure(self) -> Path:
+        """Closures of the test forecasts, one folder for each model; belongs to no stage."""
+        return self.inside("closure")
+
     def training(self, model: str) -> Path:
         """State of a training, from which it resumes, and its final model."""
         return self.inside("checkpoints", model)

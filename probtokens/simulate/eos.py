@@ -14,9 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 #: Ambient state of crystal and pore gas.
@@ -164,6 +167,16 @@ class MieGruneisen:
         reference, _, _ = self.isotherm(density)
         return self.reference_temperature + (pressure - reference) / (self.coupling * self.heat_capacity)
 
+    def density(self, temperature: NDArray[np.floating], pressure: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Density [g/cm³] at ``temperature`` [K] and ``pressure`` [GPa]: the inverse of :meth:`temperature`.
+
+        On the isotherm p0(ρ) = p − (Γ/V) Cv (T − T0), which a table of 8192 densities inverts to 1e-6 of the density. So hot and
+        at so low a pressure that no density above 0.2 ``rho0`` fits, the solid has that one.
+        """
+        reference = pressure - self.coupling * self.heat_capacity * (temperature - self.reference_temperature)
+        densities, pressures = _isotherm_table(self)
+        return np.interp(reference, pressures, densities)
+
     def release_temperature(self, density: Tensor, pressure: Tensor) -> Tensor:
         """Temperature [K] after isentropic return to ``rho0``: a measure of entropy.
 
@@ -171,6 +184,13 @@ class MieGruneisen:
         """
         exponent = self.coupling * (1.0 / density - 1.0 / self.rho0)
         return self.temperature(density, pressure) * torch.exp(exponent)
+
+
+@lru_cache
+def _isotherm_table(eos: MieGruneisen) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Densities from 0.2 to 2.5 times ``rho0`` [g/cm³] and the pressures [GPa] of the reference isotherm there."""
+    densities = np.linspace(0.2, 2.5, 8192) * eos.rho0
+    return densities, eos.isotherm(torch.from_numpy(densities))[0].numpy()
 
 
 #: HMX after Menikoff & Sewell, Combust. Theory Model. 6, 103 (2002): isotherm and Γ0 at 300 K.

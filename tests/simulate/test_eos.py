@@ -86,3 +86,13 @@ def test_unknown_set_and_weak_shock_are_errors():
         hmx("petn")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="shock pressure"):
         hugoniot(MENIKOFF_SEWELL, 0.0)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_density_inverts_temperature(name):
+    eos = SETS[name]
+    density = np.linspace(0.9, 3.4, 60)
+    for pressure in (0.1, 9.0, 40.0):
+        temperature = eos.temperature(torch.from_numpy(density), torch.full((60,), pressure, dtype=torch.float64)).numpy()
+        np.testing.assert_allclose(eos.density(temperature, np.full(60, pressure)), density, rtol=2e-6)
+    assert eos.density(np.array([20000.0]), np.array([0.1])) == pytest.approx(0.2 * eos.rho0)

@@ -1,0 +1,40 @@
+"""Pictures of closures."""
+
+import numpy as np
+import pytest
+
+from probtokens.predict.closure_rates import Closure
+from probtokens.report.closure import burnt_figure, rates_figure
+from probtokens.report.style import figure_style
+from tests.predict.closures import power_law_closure
+
+
+@pytest.fixture(scope="module")
+def closure():
+    found = power_law_closure(draws=9)
+    return found.assign({f"{name}_truth": found[name].isel(draw=4, drop=True) for name in found.data_vars})
+
+
+def test_rates_are_drawn_against_pressure_and_truth_with_units(closure):
+    with figure_style():
+        figure = rates_figure(closure, Closure.fit(closure))
+        alone = rates_figure(closure.drop_vars([name for name in closure.data_vars if str(name).endswith("_truth")]), None)
+    labels = [axes.get_ylabel() for axes in figure.axes]
+    assert labels[0] == "ignition time t_ign [ns]"
+    assert labels.count("forecast [1/ns]") == 2
+    assert len(alone.axes) == 4, "three rates and the scale of porosity"
+    first = figure.axes[0]
+    (truths,) = [line for line in first.lines if line.get_label() == "simulator"]
+    np.testing.assert_array_equal(truths.get_xdata(), closure["shock_pressure"])
+    np.testing.assert_array_equal(truths.get_ydata(), closure["ignition_time_truth"])
+    assert any(band.get_label() == "90 % band of the power laws" for band in first.collections)
+
+
+def test_burnt_fractions_of_at_most_twelve_simulations_are_drawn_in_order_of_pressure(closure):
+    assert closure.sizes["simulation"] == 14
+    with figure_style():
+        figure = burnt_figure(closure, "tokens")
+    assert len(figure.axes) == 12
+    pressures = [float(axes.get_title().split()[0]) for axes in figure.axes]
+    assert pressures == sorted(pressures)
+    assert figure.axes[-1].get_xlabel() == "time [ns]"
