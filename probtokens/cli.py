@@ -114,6 +114,55 @@ def inspect(
 
 
 @app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="File or folder of simulations in another layout.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder to make; an interrupted conversion is continued.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what was understood, and draw it to DIR/preview.png.")] = False,
+    layout: Annotated[
+        str | None, typer.Option(metavar="NAME", help="parc, parctorch, pdebench, the_well, scimitar3d or arrays; else recognised.")
+    ] = None,
+    spacing: Annotated[str | None, typer.Option(metavar="LENGTH", help="Edge of a cell, such as '50 nm'.")] = None,
+    time_step: Annotated[str | None, typer.Option(metavar="TIME", help="Time between frames, such as '0.79 ns'.")] = None,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=UNIT", help="Unit of a field or scalar, of length or time, or of all others (*); may be repeated."),
+    ] = None,
+    name: Annotated[
+        list[str] | None, typer.Option(metavar="OLD=NEW", help="New name of a field, scalar, axis or numbered channel; may be repeated.")
+    ] = None,
+    value_range: Annotated[
+        list[str] | None, typer.Option("--range", metavar="NAME=LOW:HIGH", help="What 0 and 1 in the file stand for; may be repeated.")
+    ] = None,
+    dims: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Axes of NumPy arrays in order: simulation, time, field, y, x, or some of them.")
+    ] = None,
+    boundary: Annotated[
+        list[str] | None, typer.Option(metavar="[SIDE=]KIND", help="WALL, OPEN or PERIODIC; of left, right, bottom or top, or of all.")
+    ] = None,
+    splits: Annotated[
+        str | None, typer.Option(metavar="TRAIN/VALID/TEST", help="Numbers of simulations, in the order of the files, such as 25/8/9.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write simulations of another layout as the folder that recipes read."""
+    with _errors_reported(debug):
+        from probtokens.pipeline.convert import convert_files, parse_given, preview_files
+
+        given = parse_given(
+            layout=layout,
+            spacing=spacing,
+            time_step=time_step,
+            units=unit or (),
+            names=name or (),
+            ranges=value_range or (),
+            dims=dims,
+            boundary=boundary or (),
+            splits=splits,
+        )
+        (preview_files if dry_run else convert_files)(source, to, given)
+
+
+@app.command()
 def export(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder whose test forecasts are there.")],
     recalibrated: Annotated[bool, typer.Option("--recalibrated", help="Take the spreads after recalibration.")] = False,

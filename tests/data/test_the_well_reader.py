@@ -195,7 +195,10 @@ def _forget(name: str, attribute: str) -> Callable[[h5py.File], None]:
         (_replace("dimensions/x", np.arange(8.0) ** 2), "dimensions/x: expected a uniform increasing axis"),
         (_replace("dimensions/time", np.zeros(4)), "dimensions/time: expected a uniform increasing axis"),
         (_replace("dimensions/time", np.zeros(1)), "dimensions/time: expected at least two points"),
-        (_replace("dimensions/y", np.arange(6.0)), "expected square cells, got dx = 0.04 µm and dy = 1 µm"),
+        (
+            _replace("dimensions/y", np.arange(6.0)),
+            r"expected square cells \(resample the fields to \(y, x\) = \(150, 8\) points.*got dx = 0.04 µm and dy = 1 µm",
+        ),
         (_set("dimensions/x", "units", "m"), "dimensions/x: expected unit 'µm', got 'm'"),
         (_set("dimensions", "spatial_dims", ["r", "z"]), r"expected \['x', 'y'\], got \['r', 'z'\]"),
         (_set("t0_fields/temperature", "units", "C"), "t0_fields/temperature: field 'temperature': expected unit 'K', got 'C'"),

@@ -168,3 +168,48 @@ def test_bad_input_is_refused_and_nothing_is_written(tmp_path: Path, changes: di
     with pytest.raises(ValueError, match=message):
         write_shard(tmp_path / "a.hdf5", **_arguments(**changes))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_field_that_does_not_change_is_stored_once(tmp_path: Path) -> None:
+    frames, scalars = make_frames(2, ny=6, nx=8, n_times=4)
+    frames["solid_fraction"] = frames["solid_fraction"][:, :1]
+    write_shard(
+        tmp_path / "a.hdf5",
+        frames,
+        grid=Grid(ny=6, nx=8, spacing=0.04, time_step=0.1, n_times=4),
+        scalars=scalars,
+        units=UNITS,
+        dataset_name="synthetic",
+        boundary=BOUNDARY,
+    )
+    with h5py.File(tmp_path / "a.hdf5") as file:
+        node = file["t0_fields/solid_fraction"]
+        assert node.shape == (2, 8, 6)
+        assert not node.attrs["time_varying"]
+        assert file["t0_fields/temperature"].attrs["time_varying"]
+    found = read_frames(read_info(tmp_path / "a.hdf5"), 1, ["solid_fraction"], 1, 3)
+    np.testing.assert_array_equal(found[:, 0], np.broadcast_to(frames["solid_fraction"][1], (2, 6, 8)))
+
+
+def test_tensors_are_stored_together_and_only_whole(tmp_path: Path) -> None:
+    parts = {
+        f"stress_{a}{b}": np.random.default_rng(k).random((2, 3, 4, 5), np.float32) for k, (a, b) in enumerate(("xx", "xy", "yx", "yy"))
+    }
+
+    def write(frames: dict[str, np.ndarray]) -> Path:
+        grid = Grid(ny=4, nx=5, spacing=0.04, time_step=0.1, n_times=3)
+        units = dict.fromkeys(frames, "GPa")
+        boundary = dict.fromkeys(BOUNDARY, "OPEN")
+        write_shard(
+            tmp_path / "a.hdf5", frames, grid=grid, scalars={}, units=units, dataset_name="a", boundary=boundary, tensors=["stress"]
+        )
+        return tmp_path / "a.hdf5"
+
+    info = read_info(write(parts))
+    assert [info.spec(name).odd for name in parts] == ["", "xy", "xy", ""]
+    np.testing.assert_array_equal(read_frames(info, 1, list(parts)), np.stack([values[1] for values in parts.values()], axis=1))
+    with h5py.File(tmp_path / "a.hdf5") as file:
+        assert file["t2_fields/stress"].shape == (2, 3, 5, 4, 2, 2)
+    assert "stress_xx" in read_info(write({"stress_xx": parts["stress_xx"]})).fields
+    with pytest.raises(ValueError, match="expected one number of frames for its components"):
+        write({**parts, "stress_xy": parts["stress_xy"][:, :1]})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probtokens.data.the_well.faults import fault, listed
+from probtokens.data.the_well.faults import Faulty, fault, listed
 from probtokens.data.the_well.hdf5 import Node
 from probtokens.data.the_well.layout import AXIS_UNITS, FILE_DIMS
 from probtokens.data.the_well.limits import MAX_POINTS, require_fits
@@ -48,21 +48,37 @@ def read_spatial_dims(dimensions: Node) -> tuple[str, ...]:
     return axes
 
 
-def read_grid(dimensions: Node, n_simulations: int) -> tuple[Grid, dict[str, float]]:
+def read_grid(dimensions: Node, n_simulations: int, *, any_unit: bool = False) -> tuple[Grid, dict[str, float]]:
     """Read the grid of all simulations, and how far its ``spacing`` and ``time_step`` may be off by rounding."""
-    axes = {name: _read_axis(dimensions.dataset(name), unit, n_simulations) for name, unit in AXIS_UNITS.items()}
+    axes = {name: _read_axis(dimensions.dataset(name), None if any_unit else unit, n_simulations) for name, unit in AXIS_UNITS.items()}
     time, x, y = axes["time"], axes["x"], axes["y"]
-    if abs(x.step - y.step) > _AXIS_RTOL * x.step + x.rounding + y.rounding:
-        raise dimensions.fault("square cells", f"dx = {x.step:g} µm and dy = {y.step:g} µm")
+    finer = require_square(dimensions, x, y, "" if any_unit else " µm")
     require_fits(dimensions, 4 * time.size * x.size * y.size, os.stat(dimensions.path).st_size, "one field of one simulation")
-    finer = min(x, y, key=lambda axis: axis.rounding)
     grid = Grid(ny=y.size, nx=x.size, spacing=finer.step, time_step=time.step, n_times=time.size)
     return grid, {"spacing": finer.rounding, "time_step": time.rounding}
 
 
-def _read_axis(node: Node, unit: str, n_simulations: int) -> Axis:
+def require_square(place: Faulty, x: Axis, y: Axis, unit: str) -> Axis:
+    """The axis that tells the edge of the square cells more precisely.
+
+    Raises
+    ------
+    ValueError
+        If cells are not square; the message says to which numbers of points the fields have to be resampled.
+    """
+    if abs(x.step - y.step) > _AXIS_RTOL * x.step + x.rounding + y.rounding:
+        edge = min(x.step, y.step)
+        points = [max(round(axis.size * axis.step / edge), 2) for axis in (y, x)]
+        raise place.fault(
+            f"square cells (resample the fields to (y, x) = ({points[0]}, {points[1]}) points, for example with scipy.ndimage.zoom)",
+            f"dx = {x.step:g}{unit} and dy = {y.step:g}{unit}",
+        )
+    return min(x, y, key=lambda axis: axis.rounding)
+
+
+def _read_axis(node: Node, unit: str | None, n_simulations: int) -> Axis:
     found = node.text("units")
-    if found not in (None, unit):
+    if unit is not None and found not in (None, unit):
         raise node.fault(f"unit {unit!r}", repr(found))
     require_numbers(node)
     shape = node.item.shape
@@ -76,7 +92,7 @@ def _read_axis(node: Node, unit: str, n_simulations: int) -> Axis:
     return uniform_axis(node, node.read())
 
 
-def uniform_axis(node: Node, coordinates: np.ndarray) -> Axis:
+def uniform_axis(node: Faulty, coordinates: np.ndarray) -> Axis:
     """Size and step of an axis, shape (point,) or (simulation, point).
 
     Raises

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 #: Longest message about a file, in characters.
 MAX_MESSAGE = 300
@@ -39,6 +41,34 @@ def fault(path: Path, expected: str, got: object, *, where: str = "") -> ValueEr
         found = _start(found, max(room - len(wanted), room // 2))
         wanted = _start(wanted, room - len(found))
     return ValueError(f"{prefix}expected {wanted}, got {found}")
+
+
+class Faulty(Protocol):
+    """Something in a file that knows where it is."""
+
+    def fault(self, expected: str, got: object) -> ValueError:
+        """Build an error about it; the caller raises it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A part of a file of any format, for messages.
+
+    Attributes
+    ----------
+    path
+        The file.
+    where
+        What it is called in it.
+    """
+
+    path: Path
+    where: str = ""
+
+    def fault(self, expected: str, got: object) -> ValueError:
+        """Build an error about this part; the caller raises it."""
+        return fault(self.path, expected, got, where=self.where)
 
 
 def prefixed(error: ValueError, path: Path, where: str) -> ValueError:

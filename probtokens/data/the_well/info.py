@@ -117,8 +117,16 @@ def is_shard(path: Path) -> bool:
     return path.suffix in SHARD_SUFFIXES and not path.name.startswith(".")
 
 
-def read_info(path: Path) -> ShardInfo:
+def read_info(path: Path, *, any_unit: bool = False) -> ShardInfo:
     """Describe a file in The Well's layout, ours or anyone's.
+
+    Parameters
+    ----------
+    path
+        The file.
+    any_unit
+        Whether lengths, times and known fields may have other units than in this package. Then ``units`` holds what the file says,
+        and the grid is in its units.
 
     Raises
     ------
@@ -133,7 +141,7 @@ def read_info(path: Path) -> ShardInfo:
             file.group(group)
         axes = read_spatial_dims(file.group("dimensions"))
         n_simulations = file.count("n_trajectories", MAX_SIMULATIONS)
-        grid, rounding = read_grid(file.group("dimensions"), n_simulations)
+        grid, rounding = read_grid(file.group("dimensions"), n_simulations, any_unit=any_unit)
         sources = _read_sources(file, n_simulations, grid, axes)
         attributes = file.attributes()
         stored = _read_scalars(file.group("scalars"), n_simulations, grid)
@@ -143,7 +151,7 @@ def read_info(path: Path) -> ShardInfo:
             grid=grid,
             rounding=rounding,
             fields=tuple(sources),
-            units=_read_units(file, sources, stored),
+            units=_read_units(file, sources, stored, any_unit=any_unit),
             scalars=stored + tuple(name for name in _parameters(file, attributes) if name not in stored),
             attributes=attributes,
             boundary=read_boundary(file.group("boundary_conditions"), n_simulations, grid),
@@ -217,14 +225,18 @@ def _read_scalars(group: Node, n_simulations: int, grid: Grid) -> tuple[str, ...
     return names
 
 
-def _read_units(file: Node, sources: Mapping[str, FieldSource], scalars: tuple[str, ...]) -> dict[str, str]:
+def _read_units(file: Node, sources: Mapping[str, FieldSource], scalars: tuple[str, ...], *, any_unit: bool) -> dict[str, str]:
     units: dict[str, str] = {}
     for name, source in sources.items():
         node = file.group(source.group).dataset(source.dataset)
-        try:
-            units[name] = field_spec(name, node.text("units")).unit
-        except ValueError as error:
-            raise prefixed(error, node.path, node.name) from error
+        unit = node.text("units")
+        if not any_unit:
+            try:
+                unit = field_spec(name, unit).unit
+            except ValueError as error:
+                raise prefixed(error, node.path, node.name) from error
+        if unit is not None:
+            units[name] = unit
     for name in scalars:
         unit = file.group("scalars").dataset(name).text("units")
         if unit is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,18 @@ SIDES = {"left": ("x", 0), "right": ("x", -1), "bottom": ("y", 0), "top": ("y", 
 
 #: Kinds of boundary that the layout knows.
 BOUNDARY_TYPES = ("WALL", "OPEN", "PERIODIC")
+
+
+def components(name: str, order: int) -> tuple[str, ...]:
+    """Scalar fields that a field of this tensor order has, in the order of the file.
+
+    Examples
+    --------
+    >>> components("velocity", 1), components("pressure", 0)
+    (('velocity_x', 'velocity_y'), ('pressure',))
+    """
+    suffixes = map("".join, itertools.product(FILE_DIMS, repeat=order))
+    return tuple(f"{name}_{suffix}" if suffix else name for suffix in suffixes)
 
 
 def check_values(values: np.ndarray, spec: FieldSpec, *, path: Path, simulation: int, first_frame: int = 0) -> None:

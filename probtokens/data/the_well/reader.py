@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,22 @@ def read_frames(info: ShardInfo, simulation: int, fields: Sequence[str], start: 
     ValueError
         If the file lacks a field or a frame, values were never written or stand for none, or they are not finite or not physical.
     """
+    frames = read_values(info, simulation, fields, start, stop)
+    for position, name in enumerate(fields):
+        spec = info.spec(name)
+        check_values(frames[:, position], spec, path=info.path, simulation=simulation, first_frame=start)
+        require_measured(frames[:, position], spec, path=info.path, simulation=simulation)
+    return frames
+
+
+def read_values(info: ShardInfo, simulation: int, fields: Sequence[str], start: int = 0, stop: int | None = None) -> np.ndarray:
+    """Consecutive frames as :func:`read_frames` returns them, in the file's units and whether or not they are physical.
+
+    Raises
+    ------
+    ValueError
+        If the file lacks a field or a frame, or values were never written or are declared to stand for none.
+    """
     stop = info.grid.n_times if stop is None else stop
     _check_request(info, simulation, fields, start, stop)
     frames = np.empty((stop - start, len(fields), *info.grid.shape), dtype=np.float32)
@@ -56,10 +73,6 @@ def read_frames(info: ShardInfo, simulation: int, fields: Sequence[str], start: 
             _require_present(values, source, info, name, simulation, start)
             with np.errstate(over="ignore"):
                 frames[:, position] = values
-    for position, name in enumerate(fields):
-        spec = info.spec(name)
-        check_values(frames[:, position], spec, path=info.path, simulation=simulation, first_frame=start)
-        _require_measured(frames[:, position], spec, info, simulation)
     return frames
 
 
@@ -123,6 +136,20 @@ def _read_scalar_values(node: Node) -> np.ndarray:
     return values
 
 
+def require_measured(values: np.ndarray, spec: FieldSpec, *, path: Path, simulation: int) -> None:
+    """Refuse values that stand for none although the file does not say so. Shape (time, y, x).
+
+    Raises
+    ------
+    ValueError
+        Naming file, field and simulation.
+    """
+    value = undeclared_missing(values)
+    if value is not None:
+        got = f"{value:g} {spec.unit} beside values a million times smaller, as if it stood for none"
+        raise fault(path, "measured values", got, where=f"field {spec.name!r}, simulation {simulation}")
+
+
 def _check_request(info: ShardInfo, simulation: int, fields: Sequence[str], start: int, stop: int) -> None:
     missing = [name for name in fields if name not in info.sources]
     if missing:
@@ -157,11 +184,3 @@ def _require_present(values: np.ndarray, source: FieldSource, info: ShardInfo, n
         where = f"field {name!r}, simulation {simulation}, frame {start + frame}"
         got = f"the value that stands for none, {values[frame, y, x]:g}, at (y, x) = ({y}, {x})"
         raise fault(info.path, "a value everywhere", got, where=where)
-
-
-def _require_measured(values: np.ndarray, spec: FieldSpec, info: ShardInfo, simulation: int) -> None:
-    """Refuse values that stand for none although the file does not say so. Shape (time, y, x)."""
-    value = undeclared_missing(values)
-    if value is not None:
-        got = f"{value:g} {spec.unit} beside values a million times smaller, as if it stood for none"
-        raise fault(info.path, "measured values", got, where=f"field {spec.name!r}, simulation {simulation}")

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from probtokens.data.atomic import replacing
-from probtokens.data.the_well.layout import AXIS_UNITS, BOUNDARY_TYPES, FIELD_GROUPS, FILE_DIMS, GROUPS, SIDES, check_values
+from probtokens.data.the_well.layout import AXIS_UNITS, BOUNDARY_TYPES, FIELD_GROUPS, FILE_DIMS, GROUPS, SIDES, check_values, components
 from probtokens.fields import Grid, field_spec
 
 _RESERVED = ("dataset_name", "grid_type", "n_spatial_dims", "n_trajectories", "simulation_parameters")
@@ -27,6 +27,7 @@ def write_shard(
     dataset_name: str,
     boundary: Mapping[str, str],
     vectors: Sequence[str] = ("velocity",),
+    tensors: Sequence[str] = (),
     attributes: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one file of simulations; it appears under ``path`` whole or not at all.
@@ -36,7 +37,7 @@ def write_shard(
     path
         File to make or replace, by convention ``*.hdf5``; missing folders are made.
     frames
-        Scalar-field name -> array of shape (simulation, time, y, x).
+        Scalar-field name -> array of shape (simulation, time, y, x); one frame for a field that does not change in time.
     grid
         Grid of all simulations: cell edge [µm], frame step [ns]; at least two points on every axis.
     scalars
@@ -50,6 +51,8 @@ def write_shard(
     vectors
         Names of vectors: where ``NAME_x`` and ``NAME_y`` are both among the frames they are stored together as the vector field
         ``NAME``, and change their sign in mirror images.
+    tensors
+        Names of tensors of second order, likewise: ``NAME_xx``, ``NAME_xy``, ``NAME_yx`` and ``NAME_yy``.
     attributes
         Further root attributes. Floating-point ones are listed as simulation parameters.
 
@@ -62,8 +65,9 @@ def write_shard(
         If the file cannot be written, e.g. because the disk is full.
     """
     n_simulations = _check_arrays(path, frames, grid, scalars)
-    present = [vector for vector in vectors if all(f"{vector}_{dim}" in frames for dim in FILE_DIMS)]
-    _check_units(path, frames, scalars, units, present)
+    declared = {**dict.fromkeys(vectors, 1), **dict.fromkeys(tensors, 2)}
+    orders = {name: order for name, order in declared.items() if set(components(name, order)) <= set(frames)}
+    _check_units(path, frames, scalars, units, orders)
     _check_boundary(path, boundary)
     extra = dict(attributes or {})
     _check_attributes(path, extra)
@@ -80,7 +84,7 @@ def write_shard(
         _write_axes(file["dimensions"], grid)
         _write_boundary(file["boundary_conditions"], boundary, grid)
         _write_scalars(file["scalars"], scalars, units)
-        _write_fields(file, frames, units, present)
+        _write_fields(file, frames, units, orders)
     with replacing(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
@@ -93,7 +97,7 @@ def _check_arrays(path: Path, frames: Mapping[str, np.ndarray], grid: Grid, scal
     n_simulations = np.shape(next(iter(frames.values())))[0]
     for name, values in frames.items():
         expected = (n_simulations, grid.n_times, *grid.shape)
-        if np.shape(values) != expected or n_simulations < 1:
+        if np.shape(values) not in {expected, (n_simulations, 1, *grid.shape)} or n_simulations < 1:
             raise ValueError(f"{path}: field {name!r}: expected (simulation, time, y, x) = {expected}, got {np.shape(values)}")
     for name, values in scalars.items():
         if np.shape(values) != (n_simulations,) or not np.isfinite(values).all():
@@ -102,15 +106,18 @@ def _check_arrays(path: Path, frames: Mapping[str, np.ndarray], grid: Grid, scal
 
 
 def _check_units(
-    path: Path, frames: Mapping[str, np.ndarray], scalars: Mapping[str, np.ndarray], units: Mapping[str, str], vectors: Sequence[str]
+    path: Path, frames: Mapping[str, np.ndarray], scalars: Mapping[str, np.ndarray], units: Mapping[str, str], orders: Mapping[str, int]
 ) -> None:
     missing = sorted({*frames, *scalars} - set(units))
     if missing:
         raise ValueError(f"{path}: expected a unit for every field and scalar, got none for {missing}")
-    for vector in vectors:
-        pair = [units[f"{vector}_{dim}"] for dim in FILE_DIMS]
-        if len(set(pair)) > 1:
-            raise ValueError(f"{path}: field {vector!r}: expected one unit for its components, got {pair}")
+    for name, order in orders.items():
+        parts = [units[part] for part in components(name, order)]
+        if len(set(parts)) > 1:
+            raise ValueError(f"{path}: field {name!r}: expected one unit for its components, got {parts}")
+        lengths = [len(frames[part][0]) for part in components(name, order)]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"{path}: field {name!r}: expected one number of frames for its components, got {lengths}")
 
 
 def _check_boundary(path: Path, boundary: Mapping[str, str]) -> None:
@@ -176,23 +183,25 @@ def _write_scalars(group: h5py.Group, scalars: Mapping[str, np.ndarray], units: 
         _set_varying(dataset, sample=True, time=False)
 
 
-def _write_fields(file: h5py.File, frames: Mapping[str, np.ndarray], units: Mapping[str, str], vectors: list[str]) -> None:
-    components = {f"{vector}_{dim}" for vector in vectors for dim in FILE_DIMS}
-    names = {"t0_fields": [name for name in frames if name not in components], "t1_fields": vectors, "t2_fields": []}
-    for group in FIELD_GROUPS:
-        _set_names(file[group], "field_names", names[group])
-    for name in names["t0_fields"]:
-        _write_field(file["t0_fields"], name, np.swapaxes(frames[name], -1, -2), units[name])
-    for vector in vectors:
-        parts = [np.swapaxes(frames[f"{vector}_{dim}"], -1, -2) for dim in FILE_DIMS]
-        _write_field(file["t1_fields"], vector, np.stack(parts, axis=-1), units[f"{vector}_{FILE_DIMS[0]}"])
+def _write_fields(file: h5py.File, frames: Mapping[str, np.ndarray], units: Mapping[str, str], orders: Mapping[str, int]) -> None:
+    parts = {part for name, order in orders.items() for part in components(name, order)}
+    stored = {**{name: 0 for name in frames if name not in parts}, **orders}
+    for group, order in FIELD_GROUPS.items():
+        names = [name for name, its_order in stored.items() if its_order == order]
+        _set_names(file[group], "field_names", names)
+        for name in names:
+            # (component, simulation, time, y, x) as the file has it: (simulation, time, x, y, components)
+            stacked = np.array([frames[part] for part in components(name, order)], dtype=np.float32).transpose(1, 2, 4, 3, 0)
+            values = stacked.reshape(*stacked.shape[:-1], *(len(FILE_DIMS),) * order)
+            _write_field(file[group], name, values, units[components(name, order)[0]], len(file["dimensions/time"]))
 
 
-def _write_field(group: h5py.Group, name: str, values: np.ndarray, unit: str) -> None:
-    dataset = group.create_dataset(name, data=np.ascontiguousarray(values, dtype=np.float32))
+def _write_field(group: h5py.Group, name: str, values: np.ndarray, unit: str, n_times: int) -> None:
+    varies = values.shape[1] == n_times
+    dataset = group.create_dataset(name, data=np.ascontiguousarray(values if varies else values[:, 0]))
     dataset.attrs["units"] = unit
     dataset.attrs["dim_varying"] = np.ones(len(FILE_DIMS), dtype=bool)
-    _set_varying(dataset, sample=True, time=True)
+    _set_varying(dataset, sample=True, time=varies)
 
 
 def _set_varying(node: h5py.HLObject, *, sample: bool, time: bool) -> None:

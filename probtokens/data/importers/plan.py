@@ -1,0 +1,293 @@
+"""From what a source holds and what the user adds to what is going to be written: names, units, grid, edges and splits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from probtokens.data.importers.source import AXES, Contents, Given, Simulation
+from probtokens.data.importers.units import Mending, measure, mend
+from probtokens.data.splits import SPLITS
+from probtokens.data.the_well.axes import Axis, require_square
+from probtokens.data.the_well.faults import Place, fault, listed
+from probtokens.data.the_well.layout import AXIS_UNITS, BOUNDARY_TYPES, SIDES, check_values, components
+from probtokens.data.the_well.reader import require_measured
+from probtokens.fields import KNOWN_FIELDS, FieldSpec, Grid, field_spec
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedField:
+    """One scalar field on its way.
+
+    Attributes
+    ----------
+    source
+        Its name in the source.
+    spec
+        What it becomes.
+    mending
+        What is done to its unit.
+    constant
+        Whether it is the same at all times.
+    scaled
+        Values that 0 and 1 stand for, in the source's unit; ``None`` if values stand for themselves.
+    """
+
+    source: str
+    spec: FieldSpec
+    mending: Mending
+    constant: bool
+    scaled: tuple[float, float] | None
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Values of the source as they are written, single precision."""
+        if self.scaled is not None:
+            low, high = self.scaled
+            values = low + (high - low) * np.asarray(values, dtype=np.float64)
+        return self.mending(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is going to be written.
+
+    Attributes
+    ----------
+    contents
+        What the source holds.
+    grid
+        Grid of all simulations [µm, ns].
+    fields
+        Fields by their new names.
+    scalars
+        New name -> name in the source and what is done to its unit.
+    boundary
+        Edges by side.
+    splits
+        Split -> numbers of its simulations.
+    vectors, tensors
+        New names of fields of order one and two.
+    notes
+        What was understood or done besides, one sentence each.
+    """
+
+    contents: Contents
+    grid: Grid
+    fields: Mapping[str, PlannedField]
+    scalars: Mapping[str, tuple[str, Mending]]
+    boundary: Mapping[str, str]
+    splits: Mapping[str, tuple[int, ...]]
+    vectors: tuple[str, ...]
+    tensors: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Unit of every field and scalar that is written."""
+        fields = {name: field.spec.unit for name, field in self.fields.items()}
+        return fields | {name: mending.unit for name, (_, mending) in self.scalars.items()}
+
+    def mended(self, simulation: Simulation, number: int) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+        """Fields (time, y, x) and scalars of one simulation as they are written.
+
+        Raises
+        ------
+        ValueError
+            If a field has another shape than the plan says, or a value is not finite or not physical.
+        """
+        frames: dict[str, np.ndarray] = {}
+        n_times, *cells = self.contents.shape
+        for name, field in self.fields.items():
+            values = simulation.frames[field.source]
+            expected = (1 if field.constant else n_times, *cells)
+            if values.shape != expected:
+                raise fault(simulation.path, f"(time, y, x) = {expected} as in the first simulation", values.shape, where=f"field {name!r}")
+            frames[name] = field(values)
+            check_values(frames[name], field.spec, path=simulation.path, simulation=number)
+            require_measured(frames[name], field.spec, path=simulation.path, simulation=number)
+        return frames, {name: float(mending(np.asarray(simulation.scalars[old]))) for name, (old, mending) in self.scalars.items()}
+
+
+def make_plan(contents: Contents, given: Given) -> Plan:
+    """Say what is going to be written.
+
+    Raises
+    ------
+    ValueError
+        If the user has to say something that the files do not tell, the message names the option; or if an option does not fit.
+    """
+    names = _Names(contents, given.names)
+    _require_known(contents, given, names)
+    units = _Units(contents, given, names)
+    fields: dict[str, PlannedField] = {}
+    for old, variable in contents.fields.items():
+        new = names.field(old)
+        mending = units.mending(new, variable.unit, names.vector(new))
+        scaled = given.ranges.get(new, variable.scaled)
+        fields[new] = PlannedField(old, field_spec(new, mending.unit), mending, variable.constant, scaled)
+    scalars = {names.field(old): (old, units.mending(names.field(old), unit)) for old, unit in contents.scalars.items()}
+    boundary, told = _boundary(contents, given)
+    grid, also_told = _grid(contents, given, units)
+    return Plan(
+        contents=contents,
+        grid=grid,
+        fields=fields,
+        scalars=scalars,
+        boundary=boundary,
+        splits=_splits(contents, given),
+        vectors=tuple(map(names.of_order, contents.vectors)),
+        tensors=tuple(map(names.of_order, contents.tensors)),
+        notes=(*contents.notes, *also_told, *told),
+    )
+
+
+#: Step of the grid -> option, dimension, our unit, what it is with an example.
+_STEPS = {
+    "spacing": ("--spacing", "length", AXIS_UNITS["x"], "the edge of a cell, such as '0.05 µm'"),
+    "time_step": ("--time-step", "time", AXIS_UNITS["time"], "the time between frames, such as '0.1 ns'"),
+}
+
+
+class _Names:
+    """New names of fields and scalars; a vector or tensor can be named as a whole."""
+
+    def __init__(self, contents: Contents, given: Mapping[str, str]) -> None:
+        self._given = given
+        self._new: dict[str, str] = {}
+        self._vectors: dict[str, str] = {}
+        for order, group in ((1, contents.vectors), (2, contents.tensors)):
+            for name in group:
+                self._new |= dict(zip(components(name, order), components(self.of_order(name), order), strict=True))
+                self._vectors |= dict.fromkeys(components(self.of_order(name), order), self.of_order(name))
+
+    def field(self, name: str) -> str:
+        return self._given.get(name, self._new.get(name, name))
+
+    def of_order(self, name: str) -> str:
+        return self._given.get(name, name)
+
+    def vector(self, name: str) -> str | None:
+        """Vector or tensor that a field is a component of, both by their new names."""
+        return self._vectors.get(name)
+
+
+class _Units:
+    """Units of lengths, times, fields and scalars, from the source or the user."""
+
+    def __init__(self, contents: Contents, given: Given, names: _Names) -> None:
+        self._path, self._given, self._names = contents.path, given.units, names
+        self._told = {"length": contents.length_unit, "time": contents.time_unit}
+
+    def of_axis(self, axis: str) -> str | None:
+        """Unit of lengths or times, ``None`` if nobody tells."""
+        return self._given.get(axis) or self._told[axis]
+
+    def required(self, axis: str) -> str:
+        unit = self.of_axis(axis)
+        if unit is None:
+            example = {"length": "µm", "time": "ns"}[axis]
+            raise fault(self._path, f"--unit {axis}={example}, or another unit: the files do not tell it", "none")
+        return unit
+
+    def step(self, axis: str, step: float) -> float:
+        """A step of an axis in our unit."""
+        unit, ours = self.required(axis), {"length": "µm", "time": "ns"}[axis]
+        try:
+            return float(f"{step * mend(unit, ours).factor:.7g}")
+        except ValueError as error:
+            raise ValueError(f"--unit {axis}: expected {error}") from error
+
+    def mending(self, name: str, told: str | None, vector: str | None = None) -> Mending:
+        """How the unit of a field or scalar is mended; the user's word goes before the file's."""
+        said = self._given.get(name) or self._given.get(vector or name)
+        unit = said or told or self._given.get("*")
+        known = KNOWN_FIELDS.get(name)
+        if unit is None:
+            raise fault(self._path, f"--unit {vector or name}=UNIT, '1' for a number: the files do not tell it", "none", where=f"{name!r}")
+        whole = re.sub(r"\{(\w+)\}", lambda word: f"({self._meant(word[1])})", unit)
+        try:
+            return mend(whole, known.unit if known else None)
+        except ValueError as error:
+            if not (said or known or "{" in unit):
+                return Mending(unit, unit)  # someone's own, which is kept
+            remedy = f" (say --unit {vector or name}=UNIT, or give the field another name with --name)" if known else ""
+            raise fault(self._path, f"{str(error).partition(', got')[0]}{remedy}", repr(unit), where=f"unit of {name!r}") from error
+
+    def _meant(self, word: str) -> str:
+        """Unit that ``{length}``, ``{time}`` or ``{FIELD}`` stands for."""
+        return self.required(word) if word in self._told else self.mending(self._names.field(word), None).given
+
+
+def _grid(contents: Contents, given: Given, units: _Units) -> tuple[Grid, list[str]]:
+    """The grid, and what the user says about it other than the files."""
+    n_times, ny, nx = contents.shape
+    if min(contents.shape) < 2:
+        raise fault(contents.path, "at least two frames and two cells along y and x", f"{n_times} frames of {ny} × {nx} cells")
+    edge = None
+    if contents.x is not None and contents.y is not None:
+        edge = require_square(Place(contents.path), contents.x, contents.y, f" {units.of_axis('length') or ''}".rstrip())
+    spacing, told = _step(contents, "spacing", given.spacing, edge, units)
+    time_step, also_told = _step(contents, "time_step", given.time_step, contents.time, units)
+    return Grid(ny, nx, spacing, time_step, n_times), [*told, *also_told]
+
+
+def _step(contents: Contents, name: str, given: str | None, axis: Axis | None, units: _Units) -> tuple[float, list[str]]:
+    """Cell edge or frame step in our unit; what the user says goes before the files."""
+    option, dimension, ours, what = _STEPS[name]
+    if given is None and axis is None:
+        raise fault(contents.path, f"{option} with {what}: the files do not tell it", "none")
+    if given is None and axis is not None:
+        return units.step(dimension, axis.step), []
+    try:
+        step = measure(given or "", units.of_axis(dimension) or ours, ours)
+    except ValueError as error:
+        raise ValueError(f"{option}: expected {error}") from error
+    instead = f", not the {axis.step:g} {units.of_axis(dimension) or ''}".rstrip() + " of the files" if axis is not None else ""
+    return step, [f"{name.replace('_', ' ')}: {step:g} {ours} as {option} says{instead}"] if instead else []
+
+
+def _boundary(contents: Contents, given: Given) -> tuple[dict[str, str], list[str]]:
+    wrong = {side: kind for side, kind in given.boundary.items() if side not in SIDES or kind not in BOUNDARY_TYPES}
+    if wrong:
+        raise ValueError(f"--boundary: expected some of {list(SIDES)} as one of {list(BOUNDARY_TYPES)}, got {wrong}")
+    boundary = dict.fromkeys(SIDES, "OPEN") | dict(contents.boundary or {}) | dict(given.boundary)
+    unsaid = [side for side in SIDES if contents.boundary is None and side not in given.boundary]
+    return boundary, [f"edges that nobody tells are OPEN (--boundary): {', '.join(unsaid)}"] if unsaid else []
+
+
+def _splits(contents: Contents, given: Given) -> dict[str, tuple[int, ...]]:
+    n = len(contents.names)
+    if given.splits is not None:
+        if min(given.splits) < 0 or given.splits[0] < 1 or sum(given.splits) > n:
+            raise ValueError(f"--splits: expected three numbers, the first at least 1, of {n} simulations in all, got {given.splits}")
+        ends = np.cumsum(given.splits)
+        return {split: tuple(range(int(end - size), int(end))) for split, end, size in zip(SPLITS, ends, given.splits, strict=True)}
+    if contents.splits is None:
+        expected = f"--splits TRAIN/VALID/TEST, numbers of the {n} simulations in the order of the files"
+        raise fault(contents.path, f"{expected}, or folders of these names", "neither")
+    if not contents.splits["train"]:
+        raise fault(contents.path, "simulations in 'train' (or --splits)", "none")
+    return dict(contents.splits)
+
+
+def _require_known(contents: Contents, given: Given, names: _Names) -> None:
+    """Refuse options about names that are not there, most of which are misspelt."""
+    ordered = (*contents.vectors, *contents.tensors)
+    old = {*contents.fields, *contents.scalars, *ordered}
+    # Names of axes, and those of arrays in files that name them, have been given by the importer.
+    done = {before for before, after in given.names.items() if after in {*old, *AXES}}
+    _require("--name", given.names, old | done)
+    new = [names.field(name) for name in (*contents.fields, *contents.scalars)]
+    if len(set(new)) < len(new):
+        raise fault(contents.path, "--name to give different names", listed(new))
+    _require("--unit", given.units, {*map(names.field, old), *map(names.of_order, ordered), "length", "time", "*"})
+    _require("--range", given.ranges, set(map(names.field, contents.fields)))
+
+
+def _require(option: str, given: Iterable[str], known: set[str]) -> None:
+    wrong = [name for name in given if name not in known]
+    if wrong:
+        raise ValueError(f"{option}: expected some of {listed(sorted(known))}, got {wrong[0]!r}")
