@@ -106,6 +106,7 @@ class Twin:
     def __init__(self, tokens: TokenForecaster) -> None:
         self.tokens = tokens
         self.fields: tuple[FieldSpec, ...] = tokens.fields
+        self.support = tokens.support
 
     def forecast(
         self, initial: torch.Tensor, context: torch.Tensor, *, grid: Grid, n_steps: int, n_draws: int, seed: int

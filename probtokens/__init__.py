@@ -14,6 +14,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 _FACE = {
     "CensoredNormal": "probtokens.models.censored",
     "Elbo": "probtokens.train.objectives",
+    "ExtrapolationWarning": "probtokens.data.support",
     "FieldSpec": "probtokens.fields",
     "Grid": "probtokens.fields",
     "HotSpot": "probtokens.fields",
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from probtokens.baselines import Parc, Persistence
     from probtokens.data import Normalizer
     from probtokens.data import TrajectorySet as Trajectories
+    from probtokens.data.support import ExtrapolationWarning
     from probtokens.evaluate.arviz_export import to_arviz
     from probtokens.evaluate.ensemble_scores import score
     from probtokens.fields import FieldSpec, Grid, HotSpot
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CensoredNormal",
     "Elbo",
+    "ExtrapolationWarning",
     "FieldSpec",
     "Grid",
     "HotSpot",

@@ -100,6 +100,9 @@ KNOWN_FIELDS: dict[str, FieldSpec] = {
     )
 }
 
+#: Units of the scalars that the built-in simulator writes. Models do not keep those of others.
+KNOWN_SCALARS = {"shock_pressure": "GPa"}
+
 
 @dataclass(frozen=True, slots=True)
 class HotSpot:

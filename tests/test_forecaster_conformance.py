@@ -12,8 +12,9 @@ from torch import Tensor
 
 from probtokens.baselines import Parc, Persistence
 from probtokens.config import ParcConfig
+from probtokens.data.support import ExtrapolationWarning
 from probtokens.fields import FieldSpec, Grid
-from probtokens.models.base import Forecaster
+from probtokens.models.base import Forecaster, told
 from probtokens.verify.token_pairs import FIELDS, GRID, MEAN, SCALE, meso_tokens, micro_tokens, normalizer
 
 N_SIMULATIONS = 2
@@ -225,6 +226,85 @@ def test_impossible_values_are_refused_by_name_before_the_first_frame(
     with pytest.raises(ValueError, match=message) as caught:
         case.forecaster.forecast(**asked)
     assert len(str(caught.value)) <= 300
+
+
+def remembers(case: Case) -> Forecaster:
+    """The forecaster, which has seen no temperature below 290 K; those that know no training data have nothing to say here."""
+    if not hasattr(case.forecaster, "support"):
+        assert isinstance(case.forecaster, Persistence)
+        pytest.skip("knows no training data")
+    case.forecaster.normalizer.field_range[0, 0] = 290.0
+    return case.forecaster
+
+
+def at_rest() -> Tensor:
+    """Cold crystal that nothing has reached: every field is the same everywhere."""
+    values = torch.tensor([300.0, 0.0, 1.0, 0.0, 0.0])
+    return values[:, None, None].expand(N_SIMULATIONS, len(FIELDS), *GRID.shape).clone()
+
+
+@pytest.mark.filterwarnings("error::probtokens.ExtrapolationWarning")
+@pytest.mark.parametrize("cold", [300.0, 298.15, 250.0, 77.0])
+def test_frames_at_rest_and_cold_starts_are_forecast_without_a_warning(case: Case, cold: float) -> None:
+    initial = at_rest()
+    initial[:, 0] = cold
+    assert len(forecast(case.forecaster, initial=initial)) == 3
+    if hasattr(case.forecaster, "support"):
+        assert len(forecast(remembers(case), initial=initial)) == 3
+
+
+IN_ANOTHER_UNIT: list[tuple[str, Callable[[Tensor, Tensor], Any], str]] = [
+    ("initial", lambda initial, context: _converted(initial, 1, factor=1e9), "field 'pressure', simulation 0: .* are they in Pa[?]"),
+    ("initial", lambda initial, context: _converted(initial, 1, factor=1e3), "field 'pressure', simulation 0: .* are they in MPa[?]"),
+    ("initial", lambda initial, context: _converted(initial, 3, factor=1e3), "field 'velocity_x', simulation 0: .* are they in m/s[?]"),
+    ("initial", lambda initial, context: _converted(initial, 2, factor=1e2), "field 'solid_fraction', simulation 0: .* are they in %[?]"),
+    ("initial", lambda initial, context: _converted(at_rest(), 0, offset=-273.15), "field 'temperature', .* are they in °C[?]"),
+    ("context", lambda initial, context: context * 1e9, "scalar 'shock_pressure', simulation 0: .* are they in Pa[?]"),
+    ("context", lambda initial, context: context * 1e3, "scalar 'shock_pressure', simulation 0: .* are they in MPa[?]"),
+    ("grid", lambda initial, context: replace(GRID, spacing=GRID.spacing * 1e-6), "grid: .* is the cell edge in m[?]"),
+    ("grid", lambda initial, context: replace(GRID, time_step=GRID.time_step * 1e-9), "grid: .* is the frame step in s[?]"),
+    ("grid", lambda initial, context: replace(GRID, spacing=GRID.spacing * 1e-3), "grid: .* is the cell edge in mm[?]"),
+]
+
+
+def _converted(initial: Tensor, field: int, *, factor: float = 1.0, offset: float = 0.0) -> Tensor:
+    initial[:, field] = initial[:, field] * factor + offset
+    return initial
+
+
+@pytest.mark.parametrize(("what", "change", "message"), IN_ANOTHER_UNIT)
+def test_another_unit_is_refused_by_its_name(case: Case, what: str, change: Callable[[Tensor, Tensor], Any], message: str) -> None:
+    forecaster = remembers(case)
+    with pytest.raises(ValueError, match=message) as caught:
+        forecast(forecaster, **{what: change(*first_frames())})
+    assert len(str(caught.value)) <= 300
+
+
+def test_absurd_values_are_refused(case: Case) -> None:
+    forecaster, (initial, context) = remembers(case), first_frames()
+    initial[1, 0, 3, 2] = 1e6
+    with pytest.raises(
+        ValueError, match=r"initial: field 'temperature', simulation 1: expected values near .* 290 to 2700 K, got .* to 1e[+]06$"
+    ):
+        forecast(forecaster, initial=initial)
+    with pytest.raises(ValueError, match="context: scalar 'shock_pressure', simulation 0: expected values near .* got 1000$"):
+        forecast(forecaster, context=torch.full_like(context, 1000.0))
+
+
+def test_extrapolation_warns_once_where_the_forecast_is_asked_for(case: Case) -> None:
+    forecaster, (_, context) = remembers(case), first_frames()
+    context[1] = 40.0
+    with pytest.warns(
+        ExtrapolationWarning, match="1 of 2 simulations begin outside .* 1: shock_pressure 40 .12 to 18 GPa in training"
+    ) as caught:
+        forecast(forecaster, context=context)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.filterwarnings("error::probtokens.ExtrapolationWarning")
+def test_within_told_nothing_is_said(case: Case) -> None:
+    with told():
+        forecast(remembers(case), context=torch.full((N_SIMULATIONS, 1), 40.0))
 
 
 @pytest.mark.parametrize("kind", ["float64", "float16", "int32", "numpy", "big-endian numpy", "list", "requires_grad"])

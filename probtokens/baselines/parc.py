@@ -32,6 +32,7 @@ from probtokens.baselines.parc_network import FeatureExtractor, Reconstruction, 
 from probtokens.baselines.parc_operators import advection, diffusion
 from probtokens.config import ParcConfig
 from probtokens.data.normalize import Normalizer
+from probtokens.data.support import Support
 from probtokens.fields import VELOCITY, Grid
 from probtokens.models.base import check_request
 
@@ -135,13 +136,13 @@ class Parc(nn.Module):
         Raises
         ------
         ValueError
-            If shapes, fields or grid do not fit.
+            If shapes, fields or grid do not fit, or values are absurd.
         """
         request = check_request(
             initial,
             context,
             fields=self.fields,
-            context_names=self.normalizer.context_names,
+            support=self.support,
             trained_on=self.grid,
             grid=grid,
             n_steps=n_steps,
@@ -173,16 +174,13 @@ class Parc(nn.Module):
         return self.normalizer.denormalize(state)[:, self._velocity_channels]
 
     @property
-    def _range(self) -> Tensor:
-        """Least and most of the training data, shape (2, field, 1, 1), of mirror images too if it learns from them; NaN where not known."""
-        least, most = self.normalizer.field_range[..., None, None]
-        odd = torch.tensor([self.mirrored and spec.mirror_sign("y") < 0 for spec in self.fields], device=least.device)[:, None, None]
-        size = torch.maximum(-least, most)
-        return torch.stack([torch.where(odd, -size, least), torch.where(odd, size, most)])
+    def support(self) -> Support:
+        """What it was trained on."""
+        return self.normalizer.support(mirrored=self.mirrored)
 
     def _roll(self, state: Tensor, context: Tensor, n_steps: int) -> Iterator[Tensor]:
         """Yield normalised frames; every step starts within the range of the training data, where it is known, or the fields' bounds."""
-        least, most = self._range
+        least, most = self.normalizer.seen(self.mirrored)[..., None, None]
         lower = self.normalizer.normalize(torch.where(least.isnan(), self.lower, least))
         upper = self.normalizer.normalize(torch.where(most.isnan(), self.upper, most))
         for _ in range(n_steps):

@@ -65,7 +65,7 @@ class Persistence:
             initial,
             context,
             fields=self.fields,
-            context_names=None,
+            support=None,
             trained_on=self.grid,
             grid=grid,
             n_steps=n_steps,

@@ -9,11 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from probtokens.data.moments import Moments
+from probtokens.data.support import MARGIN, Range, Support
 from probtokens.data.trajectories import TrajectorySet
-from probtokens.fields import FieldSpec
+from probtokens.fields import KNOWN_SCALARS, FieldSpec
 
 #: Spread below this part of the mean is round-off of single precision: the quantity is constant.
 _CONSTANT_RTOL = 1e-6
+
+#: Values closer to the end of a range than this part of them are at it: sums in single precision differ by so much.
+_ROUNDING = 1e-5
 
 
 class Normalizer(nn.Module):
@@ -115,6 +119,27 @@ class Normalizer(nn.Module):
         """
         self._check(context, -1, self.context_names)
         return (context - self.context_mean) / self.context_scale
+
+    def seen(self, mirrored: bool) -> Tensor:
+        """Least and most of the training data (2, field), of its mirror images along y too if ``mirrored``; NaN where not known."""
+        least, most = self.field_range
+        odd = torch.tensor([mirrored and spec.mirror_sign("y") < 0 for spec in self.fields], device=least.device)
+        size = torch.maximum(-least, most)
+        return torch.stack([torch.where(odd, -size, least), torch.where(odd, size, most)])
+
+    def support(self, *, mirrored: bool = False) -> Support:
+        """What a model with this normaliser was trained on, on mirror images along y too if ``mirrored``.
+
+        A field or scalar that varied less than a standard unit may leave its range by a tenth of that unit.
+        """
+
+        def ranges(names: Sequence[str], units: Sequence[str], ends: Tensor, scale: Tensor) -> tuple[Range, ...]:
+            margin = MARGIN * torch.maximum(ends[1] - ends[0], scale) + _ROUNDING * ends.abs().amax(0)
+            return tuple(map(Range, names, units, *ends.tolist(), margin.tolist()))
+
+        fields = ranges([spec.name for spec in self.fields], [spec.unit for spec in self.fields], self.seen(mirrored), self.field_scale)
+        units = [KNOWN_SCALARS.get(name, "") for name in self.context_names]
+        return Support(fields, ranges(self.context_names, units, self.context_range, self.context_scale))
 
     @staticmethod
     def _check(values: Tensor, axis: int, names: Sequence[str]) -> None:

@@ -32,20 +32,22 @@ def write_scores(
          "units": {"fields": {FIELD: unit}, "hotspot": {CURVE: unit}, "time": "ns"},
          "models": {NAME: {"n_meso": N, "members": m,
             "fields": {FIELD: {"rmse", "crps", "spread_skill", "coverage_50", …, "interval_score_50", …, "energy_score",
-                       "variogram_score", "brier" (HOT only),
+                       "variogram_score", "brier" (HOT only), "outside",
                        "by_lead": {"time": [ns], the same keys: [one for each lead >= 1]},
                        "by_simulation": {"simulation": [names], the same keys: [one for each simulation]},
                        "by_chance": {"time": [ns], "spread_skill", "coverage_50", …: {"lower", "upper": [one for each lead >= 1]}}}},
             "hotspot": {CURVE: {"rmse", "rmse_median", "crps", "spread_skill", "coverage_50", …, "by_lead", "by_simulation", "by_chance",
                         "curves": {"simulation", "time", and [simulation][lead] lists "truth", "mean", "median",
                                    "lower_50", "upper_50", …}}},
-            "uncalibrated": {"fields", "hotspot"} before recalibration, where there was one}},
+            "uncalibrated": {"fields", "hotspot"} before recalibration, where there was one,
+            "extrapolation": {SIMULATION: what of its beginning is outside of the training range}}},
          "provenance": {…}}
 
     HOT is the field that hot spots are of. CURVE is ``area``, HOT (its mean over that area), ``area_rate``, ``HOT_rate`` and,
     where the field is there, ``mean_pressure`` and ``mean_reacted_fraction``. Units are those of the field for ``rmse``, ``crps``,
     ``interval_score`` and ``energy_score``, those of the field to the power 1 for ``variogram_score`` (order 0.5), and 1 else.
-    Between ``lower`` and ``upper`` of ``by_chance`` are nine of ten forecasters that are right, at that lead.
+    ``outside`` is the share of cells of draws, as the model made them, outside of the range that it was trained on, where it knows that
+    range. Between ``lower`` and ``upper`` of ``by_chance`` are nine of ten forecasters that are right, at that lead.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,7 +63,8 @@ def score_rollout(
         ``uncalibrated``; see :func:`probtokens.evaluate.write_scores` for the layout. ``None`` where a score is not
         defined: spread, coverage and intervals of a deterministic model, ratios to an error of exactly 0, coverage
         of hot spots where no member and no truth has one. ``by_chance`` tells what would be found if all were right, by
-        :func:`probtokens.evaluate.perfect.trials`; ``None`` of fewer than three members.
+        :func:`probtokens.evaluate.perfect.trials`; ``None`` of fewer than three members. ``extrapolation`` has what is outside of the
+        training range in the simulations that begin there, by name.
 
     Raises
     ------
@@ -76,7 +77,7 @@ def score_rollout(
         scores.check_level(level)
     recalibrations = [None] if recalibration is None else [recalibration, None]
     hot_fields = [] if hotspot is None else curve_fields(rollout, hotspot)
-    work = _slab_work(rollout_grid(rollout), recalibrations, hotspot, coverage_levels, block)
+    work = _slab_work(rollout_grid(rollout), recalibrations, hotspot, coverage_levels, block, _limits(rollout))
     results = map_slabs(work, rollout)
     curve_unit = {} if hotspot is None else curve_units(rollout, hotspot)
     # Of the ensemble as it is: factors of anomalies, the same for all cells of a lead, change nothing about it but at the fields' bounds.
@@ -101,7 +102,17 @@ def score_rollout(
         "time": "ns",
     }
     uncalibrated = {"uncalibrated": sections[1]} if recalibration is not None else {}
-    return {"members": rollout.sizes["draw"], **sections[0], **uncalibrated, "units": units}
+    begins = rollout["outside"].values if "outside" in rollout.coords else [""] * rollout.sizes["simulation"]
+    extrapolation = {name: str(text) for name, text in zip(_names(rollout), begins, strict=True) if text}
+    return {"members": rollout.sizes["draw"], **sections[0], **uncalibrated, "units": units, "extrapolation": extrapolation}
+
+
+def _limits(rollout: xr.Dataset) -> dict[str, tuple[float, float]]:
+    """Least and largest value of every field that count as inside of what the model was trained on, where it knows."""
+    if "field_least" not in rollout.coords:
+        return {}
+    ends = zip(rollout["field"].values, rollout["field_least"].values, rollout["field_most"].values, strict=True)
+    return {str(name): (float(low), float(high)) for name, low, high in ends if np.isfinite(low)}
 
 
 class _SlabResult(NamedTuple):
@@ -113,7 +124,12 @@ class _SlabResult(NamedTuple):
 
 
 def _slab_work(
-    grid: Grid, recalibrations: Sequence[Recalibration | None], hotspot: HotSpot | None, levels: Sequence[float], block: int
+    grid: Grid,
+    recalibrations: Sequence[Recalibration | None],
+    hotspot: HotSpot | None,
+    levels: Sequence[float],
+    block: int,
+    limits: Mapping[str, tuple[float, float]],
 ) -> Callable[[Slab], list[_SlabResult]]:
     """Function that scores a slab, once for each recalibration; members are sorted only once."""
     block = min(block, grid.ny, grid.nx)
@@ -131,6 +147,9 @@ def _slab_work(
             row = marginal_scores(ordered, slab.truth, levels) | _spatial_scores(here.prediction, slab.truth, block, pairs)
             if hotspot is not None and slab.field.name == hotspot.field:
                 row["brier"] = _mean(scores.brier(ordered, slab.truth, hotspot.threshold))
+            if slab.field.name in limits:  # of draws as the model made them, whatever the version
+                low, high = limits[slab.field.name]
+                row["outside"] = float(((raw < low) | (raw > high)).mean())
             _check_finite(row, slab)
             results.append(_SlabResult(row, {} if hotspot is None else slab_curves(here, hotspot, grid.cell_area), others))
         return results

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,18 +13,23 @@ import torch
 from torch import Tensor, nn
 
 from probtokens.config import Stage
+from probtokens.data.support import ExtrapolationWarning, Range, Support, extrapolation
 from probtokens.data.the_well.faults import listed
 from probtokens.fields import FieldSpec, Grid
 
 #: Largest finite number in single precision.
 _LARGEST = float(np.finfo(np.float32).max)
 
+#: Whether someone else has told of extrapolation already.
+_TOLD = ContextVar("told", default=False)
+
 
 @runtime_checkable
 class Forecaster(Protocol):
     """Anything that continues a trajectory from its first frame.
 
-    One that always yields a single member says so with an attribute ``deterministic = True``.
+    One that always yields a single member says so with an attribute ``deterministic = True``, one that knows what it was trained on with an
+    attribute ``support``, which :meth:`probtokens.Normalizer.support` makes: rollouts then refuse what is absurd and mark extrapolation.
     """
 
     name: str
@@ -55,7 +62,12 @@ class Forecaster(Protocol):
         Raises
         ------
         ValueError
-            If shapes, fields or grid do not fit the model.
+            If shapes, fields or grid do not fit the model, or values are absurdly far from those that it was trained on.
+
+        Warns
+        -----
+        ExtrapolationWarning
+            If a value is outside of the ranges that it was trained on; see :class:`probtokens.data.support.Support`.
         """
         ...
 
@@ -161,7 +173,7 @@ def check_request(
     context: Any,
     *,
     fields: Sequence[FieldSpec],
-    context_names: Sequence[str] | None,
+    support: Support | None,
     trained_on: Grid | None,
     grid: Grid,
     n_steps: int,
@@ -169,7 +181,7 @@ def check_request(
     seed: int,
     patch: int = 1,
 ) -> Request:
-    """Refuse a forecast that does not fit the model, and give the rest in the precision that models compute in.
+    """Refuse a forecast that does not fit the model, warn of extrapolation, and give the rest in the precision that models compute in.
 
     Parameters
     ----------
@@ -179,8 +191,8 @@ def check_request(
         Known scalars, shape (simulation, context); real numbers of any type.
     fields
         Fields that the model knows, in order.
-    context_names
-        Context scalars that the model knows, in order; ``None`` where any will do.
+    support
+        What the model was trained on, with its context scalars in order; ``None`` where anything will do.
     trained_on
         Grid of the training data; cell edge [µm] and frame step [ns] must agree. ``None`` where any will do.
     grid
@@ -193,7 +205,13 @@ def check_request(
     Raises
     ------
     ValueError
-        With what was expected and what came, by name; also for values that no file of simulations may have.
+        With what was expected and what came, by name; also for values that no file of simulations may have, or that are absurdly far
+        from those in training, with the unit that they are probably in.
+
+    Warns
+    -----
+    ExtrapolationWarning
+        If first frames or context are outside of the training range, unless within :func:`told`.
     """
     first, known = as_single(initial, "initial"), as_single(context, "context")
     names = [spec.name for spec in fields]
@@ -205,22 +223,43 @@ def check_request(
         )
     if any(size % patch for size in grid.shape):
         raise ValueError(f"initial: expected y and x as multiples of the patch of {patch} cells, got {grid.ny} and {grid.nx}")
-    check_context(known, len(first), None if context_names is None else len(context_names))
+    check_context(known, len(first), None if support is None else len(support.scalars))
     if trained_on is not None and not trained_on.compatible_with(grid):
         raise ValueError(
             f"grid: expected spacing {trained_on.spacing} µm and time step {trained_on.time_step} ns, "
-            f"got {grid.spacing} µm and {grid.time_step} ns"
+            f"got {grid.spacing} µm and {grid.time_step} ns{_unit_of_grid(trained_on, grid)}"
         )
     numbers: dict[str, tuple[Any, int]] = {"n_steps": (n_steps, 1), "n_draws": (n_draws, 1), "seed": (seed, 0)}
     for name, (value, least) in numbers.items():
         if not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"{name}: expected a whole number >= {least}, got {value}")
-    check_frames(first[:, None], fields, "initial")
+    check_frames(first[:, None], fields, "initial", support)
     if not known.isfinite().all():
         simulation, number = (int(i) for i in (~known.isfinite()).nonzero()[0])
-        scalar = repr(context_names[number]) if context_names is not None else str(number)
+        scalar = repr(support.scalars[number].name) if support is not None else str(number)
         raise ValueError(f"context: scalar {scalar}, simulation {simulation}: expected a finite value, got {known[simulation, number]:g}")
+    if support is not None:
+        outside = support.outside(first, known)
+        if any(outside) and not _TOLD.get():
+            warnings.warn(extrapolation("forecast", outside), ExtrapolationWarning, stacklevel=3)
     return Request(first, known)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Forecasts within do not warn of extrapolation: the caller has, or it does not matter."""
+    token = _TOLD.set(True)
+    try:
+        yield
+    finally:
+        _TOLD.reset(token)
+
+
+def _unit_of_grid(trained_on: Grid, grid: Grid) -> str:
+    """Question after the unit of cell edge or frame step, if one explains why they differ from those in training."""
+    pairs = (("cell edge", "µm", trained_on.spacing, grid.spacing), ("frame step", "ns", trained_on.time_step, grid.time_step))
+    questions = [(what, Range(what, unit, value, value, 0.01 * value).unit_meant(found, found)) for what, unit, value, found in pairs]
+    return "".join(f"; is the {what} in {meant}?" for what, meant in questions if meant)
 
 
 def as_single(values: Any, name: str) -> Tensor:
@@ -241,8 +280,10 @@ def as_single(values: Any, name: str) -> Tensor:
         return torch.from_numpy(found.astype(np.float32))
 
 
-def check_frames(frames: Tensor, fields: Sequence[FieldSpec], name: str) -> None:
+def check_frames(frames: Tensor, fields: Sequence[FieldSpec], name: str, support: Support | None = None) -> None:
     """Refuse frames (simulation, time, field, y, x) with values that are not finite or not physical.
+
+    With ``support`` the message asks for the unit that would explain them.
 
     Raises
     ------
@@ -255,9 +296,11 @@ def check_frames(frames: Tensor, fields: Sequence[FieldSpec], name: str) -> None
         if bad.any():
             simulation, time, y, x = (int(i) for i in bad.nonzero()[0])
             at = f"frame {time}, " if frames.shape[1] > 1 else ""
+            ends = float(values[simulation].min()), float(values[simulation].max())
+            question = "" if support is None else support.fields[number].question(*ends)
             raise ValueError(
                 f"{name}: field {spec.name!r}, simulation {simulation}: expected finite values in [{low:g}, {high:g}] {spec.unit}, "
-                f"got {values[simulation, time, y, x]:g} at {at}(y, x) = ({y}, {x})"
+                f"got {values[simulation, time, y, x]:g} at {at}(y, x) = ({y}, {x}){question}"
             )
 
 

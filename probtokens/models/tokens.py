@@ -16,6 +16,7 @@ from torch.distributions import Normal
 
 from probtokens.config import TokenConfig
 from probtokens.data.normalize import Normalizer
+from probtokens.data.support import Support
 from probtokens.fields import FieldSpec, Grid, field_index
 from probtokens.models.base import as_single, check_context, check_frames, check_request
 from probtokens.models.censored import CensoredNormal
@@ -84,6 +85,11 @@ class TokenForecaster(StateSpace):
     def precision(self) -> str:
         """Precision of convolutions in forecasts on this device, ``float32`` or ``bfloat16``."""
         return resolve(self.tokens.precision, self.lower.device.type)
+
+    @property
+    def support(self) -> Support:
+        """What the tokens were trained on; meso tokens have what their micro tokens have."""
+        return self.normalizer.support(mirrored=self.tokens.views != "one")
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Parameters by what they tell.
@@ -300,7 +306,7 @@ class TokenForecaster(StateSpace):
             initial,
             context,
             fields=self.fields,
-            context_names=self.normalizer.context_names,
+            support=self.support,
             trained_on=self.grid,
             grid=grid,
             n_steps=n_steps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -16,10 +17,11 @@ import xarray as xr
 from torch import Tensor, nn
 
 from probtokens.data.arrays import numbers, with_fields
+from probtokens.data.support import ExtrapolationWarning, extrapolation
 from probtokens.data.trajectories import TrajectorySet
 from probtokens.fields import FieldSpec, Grid
-from probtokens.models.base import Forecaster
-from probtokens.predict.rollout import forecast_blocks
+from probtokens.models.base import Forecaster, told
+from probtokens.predict.rollout import forecast_blocks, support_of
 from probtokens.predict.store import DRAWS_AT_ONCE, PREDICTION_DIMS, TRUTH_DIMS, coordinates, open_rollout, rollout_fields
 
 #: Steps of a forecast from first frames, if nothing is said.
@@ -54,12 +56,18 @@ def rollout(
     -------
     xarray.DataArray
         Shape (draw, simulation, time, field, y, x), float32, physical units, with the coordinates ``time`` [ns], ``field_unit``, ``y`` and
-        ``x`` [µm] and one for each scalar.
+        ``x`` [µm] and one for each scalar. ``outside`` says by simulation what lies outside of the training range, ``field_least`` and
+        ``field_most`` say what counts as inside.
 
     Raises
     ------
     ValueError
-        If fields, shapes, scalars or numbers do not fit the model.
+        If fields, shapes, scalars or numbers do not fit the model, or values are absurdly far from those in training.
+
+    Warns
+    -----
+    ExtrapolationWarning
+        If a simulation begins outside of the training range.
 
     Examples
     --------
@@ -84,10 +92,15 @@ def rollout(
         shape = (min(DRAWS_AT_ONCE, draws - number * DRAWS_AT_ONCE), 1, grid.n_times - 1, *initial.shape[1:])
         return dask.array.from_delayed(dask.delayed(block, pure=False)(simulation, number), shape=shape, dtype=np.float32)
 
-    model.forecast(initial, scalars, grid=grid, n_steps=n_steps, n_draws=draws, seed=seed)  # which refuses at once what does not fit
+    with told():
+        model.forecast(initial, scalars, grid=grid, n_steps=n_steps, n_draws=draws, seed=seed)  # which refuses at once what does not fit
+    support = support_of(model)
+    outside = None if support is None else support.outside(initial, scalars)
+    if outside is not None and (text := extrapolation(model.name, outside, request.simulations)):
+        warnings.warn(text, ExtrapolationWarning, stacklevel=2)
     rows = [dask.array.concatenate([late(i, k) for i in range(len(initial))], axis=1) for k in range(-(-draws // DRAWS_AT_ONCE))]
     known = {name: scalars[:, number].cpu().numpy() for number, name in enumerate(request.context_names)}
-    every = xr.Dataset(coords=coordinates(draws, request.simulations, model.fields, grid, known))
+    every = xr.Dataset(coords=coordinates(draws, request.simulations, model.fields, grid, known, support, outside))
     return xr.DataArray(
         dask.array.concatenate(rows),
         dims=PREDICTION_DIMS,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from probtokens import __version__
+from probtokens.data.support import ExtrapolationWarning, extrapolation
+from probtokens.models.base import told
 from probtokens.precision import instructions
 from probtokens.predict.store import DRAWS_AT_ONCE, RolloutArrays, create_store, open_rollout, replacing_store
 
 if TYPE_CHECKING:
     from probtokens.data.dataset import TrajectorySet
+    from probtokens.data.support import Support
     from probtokens.fields import Grid
     from probtokens.models.base import Forecaster
 
@@ -60,10 +64,18 @@ def write_rollout(
     Raises
     ------
     ValueError
-        If fields, sizes or numbers of draws do not fit, ``path`` holds something else, or a frame is not
-        finite; the message names model, simulation, lead and field.
+        If fields, sizes or numbers of draws do not fit, ``path`` holds something else, a first frame is absurdly far from those in
+        training, or a frame is not finite; the message names model, simulation, lead and field.
+
+    Warns
+    -----
+    ExtrapolationWarning
+        If simulations begin outside of the training range. The coordinate ``outside`` says which, and of what.
     """
     check_rollout_request(forecaster, trajectories, members)
+    outside = [_outside(forecaster, trajectories, number) for number in range(len(trajectories))]
+    if text := extrapolation(forecaster.name, outside, trajectories.names):
+        warnings.warn(text, ExtrapolationWarning, stacklevel=2)
     with replacing_store(path) as temporary:
         store: RolloutArrays | None = None
         for number in range(len(trajectories)):
@@ -71,7 +83,7 @@ def write_rollout(
             for part, frames in _checked_blocks(forecaster, trajectories, number, truth[0], members, seed):
                 for lead, frame in enumerate(frames, start=1):
                     if store is None:
-                        store = _create(temporary, forecaster, trajectories, draws=1 if len(frame) == 1 else members, seed=seed)
+                        store = _create(temporary, forecaster, trajectories, outside, draws=1 if len(frame) == 1 else members, seed=seed)
                     if len(frame) != min(store.prediction.shape[0], part.stop - part.start):
                         where = f"{forecaster.name}, simulation {trajectories.names[number]}, lead {lead}"
                         raise ValueError(f"{where}: expected {store.prediction.shape[0]} draws as before, got {len(frame)}")
@@ -120,7 +132,8 @@ def forecast_blocks(
     asked, draws = (1, 1) if deterministic else (DRAWS_AT_ONCE, draws)
     for block, first in enumerate(range(0, draws, asked)):
         own = simulation_seed(simulation_seed(seed, number), block)
-        frames = forecaster.forecast(initial, context, grid=grid, n_steps=n_steps, n_draws=asked, seed=own, **options)
+        with told():
+            frames = forecaster.forecast(initial, context, grid=grid, n_steps=n_steps, n_draws=asked, seed=own, **options)
         part = slice(first, min(first + asked, draws))
         yield part, (frame[: part.stop - part.start] for frame in frames)
 
@@ -155,6 +168,24 @@ def _checked_blocks(
             raise ValueError(f"{where}: expected {n_steps} frames, got {lead}")
 
     yield from ((part, checked(part, frames)) for part, frames in blocks)
+
+
+def support_of(forecaster: Forecaster) -> Support | None:
+    """What a forecaster was trained on; ``None`` of one that does not know."""
+    return getattr(forecaster, "support", None)
+
+
+def _outside(forecaster: Forecaster, trajectories: TrajectorySet, number: int) -> str:
+    """What of a simulation's beginning is outside of the training range; ``""`` if nothing is, or nothing is known of it."""
+    support = support_of(forecaster)
+    if support is None:
+        return ""
+    initial, context = trajectories.frames(number, 0, 1), np.asarray(trajectories.context, dtype=np.float32)[number : number + 1]
+    try:
+        (found,) = support.outside(torch.tensor(initial), torch.tensor(context), [trajectories.names[number]])
+    except ValueError as error:
+        raise ValueError(f"{forecaster.name}: {error}") from None
+    return found
 
 
 def _truth(trajectories: TrajectorySet, number: int) -> NDArray[np.float32]:
@@ -195,7 +226,9 @@ def check_rollout_request(forecaster: Forecaster, trajectories: TrajectorySet, m
         raise ValueError(f"{forecaster.name}: expected the fields of the trajectories {expected}, got {got}")
 
 
-def _create(path: Path, forecaster: Forecaster, trajectories: TrajectorySet, *, draws: int, seed: int) -> RolloutArrays:
+def _create(
+    path: Path, forecaster: Forecaster, trajectories: TrajectorySet, outside: Sequence[str], *, draws: int, seed: int
+) -> RolloutArrays:
     context = np.asarray(trajectories.context)
     return create_store(
         path,
@@ -204,6 +237,8 @@ def _create(path: Path, forecaster: Forecaster, trajectories: TrajectorySet, *, 
         fields=trajectories.fields,
         grid=trajectories.grid,
         context={name: context[:, i] for i, name in enumerate(trajectories.context_names)},
+        support=support_of(forecaster),
+        outside=outside,
         attributes={
             "model": forecaster.name,
             "members": draws,

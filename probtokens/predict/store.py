@@ -11,8 +11,9 @@ Time starts with the initial frame, lead 0, which every draw repeats unchanged: 
 predicted, and no score counts it. Coordinates: ``draw``, ``simulation`` (trajectory names), ``time`` [ns]
 since the initial frame, ``lead`` (frame number), ``field`` with ``field_unit``, ``field_label``,
 ``field_lower`` and ``field_upper`` (NaN where unbounded), ``field_odd`` and ``field_vector`` (as in
-:class:`probtokens.fields.FieldSpec`), ``y`` and ``x`` (cell centres [µm]) and one coordinate along ``simulation`` for each
-context scalar.
+:class:`probtokens.fields.FieldSpec`), ``field_least`` and ``field_most`` (limits of :class:`probtokens.data.support.Range`; NaN where the
+model does not know what it was trained on), ``y`` and ``x`` (cell centres [µm]) and, along ``simulation``, ``outside`` (what of the
+simulation's beginning lies outside of the training range, ``""`` if nothing does) and one coordinate for each context scalar.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
+from probtokens.data.support import Support
 from probtokens.fields import SPATIAL_DIMS, FieldSpec, Grid, field_index
 
 TRUTH_DIMS = ("simulation", "time", "field", "y", "x")
@@ -44,8 +46,8 @@ DRAWS_AT_ONCE = 8
 #: Names of arrays and coordinates that every rollout has: no context scalar may have one of them.
 RESERVED = (
     *PREDICTION_DIMS,
-    *("prediction", "truth", "lead"),
-    *("field_unit", "field_label", "field_lower", "field_upper", "field_odd", "field_vector"),
+    *("prediction", "truth", "lead", "outside"),
+    *("field_unit", "field_label", "field_lower", "field_upper", "field_least", "field_most", "field_odd", "field_vector"),
 )
 
 #: Steps of an axis that differ by less than this share are the same.
@@ -98,6 +100,8 @@ def create_store(
     grid: Grid,
     context: Mapping[str, NDArray[np.floating]],
     attributes: Mapping[str, str | int | float],
+    support: Support | None = None,
+    outside: Sequence[str] | None = None,
 ) -> RolloutArrays:
     """Write coordinates and empty arrays of a rollout and return the arrays to fill.
 
@@ -107,8 +111,10 @@ def create_store(
         Known scalars by name, each of shape (simulation,).
     attributes
         Provenance written as attributes of the group.
+    support, outside
+        What the model was trained on, and what of every simulation's beginning lies outside of it, where that is known.
     """
-    empty = xr.Dataset(coords=coordinates(draws, simulations, fields, grid, context), attrs=dict(attributes))
+    empty = xr.Dataset(coords=coordinates(draws, simulations, fields, grid, context, support, outside), attrs=dict(attributes))
     empty.to_zarr(path, mode="w", consolidated=False)
     group = zarr.open_group(path, mode="r+")
     names = " ".join(sorted(str(name) for name in empty.coords if name not in empty.dims))
@@ -320,7 +326,13 @@ def replacing_store(path: Path) -> Iterator[Path]:
 
 
 def coordinates(
-    draws: int, simulations: Sequence[str], fields: Sequence[FieldSpec], grid: Grid, context: Mapping[str, NDArray[np.floating]]
+    draws: int,
+    simulations: Sequence[str],
+    fields: Sequence[FieldSpec],
+    grid: Grid,
+    context: Mapping[str, NDArray[np.floating]],
+    support: Support | None = None,
+    outside: Sequence[str] | None = None,
 ) -> dict[str, tuple[str, NDArray[np.generic], dict[str, str]]]:
     """Coordinates of a rollout, the initial frame included; see the top of this module.
 
@@ -330,6 +342,7 @@ def coordinates(
         If a context scalar has the name of another coordinate.
     """
     lead = np.arange(grid.n_times)
+    limits = [(None, None)] * len(fields) if support is None else [known.limits for known in support.fields]
 
     def text(values: list[str]) -> NDArray[np.generic]:
         return np.array(values, dtype=object)
@@ -340,6 +353,7 @@ def coordinates(
     found: dict[str, tuple[str, NDArray[np.generic], dict[str, str]]] = {
         "draw": ("draw", np.arange(draws), {}),
         "simulation": ("simulation", text(list(simulations)), {}),
+        "outside": ("simulation", text([""] * len(simulations) if outside is None else list(outside)), {}),
         "time": ("time", lead * grid.time_step, {"unit": "ns", "long_name": "time since the initial frame"}),
         "lead": ("time", lead, {}),
         "field": ("field", text([spec.name for spec in fields]), {}),
@@ -347,6 +361,8 @@ def coordinates(
         "field_label": ("field", text([spec.label for spec in fields]), {}),
         "field_lower": ("field", bound([spec.lower for spec in fields]), {}),
         "field_upper": ("field", bound([spec.upper for spec in fields]), {}),
+        "field_least": ("field", bound([low for low, _ in limits]), {}),
+        "field_most": ("field", bound([high for _, high in limits]), {}),
         "field_odd": ("field", text([str(spec.odd) for spec in fields]), {}),
         "field_vector": ("field", text([str(spec.vector) for spec in fields]), {}),
         "y": ("y", (np.arange(grid.ny) + 0.5) * grid.spacing, {"unit": "µm"}),

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 from probtokens import __version__
+from probtokens.fields import KNOWN_SCALARS
 from probtokens.predict import rollout_grid
 from probtokens.report.run import Run
 from probtokens.report.style import model_label
 from probtokens.report.wording import listing, quantity, sentence
 
 _SHOCK = "shock_pressure"
+#: Simulations outside of the training range that are described.
+_MOST_OUTSIDE = 6
 _ABSOLUTE_PATH = re.compile(r"(?<![\w:/.<])(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\'\",:<>]+[/\\])*([^\s/\\'\",:<>]+)")
 
 
@@ -24,9 +27,10 @@ def without_paths(text: str) -> str:
 
 
 def headline_facts(run: Run) -> list[tuple[str, str]]:
-    """Data set sizes, ranges of the context, ensemble, seed, version and hardware."""
+    """Data set sizes, extrapolation, ranges of the context, ensemble, seed, version and hardware."""
     facts = [
         ("Test simulations", _test_data(run)),
+        ("Outside of training", _extrapolation(run)),
         ("Trained on", _training_data(run)),
         *((sentence(_label(name)), _context_range(run, name)) for name in run.config.data.context),
         ("Ensemble", _ensemble(run)),
@@ -88,6 +92,18 @@ def _test_data(run: Run) -> str:
     return f"{run.n_simulations} of {grid.nx} × {grid.ny} cells ({size}), {grid.n_times} frames to {end:.2f} ns"
 
 
+def _extrapolation(run: Run) -> str:
+    """Test simulations that begin outside of the training range, and of what, by model; models with the same ones are told together."""
+    models: dict[str, list[str]] = {}
+    for model, entry in run.scores["models"].items():
+        found = [f"{name}: {text}" for name, text in entry.get("extrapolation", {}).items()]
+        more = [f"{len(found) - _MOST_OUTSIDE} more, which scores.json lists"] if len(found) > _MOST_OUTSIDE else []
+        if found:
+            text = f"{len(found)} of {run.n_simulations} test simulations, {'; '.join(found[:_MOST_OUTSIDE] + more)}"
+            models.setdefault(text, []).append(model_label(model))
+    return ". ".join(f"{sentence(listing(names))}: {text}" for text, names in models.items())
+
+
 def _training_data(run: Run) -> str:
     n_meso = run.scores["models"][run.primary]["n_meso"]
     if run.config.data.micro_tokens is not None:
@@ -117,7 +133,7 @@ def _value(name: str, value: float) -> str:
 
 def _form(name: str) -> tuple[str, str]:
     """Format and unit of a context scalar; a rollout knows the unit of none but the simulator's own."""
-    return (".1f", "GPa") if name == _SHOCK else (".3g", "1")
+    return (".1f", KNOWN_SCALARS[name]) if name == _SHOCK else (".3g", "1")
 
 
 def _label(name: str) -> str:

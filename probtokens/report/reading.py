@@ -10,14 +10,16 @@ from probtokens.evaluate import compare_models
 from probtokens.evaluate.scores_file import seen_before
 from probtokens.report.style import model_label
 from probtokens.report.tables import format_score
-from probtokens.report.wording import Wording, quantity, sentence
+from probtokens.report.wording import Wording, listing, quantity, sentence
 
 _BASELINES = ("parc", "persistence")
 _COVERAGE_TOLERANCE = 0.03
+#: Share of cells outside of the training range that is told.
+_OUTSIDE = 0.001
 
 
 def plain_reading(document: Mapping[str, Any], primary: str) -> list[str]:
-    """Sentences on accuracy, significance, meso coupling, calibration and hot spots, made from the numbers alone.
+    """Sentences on accuracy, significance, meso coupling, calibration, extrapolation and hot spots, made from the numbers alone.
 
     Parameters
     ----------
@@ -30,7 +32,7 @@ def plain_reading(document: Mapping[str, Any], primary: str) -> list[str]:
     others = [name for name in ("parc", "micro_tokens", "persistence") if name in models and name != primary]
     sentences = [seen_before(document), _ranking(models, wording)]
     sentences += [_comparison(document, primary, other, wording) for other in others]
-    sentences += [_calibration(models[primary], primary, wording)]
+    sentences += [_calibration(models[primary], primary, wording), _extrapolation(models[primary], primary, document["n_test"])]
     sentences += [_hotspot(models, primary, name, wording) for name in wording.hotspot.curves]
     if document["n_test"] < 6:
         sentences.append(f"With {document['n_test']} test simulations no difference can be significant at the 5 % level, however large.")
@@ -82,6 +84,16 @@ def _calibration(entry: Mapping[str, Any], primary: str, wording: Wording) -> st
     raw = entry.get("uncalibrated")
     before = None if raw is None else raw["fields"][wording.spec.name]["spread_skill"]
     return text + (f". Before recalibration the ratio was {before:.2f}." if _is_number(before) else ".")
+
+
+def _extrapolation(entry: Mapping[str, Any], primary: str, n_test: int) -> str:
+    """How many simulations begin outside of the training range, and how far draws have left it at the last lead."""
+    begins = entry.get("extrapolation", {})
+    last = {name: scores["by_lead"]["outside"][-1] for name, scores in entry["fields"].items() if "outside" in scores["by_lead"]}
+    left = [f"{name.replace('_', ' ')} in {100 * share:.2g} % of the cells" for name, share in last.items() if share >= _OUTSIDE]
+    told = [f"{len(begins)} of {n_test} test simulations begin outside of the training range of {model_label(primary)}"] * bool(begins)
+    told += [f"at the last lead draws of {model_label(primary)} have left the training range, {listing(left)}"] * bool(left)
+    return sentence("; ".join(told)) + ": this is extrapolation." if told else ""
 
 
 def _coverage_verdict(coverage: float) -> str:

@@ -12,6 +12,7 @@ import torch
 
 from probtokens.evaluate.hotspots import hotspot_area
 from probtokens.fields import FieldSpec, HotSpot, field_index
+from probtokens.models.base import told
 from probtokens.models.state_space import NO_SOURCES
 from probtokens.predict import rollout_grid
 from probtokens.report.reduce import Array, extent_of
@@ -126,15 +127,16 @@ def _fields(
     effects = torch.zeros(len(settings), model.tokens.trajectory_dim)
     for draw, (direction, value) in enumerate(settings):
         effects[draw, direction] = value
-    frames = model.forecast(
-        true_frames(run, simulation, [0]),
-        known_scalars(run, model, simulation),
-        grid=rollout_grid(run.rollouts[run.primary]),
-        n_steps=max(leads),
-        n_draws=len(settings),
-        seed=0,
-        sources=NO_SOURCES,
-        leads=leads,
-        effects=effects,
-    )
+    with told():
+        frames = model.forecast(
+            true_frames(run, simulation, [0]),
+            known_scalars(run, model, simulation),
+            grid=rollout_grid(run.rollouts[run.primary]),
+            n_steps=max(leads),
+            n_draws=len(settings),
+            seed=0,
+            sources=NO_SOURCES,
+            leads=leads,
+            effects=effects,
+        )
     yield from np.stack([frame[:, 0, position].numpy() for frame in frames], axis=1)

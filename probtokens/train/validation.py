@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 
 from probtokens.data.trajectories import TrajectorySet
 from probtokens.evaluate import scores
+from probtokens.models.base import told
 from probtokens.predict.rollout import check_rollout_request, simulation_seed
 
 #: Simulations and members of a score: enough to see whether forecasts become better, at the cost of some steps.
@@ -42,14 +43,15 @@ def forecast_score(model: Any, trajectories: TrajectorySet, n_steps: int, *, see
     found = []
     for number in range(min(_SIMULATIONS, len(trajectories))):
         truth = trajectories.frames(number, 0, n_steps + 1)
-        forecast = model.forecast(
-            torch.tensor(truth[:1]).to(where),
-            torch.tensor(trajectories.context[number : number + 1]).to(where),
-            grid=trajectories.grid,
-            n_steps=n_steps,
-            n_draws=_MEMBERS,
-            seed=simulation_seed(seed, number),
-        )
+        with told():
+            forecast = model.forecast(
+                torch.tensor(truth[:1]).to(where),
+                torch.tensor(trajectories.context[number : number + 1]).to(where),
+                grid=trajectories.grid,
+                n_steps=n_steps,
+                n_draws=_MEMBERS,
+                seed=simulation_seed(seed, number),
+            )
         with torch.no_grad():
             for lead, frame in enumerate(forecast, start=1):
                 members = frame[:, 0].cpu().numpy() / scale

@@ -37,7 +37,7 @@ def normalizer() -> Normalizer:
     made.field_mean.copy_(MEAN)
     made.field_scale.copy_(SCALE)
     made.field_std.copy_(SCALE)
-    made.field_range.copy_(torch.stack([MEAN - 2.0 * SCALE, MEAN + 10.0 * SCALE]))
+    made.field_range.copy_(_within_bounds(MEAN + 5.0 * SCALE * torch.tensor([[-1.0], [1.0]])))
     made.context_range.copy_(torch.tensor([[12.0], [18.0]]))
     made.context_mean.fill_(15.0)
     made.context_scale.fill_(1.5)
@@ -71,7 +71,12 @@ def window(n_simulations: int = 2, n_times: int = 4, seed: int = 1) -> tuple[tor
     generator = torch.Generator().manual_seed(seed)
     standard = torch.randn(n_simulations, n_times, len(FIELDS), *GRID.shape, generator=generator, dtype=torch.float32)
     frames = normalizer().denormalize(standard)
-    for number, spec in enumerate(FIELDS):
-        if spec.lower is not None or spec.upper is not None:
-            frames[:, :, number].clamp_(spec.lower, spec.upper)
+    frames = _within_bounds(frames.movedim(2, -1)).movedim(-1, 2).contiguous()
     return frames, 15.0 + torch.linspace(-1.5, 1.5, n_simulations, dtype=torch.float32)[:, None]
+
+
+def _within_bounds(values: torch.Tensor) -> torch.Tensor:
+    """Values (..., field) clamped to the fields' bounds."""
+    lower = torch.tensor([-torch.inf if spec.lower is None else spec.lower for spec in FIELDS])
+    upper = torch.tensor([torch.inf if spec.upper is None else spec.upper for spec in FIELDS])
+    return values.clamp(lower, upper)

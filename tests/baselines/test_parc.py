@@ -21,7 +21,6 @@ from probtokens.data.trajectories import TrajectorySet
 from probtokens.fields import Grid, field_spec
 from probtokens.models.base import learn
 from probtokens.train.objectives import RolloutError
-from probtokens.verify.token_pairs import normalizer
 from tests.helpers import make_shard
 
 GRID = Grid(ny=16, nx=24, spacing=0.04, time_step=0.125, n_times=6)
@@ -170,15 +169,6 @@ def test_steps_start_within_the_range_of_the_training_data(tmp_path: Path) -> No
     expected = parc.normalizer.normalize(wild[:, 0].clamp(least, most))
     torch.testing.assert_close(state, expected, rtol=1e-5, atol=1e-5)
     assert not torch.allclose(state, parc.normalizer.normalize(wild[:, 0]))
-
-
-def test_without_a_symmetry_the_range_is_that_of_the_data() -> None:
-    plain = Parc(ParcConfig(width=8, levels=1), normalizer(), GRID, mirrored=False)
-    torch.testing.assert_close(plain._range[..., 0, 0], plain.normalizer.field_range)
-    mirrored = Parc(ParcConfig(width=8, levels=1), normalizer(), GRID)._range[..., 0, 0]
-    odd = NAMES.index("velocity_y")
-    torch.testing.assert_close(mirrored[:, odd], torch.tensor([-2.0, 2.0]))
-    assert not torch.equal(plain._range[:, odd], mirrored[:, odd, None, None])
 
 
 def test_training_steps_start_within_the_same_range_as_forecasts() -> None:

@@ -37,7 +37,7 @@ def test_round_trip(tmp_path, entries):
     for name, entry in entries.items():
         expected = {key: value for key, value in entry.items() if key != "units"}
         assert document["models"][name] == expected
-    assert document["models"]["tokens"].keys() == {"members", "n_meso", "fields", "hotspot", "uncalibrated"}
+    assert document["models"]["tokens"].keys() == {"members", "n_meso", "fields", "hotspot", "uncalibrated", "extrapolation"}
     assert "µm²" in path.read_text(encoding="utf-8"), "readable by people"
     assert [p.name for p in path.parent.iterdir()] == ["scores.json"]
 

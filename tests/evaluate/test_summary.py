@@ -272,3 +272,24 @@ def test_hot_spots_of_an_initial_frame_with_gaps_are_refused(small):
     broken["truth"][{"simulation": 1, "time": 0, "field": 0, "y": 2, "x": 2}] = np.nan
     with pytest.raises(ValueError, match=r"area_rate: expected finite scores, got others; is a frame not finite"):
         score_rollout(broken, **OPTIONS)
+
+
+@pytest.mark.parametrize("recalibration", [None, RECALIBRATION])
+def test_draws_outside_of_the_training_range_are_counted_as_they_were_made(small, recalibration):
+    limits = {"field_least": ("field", [700.0, np.nan]), "field_most": ("field", [1000.0, np.nan])}
+    marked = small.assign_coords({**limits, "outside": ("simulation", ["", "shock_pressure 40", ""])})
+    found = score_rollout(marked, **OPTIONS, recalibration=recalibration)
+    raw = small.prediction.sel(field="temperature").isel(time=slice(1, None)).values
+    outside = ((raw < 700.0) | (raw > 1000.0)).mean(axis=(0, 3, 4))
+    assert 0.01 < outside.mean() < 0.99
+    sections = [found, found["uncalibrated"]] if recalibration else [found]
+    for section in sections:
+        scores = section["fields"]["temperature"]
+        assert scores["outside"] == pytest.approx(outside.mean())
+        assert scores["by_lead"]["outside"] == pytest.approx(outside.mean(axis=0))
+        assert scores["by_simulation"]["outside"] == pytest.approx(outside.mean(axis=1))
+        assert "outside" not in section["fields"]["solid_fraction"]
+    assert found["extrapolation"] == {str(small.simulation.values[1]): "shock_pressure 40"}
+    plain = score_rollout(small, **OPTIONS)
+    assert plain["extrapolation"] == {}
+    assert "outside" not in plain["fields"]["temperature"]

@@ -6,8 +6,12 @@ import torch
 
 import probtokens as pt
 from probtokens.baselines.persistence import Persistence
+from probtokens.data import Normalizer, TrajectorySet
+from probtokens.data.support import ExtrapolationWarning
 from probtokens.fields import FieldSpec, Grid, field_spec
+from probtokens.models.micro import MicroTokens
 from probtokens.predict import open_rollout, rollout_fields, rollout_grid, write_rollout
+from probtokens.predict.lazy import rollout, with_truth
 from probtokens.predict.rollout import simulation_seed
 from probtokens.verify.token_pairs import GRID, micro_tokens, window
 from tests.predict.synthetic import FIELDS, RandomWalk, Trajectories
@@ -210,3 +214,57 @@ def test_memory_is_that_of_eight_draws_and_a_draw_is_the_same_however_many_there
         np.testing.assert_array_equal(few["prediction"].values, many["prediction"].values[:5])
         lazy = pt.rollout(model, data, draws=20, seed=3)
         np.testing.assert_array_equal(lazy.values, many["prediction"].values[:, :, 1:])
+
+
+def spoilt(n: int = 3) -> tuple[Trajectories, MicroTokens]:
+    """Simulations of which the second is shocked harder than any in training, and tokens that know it."""
+    frames, context = window(n_simulations=n)
+    context[1] = 40.0
+    given = TrajectorySet.from_arrays(
+        frames, micro_tokens().fields, spacing=0.04, time_step=0.125, context={"shock_pressure": context[:, 0]}
+    )
+    return given, micro_tokens()
+
+
+def test_extrapolation_is_told_once_and_kept_with_the_rollout(tmp_path):
+    trajectories, model = spoilt()
+    expected = ["", "shock_pressure 40 (12 to 18 GPa in training)", ""]
+    with pytest.warns(ExtrapolationWarning, match="tokens: 1 of 3 .* arrays/1: shock_pressure 40") as caught:
+        stored = open_rollout(write_rollout(model, trajectories, tmp_path / "r.zarr", members=10, seed=0))
+    assert len(caught) == 1
+    with pytest.warns(ExtrapolationWarning, match="tokens: 1 of 3 .* arrays/1: shock_pressure 40") as caught:
+        lazy = rollout(model, trajectories, draws=10, seed=0)
+    lazy = lazy.compute()
+    assert [warning.filename for warning in caught] == [__file__]
+    for found in (stored, lazy, with_truth(lazy, trajectories)):
+        assert found["outside"].values.tolist() == expected
+        for name, known in zip(("temperature", "pressure"), model.support.fields, strict=False):
+            ends = found["field_least"].sel(field=name), found["field_most"].sel(field=name)
+            assert tuple(map(float, ends)) == pytest.approx(known.limits)
+    assert lazy.sel(simulation=lazy.outside == "").sizes["simulation"] == 2
+
+
+@pytest.mark.filterwarnings("error::probtokens.ExtrapolationWarning")
+def test_nothing_is_told_of_a_forecaster_that_knows_no_training_data(tmp_path):
+    found = open_rollout(write_rollout(RandomWalk(), Trajectories(), tmp_path / "r.zarr", members=2, seed=0))
+    assert found["outside"].values.tolist() == ["", "", ""]
+    assert np.isnan(found["field_least"]).all()
+    assert np.isnan(found["field_most"]).all()
+
+
+def test_own_forecasters_are_gated_by_their_support(tmp_path):
+    walk, trajectories = RandomWalk(), Trajectories()
+    normalizer = Normalizer.fit(
+        TrajectorySet.from_arrays(
+            np.stack([trajectories.frames(i) for i in range(3)]),
+            FIELDS,
+            spacing=0.04,
+            time_step=0.125,
+            context=dict(zip(trajectories.context_names, trajectories.context.T, strict=True)),
+        )
+    )
+    walk.support = normalizer.support()
+    write_rollout(walk, trajectories, tmp_path / "r.zarr", members=2, seed=0)
+    trajectories.context = trajectories.context * 1e9
+    with pytest.raises(ValueError, match="walk: context: scalar 'porosity', simulation shard_0000/0: expected values near"):
+        write_rollout(walk, trajectories, tmp_path / "s.zarr", members=2, seed=0)

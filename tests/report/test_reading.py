@@ -62,3 +62,18 @@ def test_says_first_that_simulations_have_been_seen_before(document: dict[str, A
     assert "several splits" not in " ".join(plain_reading(document, "tokens"))
     document["provenance"]["duplicates"] = ["micro/train a/0 = meso/test a/0"]
     assert plain_reading(document, "tokens")[0].startswith("One simulation is in several splits")
+
+
+def test_tells_of_extrapolation(document: dict[str, Any]) -> None:
+    entry = document["models"]["tokens"]
+    assert not any("extrapolation" in sentence for sentence in plain_reading(document, "tokens"))
+    entry["fields"]["temperature"]["by_lead"]["outside"] = [0.0, 0.032]
+    entry["fields"]["pressure"]["by_lead"]["outside"] = [0.2, 0.0]
+    text = " ".join(plain_reading(document, "tokens"))
+    assert (
+        "At the last lead draws of meso tokens have left the training range, temperature in 3.2 % of the cells: this is extrapolation."
+        in text
+    )
+    entry["extrapolation"] = {"meso_001": "shock_pressure 40"}
+    text = " ".join(plain_reading(document, "tokens"))
+    assert "1 of 2 test simulations begin outside of the training range of meso tokens; at the last lead " in text

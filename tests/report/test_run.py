@@ -73,3 +73,18 @@ def test_a_report_stays_until_there_is_a_new_one(state: engine.State, folder: Pa
     run.report.write_text("the old one", encoding="utf-8")
     engine._prepare(run, stage, "0", state)
     assert run.report.read_text(encoding="utf-8") == "the old one"
+
+
+def test_facts_tell_which_simulations_are_extrapolation_and_of_what(folder: Path) -> None:
+    run = open_run(folder)
+    assert "Outside of training" not in dict(headline_facts(run))
+    found = {f"meso_{number:03d}": f"shock_pressure 4{number} (5 to 14 GPa in training)" for number in range(8)}
+    for name in ("tokens", "parc"):
+        run.scores["models"][name]["extrapolation"] = found
+    run.scores["models"]["micro_tokens"]["extrapolation"] = {"meso_001": "pressure 0 to 50 (0 to 35 GPa in training)"}
+    told = dict(headline_facts(run))["Outside of training"]
+    assert told.startswith(
+        "Meso tokens and PARC: 8 of 2 test simulations, meso_000: shock_pressure 40 (5 to 14 GPa in training); meso_001: "
+    )
+    assert "2 more, which scores.json lists. Micro tokens" in told
+    assert told.endswith("1 of 2 test simulations, meso_001: pressure 0 to 50 (0 to 35 GPa in training)")
