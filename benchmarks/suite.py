@@ -29,6 +29,7 @@ from probtokens.data.atomic import replacing
 from probtokens.evaluate.leads import error_quantiles, score_by_simulation
 from probtokens.fields import FieldSpec, Grid, HotSpot
 from probtokens.models.base import Forecaster
+from probtokens.models.foreign import make_forecaster
 from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
 from probtokens.models.state_space import NO_SOURCES
@@ -65,8 +66,8 @@ class Cell(NamedTuple):
     def of(cls, text: str) -> Cell:
         """Cell of a name such as ``tokens-4-0``."""
         model, n, seed = text.rsplit("-", 2)
-        if model not in MODELS:
-            raise ValueError(f"{text}: expected one of the models {list(MODELS)}, got {model!r}")
+        if model not in MODELS and ":" not in model:
+            raise ValueError(f"{text}: expected one of the models {list(MODELS)}, got {model!r}; own ones are module:Class")
         return cls(model, int(n), int(seed))
 
     def __str__(self) -> str:
@@ -192,7 +193,8 @@ def run(data: Path, cells: Sequence[Cell], *, split: str, draws: int, simulation
             print(f"{cell}: done before, {path}")
             continue
         began = time.monotonic()
-        model = MODELS[cell.model](Task(cell, opened("micro", "train"), opened("meso", "train"), folder / str(cell)))
+        task = Task(cell, opened("micro", "train"), opened("meso", "train"), folder / str(cell))
+        model = MODELS[cell.model](task) if cell.model in MODELS else make_forecaster(cell.model, task.chosen())
         trained = (time.monotonic() - began) / 60
         torch.set_num_threads(DEVICES)
         request = {"leads": LEADS, "field": HOT.field, "hotspot": HOT}

@@ -18,7 +18,6 @@ from probtokens import __version__
 from probtokens.memory import keep_freed_memory
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -31,6 +30,13 @@ Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY.SUBKE
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Processes at work at once; simulate.jobs.")]
 Submitit = Annotated[bool, typer.Option("--submitit", help="Send each file as a SLURM job, with simulate.cluster's settings.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def _keys(incomplete: str) -> list[str]:
+    """Keys of a recipe that begin as what was typed, for the shell's completion."""
+    from probtokens.pipeline.settings import names
+
+    return [name for name in names() if name.startswith(incomplete)]
 
 
 @app.command()
@@ -95,7 +101,10 @@ def report(recipe: Recipe, out: Out, overrides: Overrides = None, debug: Debug =
 
 @app.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="Run folder, HDF5 file or folder of them, rollout .zarr, or scores.json.")],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", help="Run folder, recipe, HDF5 file or folder of them, rollout .zarr, model .pt, or scores.json."),
+    ],
     coverage: Annotated[
         bool, typer.Option("--coverage", help="Say whether a run's micro data cover the states of its meso data; write PATH/coverage.")
     ] = False,
@@ -163,6 +172,29 @@ def convert(
 
 
 @app.command()
+def forecast(
+    image: Annotated[Path, typer.Option("--image", metavar="FILE", help="Grey micrograph (PNG, PGM or npy).")],
+    pressure: Annotated[float, typer.Option("--pressure", metavar="GPA", help="Pressure behind the shock [GPa]; it comes from the left.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for ensemble, curves, page and record.")],
+    scale: Annotated[float | None, typer.Option("--scale", metavar="µM", help="Edge of a pixel [µm]; has to be given.")] = None,
+    model: Annotated[str, typer.Option("--model", metavar="NAME", help="Trained tokens: a name or a file.")] = "hmx-standard",
+    threshold: Annotated[str, typer.Option("--threshold", metavar="VALUE", help="Between voids and crystal: otsu, or 0 … 1.")] = "otsu",
+    pores: Annotated[Literal["dark", "bright"], typer.Option("--pores", help="Whether voids are dark or bright.")] = "dark",
+    least_diameter: Annotated[float, typer.Option("--least-diameter", metavar="µM", help="Smaller voids are filled [µm].")] = 0.0,
+    steps: Annotated[int, typer.Option("--steps", min=1, metavar="N", help="Frames after the first.")] = 20,
+    draws: Annotated[int, typer.Option("--draws", min=1, metavar="N", help="Members of the ensemble.")] = 50,
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="What all draws follow from.")] = 0,
+    debug: Debug = False,
+) -> None:
+    """Forecast an own microstructure from its micrograph: an ensemble, bands of hot spots and a page."""
+    with _errors_reported(debug):
+        from probtokens.pipeline.forecast import ImageForecast, forecast_image, image_settings
+
+        settings = image_settings(image, scale, threshold, pores, least_diameter)
+        forecast_image(ImageForecast(settings, pressure, model, steps, draws, seed), out)
+
+
+@app.command()
 def export(
     path: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder whose test forecasts are there.")],
     recalibrated: Annotated[bool, typer.Option("--recalibrated", help="Take the spreads after recalibration.")] = False,
@@ -226,6 +258,32 @@ def verify(
         cases = import_module(f"probtokens.verify.{part}").CASES
         passed = run_cases(choose(cases, case or ()), json)
     if not passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def settings(
+    key: Annotated[
+        str | None,
+        typer.Argument(metavar="KEY", help="Dotted key or section, such as micro.tokens; all by default.", autocompletion=_keys),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Print keys of a recipe, with defaults and meanings."""
+    with _errors_reported(debug):
+        from probtokens.pipeline.settings import describe_settings
+
+        describe_settings(key)
+
+
+@app.command()
+def doctor(debug: Debug = False) -> None:
+    """Check the installation: versions, processor, threads, compiler, and a forecast of half a minute; fails if that is wrong."""
+    with _errors_reported(debug):
+        from probtokens.pipeline.doctor import examine
+
+        sound = examine()
+    if not sound:
         raise typer.Exit(1)
 
 

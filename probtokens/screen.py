@@ -74,3 +74,8 @@ def print_table(screen: rich.console.Console, table: Table) -> None:
         screen.print(table)
     finally:
         screen.width = available
+
+
+def next_step(screen: rich.console.Console, text: str) -> None:
+    """Say what to do next: the last line of every command."""
+    say(screen, ("next: ", "bold"), text)

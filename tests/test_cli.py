@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,7 +14,9 @@ from typer.testing import CliRunner
 import probtokens
 from probtokens import cli
 from probtokens.data.atomic import WriteError
+from probtokens.pipeline.doctor import SelfCheck
 from probtokens.simulate import shard
+from probtokens.verify.check import Case, Check
 from tests.helpers import make_campaign
 from tests.pipeline.recipes import TINY
 
@@ -140,9 +143,45 @@ def test_a_missing_field(given_data):
     fails_in_one_line(result, shard, "expected", "solid_fraction")
 
 
-def test_a_stage_that_needs_another_names_the_command(call):
-    result = call("rollout", call.recipe, "--out", call.out)
+def test_a_stage_that_needs_another_names_the_command_and_leaves_no_folder(call):
+    result = call("rollout", call.recipe, "--out", call.out / "deep" / "run")
     fails_in_one_line(result, "'rollout persistence' expected the results of 'simulate meso', found none", "probtokens simulate")
+    assert not call.out.exists()
+
+
+def test_a_campaign_that_cannot_be_drawn_leaves_no_folder(call):
+    pores = "simulate.micro.microstructure={porosity: {low: 0.9, high: 0.95}}"
+    fails_in_one_line(call("simulate", call.recipe, "--out", call.out, "--jobs", 1, "--set", pores), "expected room for pores of porosity")
+    assert not call.out.exists()
+
+
+def test_a_folder_that_was_there_stays(call):
+    call.out.mkdir()
+    assert call("rollout", call.recipe, "--out", call.out).exit_code == 2
+    assert call.out.is_dir()
+
+
+EMPTY = "{n_train: 0, n_valid: 0, n_test: 0}"
+
+
+def test_simulating_asks_a_recipe_about_nothing_else(call):
+    others = [
+        *("data.fields=[density]", "rollout.scale=micro", "meso.n_simulations=0", "evaluate.hotspot_field=heat"),
+        *("data.micro_tokens=absent.pt", f"simulate.micro={EMPTY}", f"simulate.meso={EMPTY}"),
+    ]
+    overrides = [f"--set={one}" for one in others]
+    result = call("simulate", call.recipe, "--out", call.out, *overrides)
+    assert result.exit_code == 0, result.output
+    told = call("inspect", call.out)
+    assert told.exit_code == 0, told.output
+    assert "only some commands can use it" in told.stdout
+    fails_in_one_line(call("run", call.recipe, "--out", call.out, *overrides), "expected")
+
+
+def test_simulations_that_training_lacks_are_asked_for_when_it_begins(call):
+    result = call("run", call.recipe, "--out", call.out, f"--set=simulate.meso={EMPTY}")
+    fails_in_one_line(result, "simulate.meso", "n_valid of at least 1")
+    assert not call.out.exists()
 
 
 def test_a_preview_simulates_nothing_and_leaves_the_folder_to_the_run(call):
@@ -310,6 +349,69 @@ def test_version(call):
 def test_help_lists_the_commands(call):
     text = call("--help").output
     assert all(name in text for name in ("run", "simulate", "train", "rollout", "evaluate", "report", "inspect"))
+
+
+def test_the_package_is_the_command():
+    ran = subprocess.run([sys.executable, "-m", "probtokens", "--version"], capture_output=True, text=True, check=True)
+    assert ran.stdout == f"probtokens {probtokens.__version__}\n"
+
+
+def test_the_shell_completes_keys_of_settings():
+    words = {"_PROBTOKENS_COMPLETE": "complete_bash", "COMP_WORDS": "probtokens settings micro.tokens.pat", "COMP_CWORD": "2"}
+    ran = subprocess.run([sys.executable, "-m", "probtokens"], env=os.environ | words, capture_output=True, text=True, check=False)
+    assert ran.stdout.split() == ["micro.tokens.patch"]
+
+
+@pytest.mark.parametrize("path", [*sorted(Path("docs").glob("results/*/scores.json")), *sorted(Path("examples").glob("*.yaml"))], ids=str)
+def test_inspect_reads_what_the_repository_holds(call, path):
+    result = call("inspect", path)
+    assert result.exit_code == 0, result.output
+    assert "only some commands" not in result.stdout
+    assert ("Test scores: " if path.suffix == ".json" else "fields: ") in result.stdout
+
+
+def test_inspect_reads_model_files(call, tmp_path):
+    result = call("inspect", "probtokens/weights/hmx-standard/model.pt")
+    assert result.exit_code == 0, result.output
+    for part in ("MicroTokens", "cells of 0.04 µm", "reacted_fraction", "shock_pressure", "card: "):
+        assert part in result.stdout
+    (tmp_path / "model.pt").write_bytes(b"none")
+    fails_in_one_line(call("inspect", tmp_path / "model.pt"), tmp_path / "model.pt", "expected a model")
+
+
+def test_every_command_says_what_to_do_next(call, monkeypatch):
+    healthy = SelfCheck(1.0, np.array([0.9, 1.1]), True, (1.0, 1.0))
+    monkeypatch.setattr("probtokens.pipeline.doctor.self_check", lambda: healthy)
+    monkeypatch.setattr("probtokens.verify.inference.CASES", (Case("sums", "one and one", "arithmetic", lambda: [sound()]),))
+    empty = [f"--set=simulate.{scale}={EMPTY}" for scale in ("micro", "meso")]
+    made, data = call.out.with_name("made"), make_campaign(call.out.with_name("data"))
+    commands = [
+        ("simulate", call.recipe, "--out", call.out, "--preview", *empty),
+        ("simulate", call.recipe, "--out", made, *empty),
+        ("inspect", made),
+        ("inspect", call.recipe),
+        ("inspect", "docs/results/micro/scores.json"),
+        ("inspect", "probtokens/weights/hmx-standard/model.pt"),
+        ("inspect", data),
+        ("settings", "seed"),
+        ("doctor",),
+        ("verify", "inference"),
+    ]
+    for command in commands:
+        result = call(*command)
+        assert result.exit_code == 0, result.output
+        assert result.stdout.splitlines()[-1].startswith("next: "), command
+
+
+def test_an_unsound_installation_fails(call, monkeypatch):
+    monkeypatch.setattr("probtokens.pipeline.doctor.self_check", lambda: SelfCheck(9.0, np.array([0.9, 1.1]), True, (1.0, 1.0)))
+    result = call("doctor")
+    assert result.exit_code == 1
+    assert "NOT SOUND" in result.stdout
+
+
+def sound():
+    return Check("sum", "1", 2.0, 2.0)
 
 
 def test_help_imports_no_heavy_library():

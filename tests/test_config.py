@@ -150,7 +150,6 @@ def test_a_shift_is_the_meso_campaign_with_changes_and_test_simulations_alone():
         ("simulate.shifts={'../x': {n_test: 2}}", "pattern"),
         ("simulate.shifts={hot: {n_test: 2, n_train: 4}}", "n_train"),
         ("simulate.shifts={hot: {}}", "n_test"),
-        ("simulate.micro={n_train: 0, n_valid: 0, n_test: 0}", "at least one simulation"),
         ("simulate.physics={right: wall}", "tear off"),
         ("simulate.meso.shock_pressure={low: 8000, high: 14000}", "simulate.meso.shock_pressure.*100 GPa"),
         ("simulate.shifts={hot: {n_test: 2, shock_pressure: {low: -3, high: -1}}}", "simulate.shifts.hot.shock_pressure"),
@@ -331,3 +330,23 @@ def test_a_recipe_says_what_mirror_images_are():
     config = load_config(None, ["data.symmetry=[]", "data.odd={pressure: xy}"])
     assert not config.data.mirrored
     assert config.data.odd == {"pressure": "xy"}
+
+
+@pytest.mark.parametrize(
+    ("override", "section"),
+    [
+        ("data.fields=[temperature]", "micro"),
+        ("data.symmetry=[]", "micro"),
+        ("meso.stages=[{name: a, objective: latent_error, steps: 1, field_weights: {density: 2}}]", "meso"),
+        ("rollout.scale=micro", "rollout"),
+        ("meso.n_simulations=0", "rollout"),
+        ("evaluate.hotspot_field=density", "evaluate"),
+    ],
+)
+def test_only_what_is_used_has_to_fit(override, section):
+    overrides = [override, "micro.tokens.views=shifted"] if override == "data.symmetry=[]" else [override]
+    every = {"micro", "meso", "rollout", "evaluate"}
+    load_config(None, overrides, uses=every - {section})
+    for uses in (None, {section}):
+        with pytest.raises(ValueError, match=r"expected"):
+            load_config(None, overrides, uses=uses)

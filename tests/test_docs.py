@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from probtokens.cli import app
 from probtokens.config import Config, load_config
+from probtokens.config.reference import fixed
 from probtokens.models.files import CARD_NAME
 from probtokens.pipeline.work.training import given_micro
 
@@ -87,11 +88,10 @@ def sections(annotation: object) -> Iterator[type[BaseModel]]:
 
 
 def test_every_setting_is_described_and_on_the_page_of_settings():
-    hooks = settings()
-    page = hooks.settings_page()
+    page = settings().settings_page()
     for section in set(sections(Config)):
         for name, field in section.model_fields.items():
-            if hooks.fixed(field.annotation):
+            if fixed(field.annotation):
                 continue
             assert field.description, f"{section.__name__}.{name}"
             nested = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
+from importlib.metadata import entry_points
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from probtokens.config.base import Finite, Strict, Whole
 from probtokens.fields import HotSpot
+
+#: Models of the package, by the names that recipes have for them.
+OWN_MODELS = ("tokens", "micro_tokens", "parc", "persistence")
+
+#: Entry points of distributions that bring forecasters.
+ENTRY_POINTS = "probtokens.forecasters"
+
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@cache
+def installed_models() -> dict[str, str]:
+    """Forecasters that other distributions bring, as ``module:Class`` by their names."""
+    return {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+
+
+def target_of(entry: str) -> str:
+    """``module:Class`` of an entry of ``rollout.models`` that is not of the package."""
+    return installed_models().get(entry, entry)
+
+
+def _known(entry: str) -> str:
+    if entry in OWN_MODELS or entry in installed_models() or _TARGET.fullmatch(entry):
+        return entry
+    raise ValueError(f"expected one of {[*OWN_MODELS, *installed_models()]}, or module:Class of your own, got {entry!r:.80}")
 
 
 class RolloutConfig(Strict):
@@ -19,16 +47,22 @@ class RolloutConfig(Strict):
 
     scale: Literal["micro", "meso"] = Field(default="meso", description="Simulations that are forecast.")
     members: Annotated[int, Field(ge=2)] = Field(default=50, description="Draws of probabilistic models.")
-    models: tuple[Literal["tokens", "micro_tokens", "parc", "persistence"], ...] = Field(
-        default=("tokens", "micro_tokens", "parc", "persistence"),
-        description="Models that forecast, micro_tokens as they are; at the micro scale these and persistence alone.",
+    models: tuple[Annotated[str, AfterValidator(_known)], ...] = Field(
+        default=OWN_MODELS,
+        description="Models that forecast: tokens, micro_tokens as they are, parc, persistence, own ones as module:Class or entry point. "
+        "The micro scale has neither tokens nor parc.",
     )
 
     @model_validator(mode="after")
     def _models_once(self) -> RolloutConfig:
-        if not self.models or len(set(self.models)) < len(self.models):
+        if not self.models or len(self.names) < len(self.models):
             raise ValueError(f"models: expected at least one, and every name once, got {list(self.models)}")
         return self
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Models by the names under which they are stored and scored: an own class is called by its own name."""
+        return {entry.rpartition(":")[2]: entry for entry in self.models}
 
 
 class EvaluateConfig(Strict):

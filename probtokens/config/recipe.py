@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
@@ -27,10 +27,11 @@ _SHOWN.maxlevel, _SHOWN.maxlist, _SHOWN.maxdict = 3, 4, 4
 _MAX_BYTES = 1024**2
 
 
-def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+def load_config(path: Path | None = None, overrides: Sequence[str] = (), uses: Collection[str] | None = None) -> Config:
     """Read a recipe, apply ``a.b=c`` overrides and validate.
 
-    Values of overrides are YAML, except those of paths, which are taken as they are.
+    Values of overrides are YAML, except those of paths, which are taken as they are. Sections have to fit each other, or with ``uses``
+    those of them that are used, such as ``("micro",)`` to train micro tokens: only these are asked whether they fit the data.
 
     Raises
     ------
@@ -43,7 +44,7 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
     for override in overrides:
         _apply_override(raw, override)
     try:
-        return Config.model_validate(raw)
+        return Config.model_validate(raw, context=None if uses is None else {"uses": uses})
     except ValidationError as error:
         if path is not None and overrides:
             source = f"{source} with {_short(' '.join(f'--set {override}' for override in overrides))}"

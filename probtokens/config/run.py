@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 
 from probtokens.config.base import Strict, Whole
-from probtokens.config.forecast import EvaluateConfig, ReportConfig, RolloutConfig
+from probtokens.config.forecast import OWN_MODELS, EvaluateConfig, ReportConfig, RolloutConfig
 from probtokens.config.simulation import SimulateConfig
 from probtokens.config.training import MesoConfig, MicroConfig, ParcConfig
 
@@ -77,10 +77,14 @@ class Config(Strict):
     report: ReportConfig = Field(default=ReportConfig(), description="Report.")
 
     @model_validator(mode="after")
-    def _models_are_of_the_scale(self) -> Config:
+    def _models_are_of_the_scale(self, info: ValidationInfo) -> Config:
+        if not _used(info, "rollout"):
+            return self
         fit = {"micro": {"micro_tokens", "persistence"}, "meso": {"tokens", "micro_tokens", "parc", "persistence"}}[self.rollout.scale]
-        if unfit := sorted(set(self.rollout.models) - fit):
+        if unfit := sorted(set(self.rollout.models) & set(OWN_MODELS) - fit):
             raise ValueError(f"rollout.models: expected some of {sorted(fit)} with rollout.scale {self.rollout.scale}, got {unfit}")
+        if "parc" in self.rollout.models and self.meso.n_simulations == 0:
+            raise ValueError("rollout.models: expected models with something to learn from, got 'parc' with meso.n_simulations 0")
         return self
 
     @property
@@ -97,22 +101,22 @@ class Config(Strict):
         return learns and self.meso.replay > 0 and any(stage.on_tokens for stage in self.meso.stages)
 
     @model_validator(mode="after")
-    def _token_fields_are_loaded(self) -> Config:
+    def _token_fields_are_loaded(self, info: ValidationInfo) -> Config:
         known = set(self.data.fields)
         used = {name for group in self.micro.tokens.groups for name in group.fields}
-        if used != known and self.data.micro_tokens is None:
+        if _used(info, "micro") and used != known and self.data.micro_tokens is None:
             raise ValueError(f"micro.tokens.groups: expected exactly the fields of data.fields {sorted(known)}, got {sorted(used)}")
         return self
 
     @model_validator(mode="after")
-    def _stages_name_loaded_fields(self) -> Config:
-        for stage in self.meso.stages:
+    def _stages_name_loaded_fields(self, info: ValidationInfo) -> Config:
+        for stage in self.meso.stages if _used(info, "meso") else ():
             stage.check_fields(self.data.fields)
         return self
 
     @model_validator(mode="after")
-    def _views_are_symmetries(self) -> Config:
-        if self.data.micro_tokens is None and self.micro.tokens.views != "one" and not self.data.mirrored:
+    def _views_are_symmetries(self, info: ValidationInfo) -> Config:
+        if _used(info, "micro") and self.data.micro_tokens is None and self.micro.tokens.views != "one" and not self.data.mirrored:
             raise ValueError(
                 f"micro.tokens.views: expected 'one' without mirror_y in data.symmetry, got {self.micro.tokens.views!r}, "
                 "whose draws see mirror images"
@@ -120,9 +124,14 @@ class Config(Strict):
         return self
 
     @model_validator(mode="after")
-    def _hot_spots_are_of_a_loaded_field(self) -> Config:
-        if self.evaluate.hotspot_field not in self.data.fields:
+    def _hot_spots_are_of_a_loaded_field(self, info: ValidationInfo) -> Config:
+        if _used(info, "evaluate") and self.evaluate.hotspot_field not in self.data.fields:
             raise ValueError(
                 f"evaluate.hotspot_field: expected one of data.fields {list(self.data.fields)}, got {self.evaluate.hotspot_field!r}"
             )
         return self
+
+
+def _used(info: ValidationInfo, section: str) -> bool:
+    """Whether a section is asked to fit the others: all are, unless :func:`probtokens.config.load_config` is told which are used."""
+    return info.context is None or section in info.context["uses"]

@@ -38,12 +38,6 @@ class CampaignConfig(Strict):
     n_test: Simulations = Field(default=4, description="Test simulations.")
     shard_size: Count = Field(default=16, description="Simulations in a file.")
 
-    @model_validator(mode="after")
-    def _not_empty(self) -> CampaignConfig:
-        if self.n_train + self.n_valid + self.n_test == 0:
-            raise ValueError("expected at least one simulation in n_train, n_valid and n_test, got none")
-        return self
-
 
 class ShiftConfig(Strict):
     """A test set that differs from the meso campaign in the keys that are given."""

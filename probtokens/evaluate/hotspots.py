@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -81,7 +81,12 @@ def assemble_curves(columns: Mapping[str, Sequence[Mapping[str, Floats]]], rollo
     return xr.Dataset(variables, coords={name: rollout[name] for name in ("simulation", "time", "lead")})
 
 
-def hotspot_curves(rollout: xr.Dataset, hotspot: HotSpot, recalibration: Recalibration | None = None) -> xr.Dataset:
+def hotspot_curves(
+    rollout: xr.Dataset,
+    hotspot: HotSpot,
+    recalibration: Recalibration | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
     """Curves of every draw and of the truth, read from the rollout one frame at a time.
 
     Parameters
@@ -92,6 +97,8 @@ def hotspot_curves(rollout: xr.Dataset, hotspot: HotSpot, recalibration: Recalib
         Field and threshold of hot spots.
     recalibration
         Applied to each frame before its curves are taken.
+    progress
+        Called as ``progress(done, total)`` after each frame.
 
     Returns
     -------
@@ -112,7 +119,7 @@ def hotspot_curves(rollout: xr.Dataset, hotspot: HotSpot, recalibration: Recalib
     def work(slab: Slab) -> dict[str, Floats]:
         return slab_curves(slab if recalibration is None else recalibration.apply_to(slab), hotspot, cell_area)
 
-    columns = map_slabs(work, rollout, fields)
+    columns = map_slabs(work, rollout, fields, progress)
     return assemble_curves(columns, rollout, hotspot)
 
 

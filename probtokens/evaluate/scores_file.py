@@ -90,8 +90,10 @@ def write_scores(
     return path
 
 
-def load_scores(path: Path) -> dict[str, Any]:
+def load_scores(path: Path, *, curves: bool = True) -> dict[str, Any]:
     """Read and validate a file that :func:`write_scores` wrote.
+
+    With ``curves=False`` the curves of single simulations, by far the most of it, may have been left out, as collected results do.
 
     Raises
     ------
@@ -99,7 +101,7 @@ def load_scores(path: Path) -> dict[str, Any]:
         If the file is missing or no JSON, or a key is missing; the message names it.
     """
     document = read_json(path, "a scores file")
-    _validate(document, path)
+    _validate(document, path, _CURVE_KEYS if curves else _FIELD_KEYS)
     return dict(document)
 
 
@@ -112,7 +114,7 @@ def seen_before(document: Mapping[str, Any]) -> str:
     return f"{number} in several splits, so these scores are not of unseen simulations: {listed(groups)}."
 
 
-def _validate(document: Any, path: Path) -> None:
+def _validate(document: Any, path: Path, curve_keys: tuple[str, ...] = _CURVE_KEYS) -> None:
     _require(document, ("schema",), f"{path}")
     if document["schema"] != SCHEMA:
         raise ValueError(f"{path}: expected schema {SCHEMA}, got {document['schema']!r}; probtokens evaluate writes the file anew")
@@ -133,7 +135,7 @@ def _validate(document: Any, path: Path) -> None:
                 _require(values, _FIELD_KEYS, f"{place}.fields.{field}")
             _require(section["hotspot"], hotspot.curves, f"{place}.hotspot")
             for curve, values in section["hotspot"].items():
-                _require(values, _CURVE_KEYS, f"{place}.hotspot.{curve}")
+                _require(values, curve_keys, f"{place}.hotspot.{curve}")
 
 
 def _hotspot(node: Mapping[str, Any], path: Path) -> HotSpot:

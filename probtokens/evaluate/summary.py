@@ -37,6 +37,7 @@ def score_rollout(
     coverage_levels: Sequence[float],
     recalibration: Recalibration | None = None,
     block: int = 8,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Score a rollout against its truth, over leads >= 1.
 
@@ -55,6 +56,8 @@ def score_rollout(
         before are added under ``"uncalibrated"``. Without them the scores are of the ensemble as it is.
     block
         Edge, in cells, of the blocks that energy and variogram score average over; at most the whole domain.
+    progress
+        Called as ``progress(done, total)`` after each frame.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def score_rollout(
     recalibrations = [None] if recalibration is None else [recalibration, None]
     hot_fields = [] if hotspot is None else curve_fields(rollout, hotspot)
     work = _slab_work(rollout_grid(rollout), recalibrations, hotspot, coverage_levels, block, _limits(rollout))
-    results = map_slabs(work, rollout)
+    results = map_slabs(work, rollout, progress=progress)
     curve_unit = {} if hotspot is None else curve_units(rollout, hotspot)
     # Of the ensemble as it is: factors of anomalies, the same for all cells of a lead, change nothing about it but at the fields' bounds.
     by_chance = {name: _by_chance([rows[0].left_out for rows in found], coverage_levels, rollout) for name, found in results.items()}

@@ -12,10 +12,20 @@ from probtokens.pipeline.console import Console
 from probtokens.pipeline.engine import execute, require_usable
 from probtokens.pipeline.folder import SCALES, RunFolder
 from probtokens.pipeline.graph import build_stages, required, run_by
+from probtokens.pipeline.inspect_run import next_command
 from probtokens.pipeline.preview import write_preview
 from probtokens.pipeline.table import score_table
-from probtokens.screen import open_screen, print_table, say
+from probtokens.screen import next_step, open_screen, print_table, say
 from probtokens.weights import resolved, shipped
+
+#: Sections that have to fit the data and each other for a sub-command; all of them for one that is not named.
+_USED: dict[str, tuple[str, ...]] = {
+    "simulate": (),
+    "train micro": ("micro",),
+    "train meso": ("micro", "meso"),
+    "train parc": (),
+    "rollout": ("micro", "meso", "rollout"),
+}
 
 Owner = TypeVar("Owner", CampaignConfig, ShiftConfig)
 
@@ -34,6 +44,7 @@ def run_all(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> None:
     screen = open_screen()
     print_table(screen, score_table(load_scores(folder.scores)))
     say(screen, f"report: {folder.report}")
+    next_step(screen, f"open {folder.report}; forecasts for ArviZ: probtokens export {folder.root}")
 
 
 def run_stages(command: str, recipe: Path, out: Path, overrides: Sequence[str] = ()) -> None:
@@ -44,9 +55,10 @@ def run_stages(command: str, recipe: Path, out: Path, overrides: Sequence[str] =
     ValueError
         As :func:`run_all`, and if something needed is not there; the message names the command that makes it.
     """
-    config, folder = _resolved(recipe, overrides), RunFolder(out)
+    config, folder = _resolved(recipe, overrides, command), RunFolder(out)
     stages = build_stages(config, folder)
     execute(folder, config, stages, Console(), run_by(stages, command))
+    next_step(open_screen(), next_command(folder, stages))
 
 
 def preview_simulations(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> None:
@@ -57,14 +69,17 @@ def preview_simulations(recipe: Path, out: Path, overrides: Sequence[str] = ()) 
     ValueError
         As :func:`run_stages`, and if a microstructure cannot be drawn.
     """
-    config, folder = _resolved(recipe, overrides), RunFolder(out)
+    config, folder, screen = _resolved(recipe, overrides, "simulate"), RunFolder(out), open_screen()
     require_usable(folder)
-    write_preview(config, folder, open_screen())
+    write_preview(config, folder, screen)
+    next_step(screen, f"look at {folder.preview}, then: probtokens simulate {recipe} --out {out}")
 
 
-def _resolved(recipe: Path, overrides: Sequence[str]) -> Config:
+def _resolved(recipe: Path, overrides: Sequence[str], command: str = "run") -> Config:
     """Recipe with absolute paths of data and images, so that the saved one holds from any working folder; what is needed must exist."""
-    config = load_config(recipe, overrides)
+    config = load_config(recipe, overrides, _USED.get(command))
+    if command == "simulate" and any(getattr(config.data, scale) is not None for scale in config.scales):
+        config = load_config(recipe, overrides)  # given simulations are checked for all that a run does with them
     given: dict[str, Path] = {scale: path.absolute() for scale in SCALES if (path := getattr(config.data, scale)) is not None}
     for scale, path in given.items():
         if not path.is_dir():
@@ -72,7 +87,7 @@ def _resolved(recipe: Path, overrides: Sequence[str]) -> Config:
     tokens = config.data.micro_tokens
     if tokens is not None:
         tokens = resolved(tokens)
-        if not tokens.is_file():
+        if not tokens.is_file() and not (command == "simulate" and not given):
             raise ValueError(
                 f"data.micro_tokens: {tokens}: expected a file of trained micro tokens or one of {list(shipped())}, found none"
             )

@@ -102,16 +102,16 @@ class Console:
         columns = (
             rich.progress.TextColumn("{task.fields[title]}", markup=False),
             rich.progress.BarColumn(bar_width=30),
-            rich.progress.MofNCompleteColumn(),
+            rich.progress.TextColumn("{task.fields[count]}", markup=False),
             rich.progress.TimeElapsedColumn(),
             rich.progress.TextColumn("{task.fields[left]}", markup=False),
             rich.progress.TextColumn("{task.description}", style="dim", markup=False),
         )
         with rich.progress.Progress(*columns, console=self._stream, transient=True) as bars:
-            task = bars.add_task("", total=None, title=title, left="")
+            task = bars.add_task("", total=None, title=title, count="", left="")
 
             def show(done: int, total: int, text: str, left: str) -> None:
-                bars.update(task, completed=done, total=total, description=text, left=left)
+                bars.update(task, completed=done, total=total, description=text, count=f"{done}/{total}", left=left)
 
             yield show
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal
 
 from filelock import FileLock, Timeout
@@ -77,7 +77,7 @@ def execute(folder: RunFolder, config: Config, stages: Sequence[Stage], console:
     known = fingerprints(stages)
     by_name = {stage.name: stage for stage in stages}
     require_fit(config, folder, stages, by_name if only is None else only)
-    with _claimed(folder), console.logging_to(folder.log):
+    with _unless_refused(folder, stages), _claimed(folder), console.logging_to(folder.log):
         _save_config(folder, config)
         _clear_up(folder, stages)
         for stage in stages:
@@ -87,6 +87,21 @@ def execute(folder: RunFolder, config: Config, stages: Sequence[Stage], console:
                 require_done(folder, stage.title, by_name[need], known[need])
             _bring_up_to_date(folder, config, stage, known[stage.name], console)
         _tell_differences(folder, [stage for stage in stages if only is None or stage.name in only])
+
+
+@contextmanager
+def _unless_refused(folder: RunFolder, stages: Sequence[Stage]) -> Iterator[None]:
+    """Take away a folder that a command made and in which it made nothing, because what it was given was refused."""
+    made = [path for path in (folder.root, *folder.root.parents) if not path.exists()]
+    try:
+        yield
+    except ValueError:
+        if made and not any(outputs.files_in(output) for stage in stages for output in stage.outputs):
+            outputs.remove(made[:1])
+            for parent in made[1:]:
+                with suppress(OSError):  # somebody has put something there
+                    parent.rmdir()
+        raise
 
 
 def _bring_up_to_date(folder: RunFolder, config: Config, stage: Stage, fingerprint: str, console: Console) -> None:

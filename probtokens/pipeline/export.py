@@ -11,7 +11,7 @@ from probtokens.config import Config, load_config
 from probtokens.data.atomic import replacing
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.tokens_of_run import TOKEN_MODELS, load_tokens
-from probtokens.screen import open_screen, say
+from probtokens.screen import next_step, open_screen, say
 
 #: Draws of the weights of coupled tokens.
 _DRAWS = 500
@@ -45,8 +45,8 @@ def export_run(path: Path, *, recalibrated: bool = False, screen: rich.console.C
     screen, folder, written = screen or open_screen(), RunFolder(path), []
     if not folder.config.is_file():
         raise ValueError(f"{path}: expected a run folder (with config.yaml) to export, found none")
-    config = load_config(folder.config)
-    for model in config.rollout.models:
+    config = load_config(folder.config, uses=("rollout",))
+    for model in config.rollout.names:
         with open_rollout(folder.rollout(model, "test")) as rollout:
             if rollout.sizes["draw"] < 2:
                 continue
@@ -57,6 +57,9 @@ def export_run(path: Path, *, recalibrated: bool = False, screen: rich.console.C
             tree.to_netcdf(temporary, engine="h5netcdf")
         say(screen, f"{target}: {', '.join(tree.children)}")
         written.append(target)
+    next_step(
+        screen, f'in Python: xarray.open_datatree("{written[0]}")' if written else "nothing: no model of this run states an uncertainty"
+    )
     return written
 
 

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from probtokens.config import Config
+from probtokens.config.forecast import OWN_MODELS
 from probtokens.data.agreement import require_agreement
 from probtokens.data.the_well import ShardInfo
 from probtokens.data.the_well.faults import fault, listed, prefixed
 from probtokens.fields import FieldSpec, Grid
+from probtokens.models.foreign import load_class
 from probtokens.pipeline.folder import RunFolder, Scale, Split
 from probtokens.pipeline.graph import required
 from probtokens.pipeline.stage import Stage
-from probtokens.pipeline.work.simulations import open_split, used_splits
+from probtokens.pipeline.work.simulations import forecast_splits, open_split, used_splits
 from probtokens.pipeline.work.training import given_micro
 
 if TYPE_CHECKING:
@@ -82,6 +84,9 @@ def require_fit(config: Config, folder: RunFolder, stages: Sequence[Stage], chos
     if all(name in ("evaluate", "report") for name in chosen):
         return
     needed = frozenset().union(*(required(stages, name) for name in chosen))
+    for name, entry in config.rollout.names.items():
+        if entry not in OWN_MODELS and f"rollout_{name}" in needed:
+            load_class(entry)
     known = _known(config, folder, needed)
     tokens = given_micro(config) if config.data.micro_tokens is not None and "train_micro" in needed else None
     every = list(known.values())
@@ -129,19 +134,19 @@ def _planned(config: Config, scale: Scale, needed: frozenset[str]) -> _Known:
     campaign, data = config.simulate.campaigns[scale], config.data
     info = planned(Path(f"simulate.{scale}"), campaign, config.simulate.physics)
     of_micro = {"train_micro"} if config.data.micro_tokens is None else {"train_meso"}
-    trained = not needed.isdisjoint(of_micro if scale == "micro" else {"train_meso", "train_parc"})
     forecast = scale == config.rollout.scale and any(name.startswith("rollout_") for name in needed)
+    own = forecast and any(f"rollout_{name}" in needed and entry not in OWN_MODELS for name, entry in config.rollout.names.items())
+    trained = own or not needed.isdisjoint(of_micro if scale == "micro" else {"train_meso", "train_parc"})
     if trained or forecast:
         require_names(info, data.fields, data.context)
     found: _Known = {}
-    uses: dict[Split, bool] = {"train": trained, "valid": forecast, "test": forecast}
-    for split, used in uses.items():
+    fields = tuple(info.spec(name, odd=data.odd.get(name)) for name in data.fields) if trained or forecast else ()
+    used: tuple[Split, ...] = (*(("train",) if trained else ()), *(forecast_splits(config) if forecast else ()))
+    for split in used:
         count = getattr(campaign, f"n_{split}")
-        if used and count < 1:
+        if count < 1:
             raise fault(info.path, f"n_{split} of at least 1", count)
-        if used:
-            fields = tuple(info.spec(name, odd=data.odd.get(name)) for name in data.fields)
-            found[scale, split] = _Simulations(fields, data.context, (info,), info.grid, count)
+        found[scale, split] = _Simulations(fields, data.context, (info,), info.grid, count)
     return found
 
 

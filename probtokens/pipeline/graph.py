@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from probtokens.config import Config
+from probtokens.config.forecast import OWN_MODELS
+from probtokens.models.foreign import code_of
 from probtokens.pipeline import work
 from probtokens.pipeline.fingerprint import file_digest, file_manifest
-from probtokens.pipeline.folder import FORECAST_SPLITS, RunFolder, Scale
+from probtokens.pipeline.folder import RunFolder, Scale
 from probtokens.pipeline.stage import Stage, Work
 
 _DATA_FILES = ("*/*.hdf5", "*/*.h5", "data/*/*.hdf5", "data/*/*.h5")
@@ -25,17 +27,18 @@ def build_stages(config: Config, folder: RunFolder) -> tuple[Stage, ...]:
     Raises
     ------
     ValueError
-        If the recipe asks for a model that it gives nothing to learn from, or names tokens that lie where the run would put them.
+        If the recipe names tokens that lie where the run would put them.
     """
     data = {scale: _data_stage(config, folder, scale) for scale in config.scales}
+    names = config.rollout.names
     training = _training_stages(config, folder, {scale: stage.name for scale, stage in data.items()})
     rollouts = _rollout_stages(config, folder, data[config.rollout.scale].name, {stage.name for stage in training})
     evaluate = Stage(
         name="evaluate",
         command="evaluate",
         needs=tuple(stage.name for stage in rollouts),
-        settings=_settings(config, "evaluate") | {"seed": config.seed, "models": list(config.rollout.models)},
-        outputs=(folder.scores, *(folder.recalibration(model) for model in config.rollout.models if config.evaluate.recalibrate)),
+        settings=_settings(config, "evaluate") | {"seed": config.seed, "models": list(names)},
+        outputs=(folder.scores, *(folder.recalibration(model) for model in names if config.evaluate.recalibrate)),
         work=work.evaluate,
     )
     report = Stage(
@@ -143,17 +146,18 @@ def _rollout_stages(config: Config, folder: RunFolder, data: str, trained: Colle
         "persistence": data,
     }
     stages = []
-    for model in config.rollout.models:
-        source = sources[model]
-        if source not in (*trained, data):
-            raise ValueError(f"rollout.models: expected models with something to learn from, got {model!r} with meso.n_simulations 0")
+    for model, entry in config.rollout.names.items():
+        source = sources.get(entry, data)
+        if source not in (*trained, data):  # which a recipe that is asked about its forecasts does not name
+            continue
         stages.append(
             Stage(
                 name=f"rollout_{model}",
                 command="rollout",
                 needs=tuple(dict.fromkeys((source, data))),
-                settings=_settings(config, *_FRAMES, "rollout.members", "rollout.scale", "seed"),
-                outputs=tuple(folder.rollout(model, split) for split in FORECAST_SPLITS),
+                settings=_settings(config, *_FRAMES, "rollout.members", "rollout.scale", "seed")
+                | ({} if entry in OWN_MODELS else {"code": code_of(entry), "meso.n_simulations": config.meso.n_simulations}),
+                outputs=tuple(folder.rollout(model, split) for split in work.forecast_splits(config)),
                 work=partial(work.rollout, model=model),
             )
         )

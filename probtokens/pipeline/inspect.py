@@ -11,10 +11,11 @@ from probtokens.data.the_well import is_shard
 from probtokens.evaluate import load_scores
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.inspect_data import describe_files
+from probtokens.pipeline.inspect_model import describe_model
 from probtokens.pipeline.inspect_rollout import describe_rollout
-from probtokens.pipeline.inspect_run import describe_run
+from probtokens.pipeline.inspect_run import describe_recipe, describe_run
 from probtokens.pipeline.table import score_table
-from probtokens.screen import open_screen, print_table
+from probtokens.screen import next_step, open_screen, print_table
 
 
 def describe(path: Path, screen: rich.console.Console | None = None) -> None:
@@ -23,7 +24,7 @@ def describe(path: Path, screen: rich.console.Console | None = None) -> None:
     Parameters
     ----------
     path
-        Run folder, HDF5 file or folder of them, rollout, or ``scores.json``.
+        Run folder, recipe, HDF5 file or folder of them, rollout, model file, or ``scores.json``; that of a collected result will do.
     screen
         Where to print; standard output by default.
 
@@ -40,13 +41,20 @@ def describe(path: Path, screen: rich.console.Console | None = None) -> None:
     elif path.is_dir() and (path / "zarr.json").is_file():
         describe_rollout(path, screen)
     elif path.is_file() and path.suffix == ".json":
-        print_table(screen, score_table(load_scores(path)))
+        print_table(screen, score_table(load_scores(path, curves=False)))
+        next_step(screen, "the table has pooled scores; the file has them by lead and by simulation, too")
+    elif path.is_file() and path.suffix in (".yaml", ".yml"):
+        describe_recipe(path, screen)
+    elif path.is_file() and path.suffix == ".pt":
+        describe_model(path, screen)
     elif shards := _shards(path):
         describe_files(path, shards, screen)
     else:
         inside = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))[:8] if path.is_dir() else []
         hint = f"; inspect one of {inside} in it?" if inside else ""
-        raise ValueError(f"{path}: expected a run folder, HDF5 files, a rollout (.zarr) or a scores file, found none of them{hint}")
+        raise ValueError(
+            f"{path}: expected a run folder, recipe, HDF5 files, rollout (.zarr), model (.pt) or scores file, found none of them{hint}"
+        )
 
 
 def _shards(path: Path) -> list[Path]:

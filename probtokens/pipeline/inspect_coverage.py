@@ -20,7 +20,7 @@ from probtokens.pipeline.fingerprint import fingerprints
 from probtokens.pipeline.folder import SCALES, RunFolder, Scale, Split
 from probtokens.pipeline.graph import build_stages
 from probtokens.pipeline.work.simulations import data_root
-from probtokens.screen import TextTable, open_screen, print_table, say
+from probtokens.screen import TextTable, next_step, open_screen, print_table, say
 
 if TYPE_CHECKING:
     from probtokens.data import TrajectorySet
@@ -58,7 +58,7 @@ def describe_coverage(path: Path, screen: rich.console.Console | None = None) ->
     folder = RunFolder(path)
     if not folder.config.is_file():
         raise ValueError(f"{path}: expected a run folder (with config.yaml) for its coverage, found none")
-    config = load_config(folder.config)
+    config = load_config(folder.config, uses=("micro", "evaluate"))
     if config.evaluate.hotspot_field != "temperature":
         raise ValueError(f"{path}: expected hot spots of temperature for its coverage, got some of {config.evaluate.hotspot_field!r}")
     _require_data(config, folder)
@@ -141,6 +141,7 @@ def _print(coverage: Coverage, folder: RunFolder, screen: rich.console.Console) 
         )
     _print_verdict(coverage, screen)
     say(screen, f"{folder.coverage / 'coverage.png'}, {folder.coverage / 'coverage.json'}")
+    next_step(screen, f"look at {folder.coverage / 'coverage.png'}; docs/coverage.md says what helps where micro does not cover meso")
 
 
 def _print_verdict(coverage: Coverage, screen: rich.console.Console) -> None:

@@ -15,7 +15,7 @@ from probtokens.data.agreement import differences, require_none
 from probtokens.data.the_well.faults import fault
 from probtokens.fields import Grid
 from probtokens.pipeline.inspect_values import Summary, field_summaries, scalar_summaries
-from probtokens.screen import TextTable, print_table, say
+from probtokens.screen import TextTable, next_step, print_table, say
 from probtokens.simulate.quality import load_failed
 
 _FAILED_SHOWN = 20
@@ -34,6 +34,7 @@ def describe_files(root: Path, paths: Sequence[Path], screen: rich.console.Conso
         by_folder[path.parent].append(read_info(path))
     for folder, infos in by_folder.items():
         _describe_folder(root if len(by_folder) == 1 else folder, infos, screen)
+    next_step(screen, f"probtokens run RECIPE --out DIR --set data.meso={root} (or data.micro), a folder with train/, valid/ and test/")
 
 
 def _describe_folder(title: Path, infos: Sequence[ShardInfo], screen: rich.console.Console) -> None:

@@ -9,7 +9,7 @@ import rich.console
 from probtokens.data.support import extrapolation
 from probtokens.pipeline.inspect_data import describe_grid
 from probtokens.predict import open_rollout, rollout_fields, rollout_grid
-from probtokens.screen import say
+from probtokens.screen import next_step, say
 
 
 def describe_rollout(path: Path, screen: rich.console.Console) -> None:
@@ -32,3 +32,4 @@ def describe_rollout(path: Path, screen: rich.console.Console) -> None:
         ):
             say(screen, (text, "yellow"))
         say(screen, f"in memory: {rollout['prediction'].nbytes / 2**20:.3g} MiB of predictions")
+    next_step(screen, f'in Python: probtokens.predict.open_rollout("{path}"), an xarray.Dataset that is read when values are asked for')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import rich.console
 from rich.text import Text
@@ -11,12 +12,13 @@ from probtokens.config import Config, load_config
 from probtokens.evaluate import load_scores
 from probtokens.pipeline.console import format_seconds
 from probtokens.pipeline.engine import State, at_work, states
+from probtokens.pipeline.fingerprint import fingerprints
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.graph import build_stages, required
 from probtokens.pipeline.record import read_record
 from probtokens.pipeline.stage import Stage
 from probtokens.pipeline.table import score_table
-from probtokens.screen import TextTable, print_table, say
+from probtokens.screen import TextTable, next_step, print_table, say
 
 _WORDS: dict[State, Text] = {
     "done": Text("done", style="green"),
@@ -36,19 +38,57 @@ def describe_run(folder: RunFolder, screen: rich.console.Console) -> None:
     ValueError
         If the saved configuration or the scores cannot be read.
     """
-    config = load_config(folder.config)
-    stages = build_stages(config, folder)
-    wanted = required(stages, "report") | {stage.name for stage in stages if stage.command == "simulate"}
-    stages = tuple(stage for stage in stages if stage.name in wanted)
+    config = _load(folder.config, screen, str(folder.root))
+    stages = _wanted(build_stages(config, folder))
     found = states(folder, stages)
-    say(screen, (str(folder.root), "bold"), f": run {config.name!r}, seed {config.seed}")
-    for line in _highlights(config):
-        say(screen, line)
     busy = at_work(folder)
     print_table(screen, _stage_table(folder, stages, found, _WORDS | {"partial": _AT_WORK} if busy else _WORDS))
     if found["evaluate"] == "done":
         print_table(screen, score_table(load_scores(folder.scores)))
-    say(screen, "a process is at work in this folder" if busy else _next_step(folder, found))
+    if busy:
+        say(screen, "a process is at work in this folder")
+        next_step(screen, f"wait for it; its last lines: tail {folder.log}")
+    else:
+        next_step(screen, _command_for(folder, [stage for stage in stages if found[stage.name] != "done"]))
+
+
+def describe_recipe(path: Path, screen: rich.console.Console) -> None:
+    """Print the main settings of a recipe, whether they fit each other, and how to run it.
+
+    Raises
+    ------
+    ValueError
+        If it is no recipe.
+    """
+    config = _load(path, screen, str(path))
+    next_step(screen, f"probtokens run {path} --out runs/{config.name}")
+
+
+def next_command(folder: RunFolder, stages: Sequence[Stage]) -> str:
+    """What to do after a sub-command: the first stage that is not finished, going by records alone, or to look at the report."""
+    known = fingerprints(stages)
+    records = {stage.name: read_record(folder.record(stage.name)) for stage in stages}
+    finished = {name for name, record in records.items() if record and (record.fingerprint, record.status) == (known[name], "done")}
+    return _command_for(folder, [stage for stage in _wanted(stages) if stage.name not in finished])
+
+
+def _load(path: Path, screen: rich.console.Console, title: str) -> Config:
+    """Configuration with its main settings printed; what does not fit each other in it is told, and is no error."""
+    config = load_config(path, uses=())
+    say(screen, (title, "bold"), f": run {config.name!r}, seed {config.seed}")
+    for line in _highlights(config):
+        say(screen, line)
+    try:
+        load_config(path)
+    except ValueError as error:
+        say(screen, (f"only some commands can use it: {error}", "yellow"))
+    return config
+
+
+def _wanted(stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """Stages of a whole run and all simulations, in order."""
+    wanted = required(stages, "report") | {stage.name for stage in stages if stage.command == "simulate"}
+    return tuple(stage for stage in stages if stage.name in wanted)
 
 
 def _highlights(config: Config) -> list[str]:
@@ -86,9 +126,10 @@ def _stage_table(folder: RunFolder, stages: Sequence[Stage], found: Mapping[str,
     return table
 
 
-def _next_step(folder: RunFolder, found: Mapping[str, State]) -> str:
-    if all(state == "done" for state in found.values()):
+def _command_for(folder: RunFolder, missing: Sequence[Stage]) -> str:
+    if not missing:
         return f"complete; open {folder.report}"
-    missing = [name for name, state in found.items() if state != "done"]
-    command = "simulate" if all(name.startswith("simulate_") for name in missing) else "run"
-    return f"continue with: probtokens {command} {folder.config} --out {folder.root}"
+    arguments = f"{folder.config} --out {folder.root}"
+    if all(stage.command == "simulate" for stage in missing):
+        return f"continue with: probtokens simulate {arguments}"
+    return f"continue with: probtokens run {arguments} (the next stage alone: probtokens {missing[0].command} {arguments})"

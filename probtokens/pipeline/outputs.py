@@ -27,11 +27,15 @@ def digests(folder: RunFolder, outputs: Iterable[Path]) -> dict[str, str]:
         made = folder.inside(*output.relative_to(folder.root).parts)
         if not made.exists():
             raise FileNotFoundError(f"{made}: expected from its stage, found nothing")
-        files = sorted(made.rglob("*")) if made.is_dir() else [made]
-        visible = (path for path in files if path.is_file() and (path == made or not path.name.startswith(".")))
+        visible = (path for path in files_in(made) if path == made or not path.name.startswith("."))
         names = {(output / path.relative_to(made)).relative_to(folder.root).as_posix(): path for path in visible}
         found.update({name: digest for name, path in names.items() if (digest := file_digest(path)) is not None})
     return found
+
+
+def files_in(output: Path) -> list[Path]:
+    """The file, or all files in the folder and its sub-folders, sorted; none if there is nothing."""
+    return sorted(path for path in (output, *output.rglob("*")) if path.is_file())
 
 
 def damaged(folder: RunFolder, recorded: Mapping[str, str | int]) -> list[Path]:

@@ -39,6 +39,9 @@ def write_preview(config: Config, folder: RunFolder, screen: rich.console.Consol
         if name in SCALES and getattr(config.data, name) is not None:
             say(screen, f"{name}: nothing to preview, the recipe gives its data")
             continue
+        if campaign.n_train + campaign.n_valid + campaign.n_test == 0:
+            say(screen, f"{name}: nothing to preview, the recipe has no simulations")
+            continue
         previews[name] = preview_campaign(campaign, campaign_seed(config, name))
     if previews:
         print_table(screen, preview_table(previews))

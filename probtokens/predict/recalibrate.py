@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -117,14 +118,14 @@ def _is_factor(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
-def fit_recalibration(validation: xr.Dataset) -> Recalibration:
+def fit_recalibration(validation: xr.Dataset, progress: Callable[[int, int], None] | None = None) -> Recalibration:
     """Fit factors on the rollout of *validation* simulations, never on those that are scored afterwards.
 
     At each lead the factor is what brings spread/skill, ``sqrt((M + 1) / M * mean variance) / RMSE``, to 1 over all
     validation simulations; then log factors are smoothed over neighbouring leads (weights 1, 2, 1) and shrunk
     towards their mean over leads by an empirical-Bayes weight: the variance between leads that exceeds what the
     jackknife over simulations explains, as a fraction of the total. With one simulation only the mean is used.
-    The clipping in :meth:`Recalibration.apply` is not undone.
+    The clipping in :meth:`Recalibration.apply` is not undone. ``progress(done, total)`` is called after each frame.
 
     Raises
     ------
@@ -140,7 +141,7 @@ def fit_recalibration(validation: xr.Dataset) -> Recalibration:
     if validation.sizes["draw"] == 1:
         return Recalibration(model, n, {spec.name: [1.0] * leads for spec in fields})
     factors = {}
-    for name, moments in map_slabs(_error_and_spread, validation).items():
+    for name, moments in map_slabs(_error_and_spread, validation, progress=progress).items():
         error, spread = np.array(moments).T.reshape(2, n, leads)
         factors[name] = _fit(error, spread).tolist()
     return Recalibration(model, n, factors)

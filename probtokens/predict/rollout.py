@@ -47,14 +47,14 @@ def write_rollout(
     forecaster
         Trained model or baseline; its fields must be those of ``trajectories``, in the same order.
     trajectories
-        Simulations to forecast; ``grid.n_times`` - 1 leads each.
+        Simulations to forecast; ``grid.n_times`` - 1 leads each. One that has no other frame than the first has no truth (NaN).
     members
         Draws asked for.
     seed
         Seed of the rollout. Simulation ``i`` gets its own, derived from ``(seed, i)``, so that its draws do
         not depend on which others are forecast with it.
     progress
-        Called as ``progress(done, total)`` after each simulation.
+        Called as ``progress(done, total)`` after each frame of a few draws; counts frames of all draws.
 
     Returns
     -------
@@ -76,6 +76,8 @@ def write_rollout(
     outside = [_outside(forecaster, trajectories, number) for number in range(len(trajectories))]
     if text := extrapolation(forecaster.name, outside, trajectories.names):
         warnings.warn(text, ExtrapolationWarning, stacklevel=2)
+    frames_each = members * (trajectories.grid.n_times - 1)
+    tell = progress or (lambda done, total: None)
     with replacing_store(path) as temporary:
         store: RolloutArrays | None = None
         for number in range(len(trajectories)):
@@ -88,13 +90,14 @@ def write_rollout(
                         where = f"{forecaster.name}, simulation {trajectories.names[number]}, lead {lead}"
                         raise ValueError(f"{where}: expected {store.prediction.shape[0]} draws as before, got {len(frame)}")
                     store.prediction[part.start : part.start + len(frame), number, lead] = frame
+                    made = part.start * (trajectories.grid.n_times - 1) + lead * len(frame)
+                    tell(number * frames_each + made, len(trajectories) * frames_each)
                 if store is not None and store.prediction.shape[0] == 1:
                     break
             assert store is not None, "a forecast has at least one frame"
             store.prediction[:, number, 0] = np.broadcast_to(truth[0], (store.prediction.shape[0], *truth[0].shape))
             store.truth[number] = truth
-            if progress is not None:
-                progress(number + 1, len(trajectories))
+            tell((number + 1) * frames_each, len(trajectories) * frames_each)
     return path
 
 
@@ -189,15 +192,16 @@ def _outside(forecaster: Forecaster, trajectories: TrajectorySet, number: int) -
 
 
 def _truth(trajectories: TrajectorySet, number: int) -> NDArray[np.float32]:
-    """All frames of one simulation, shape (time, field, y, x)."""
+    """All frames of one simulation, shape (time, field, y, x); NaN after the first where no other is known."""
     grid, where = trajectories.grid, f"truth, simulation {trajectories.names[number]}"
     frames = np.asarray(trajectories.frames(number), dtype=np.float32)
     expected = (grid.n_times, len(trajectories.fields), *grid.shape)
-    if frames.shape != expected:
+    if frames.shape not in (expected, (1, *expected[1:])):
         raise ValueError(f"{where}: expected shape (time, field, y, x) = {expected}, got {frames.shape}")
     for lead, frame in enumerate(frames):
         _check_finite(frame[None], trajectories, f"{where}, lead {lead}")
-    return frames
+    unknown = np.full((grid.n_times - len(frames), *expected[1:]), np.nan, dtype=np.float32)
+    return np.concatenate([frames, unknown])
 
 
 def _check_finite(frame: NDArray[np.float32], trajectories: TrajectorySet, where: str) -> None:

@@ -261,11 +261,16 @@ def rollout_leads(rollout: xr.Dataset) -> list[int]:
     return leads
 
 
-def map_slabs(function: Callable[[Slab], Result], rollout: xr.Dataset, fields: Sequence[str] | None = None) -> dict[str, list[Result]]:
+def map_slabs(
+    function: Callable[[Slab], Result],
+    rollout: xr.Dataset,
+    fields: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, list[Result]]:
     """Results of ``function`` for every field, each a list over simulations and, faster, leads >= 1.
 
     Frames are read and processed by as many threads as there are CPU cores (at most 4), each holding one frame with
-    all draws at a time, so memory does not grow with the rollout.
+    all draws at a time, so memory does not grow with the rollout. ``progress(done, total)`` is called after each frame.
 
     Raises
     ------
@@ -290,7 +295,11 @@ def map_slabs(function: Callable[[Slab], Result], rollout: xr.Dataset, fields: S
 
     keys = [(simulation, frame) for simulation in range(rollout.sizes["simulation"]) for frame in range(1, rollout.sizes["time"])]
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        frames = list(pool.map(work, keys))
+        frames = []
+        for result in pool.map(work, keys):
+            frames.append(result)
+            if progress is not None:
+                progress(len(frames), len(keys))
     return {name: [results[k] for results in frames] for k, name in enumerate(names)}
 
 

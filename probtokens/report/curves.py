@@ -65,7 +65,8 @@ def draw_curve(axes: Axes, models: Mapping[str, Any], name: str, simulation: int
     """Bands, median and truth of one curve of one simulation against time [ns], and the rival's line."""
     curves = models[primary]["hotspot"][name]["curves"]
     time, color = curves["time"], model_color(primary)
-    axes.plot(time, curves["truth"][simulation], color=TRUTH_COLOR, linewidth=1.3, label="truth", zorder=4)
+    if "truth" in curves:  # which forecasts of an own microstructure lack
+        axes.plot(time, curves["truth"][simulation], color=TRUTH_COLOR, linewidth=1.3, label="truth", zorder=4)
     levels = sorted((float(key.removeprefix("lower_")) for key in curves if key.startswith("lower_")), reverse=True)
     shown = [level for level in levels if level in (50, 90)] or levels[:1]
     axes.plot(

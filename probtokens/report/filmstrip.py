@@ -14,14 +14,16 @@ from probtokens.report.wording import quantity
 
 
 def strip_rows(strip: Strip, rival_label: str = "PARC") -> dict[str, Row]:
-    """Rows by key, in order of display: fields share one scale, spread and errors another.
+    """Rows by key, in order of display: fields share one scale, that of the truth where it is known, spread and errors another.
 
     Keys are ``truth``, ``mean``, ``rival``, ``draw_1``, …, ``spread``, ``error``, ``rival_error`` and
     ``probability``, those that the strip has.
     """
     spec, ensemble = strip.spec, strip.spread is not None
-    field = Scale(field_map(spec.name), field_norm(spec.name, strip.truth), with_unit(spec.label, spec.unit))
-    rows = {"truth": Row("truth", strip.truth, field), "mean": Row("ensemble\nmean" if ensemble else "forecast", strip.mean, field)}
+    shown = strip.mean if strip.truth is None else strip.truth
+    field = Scale(field_map(spec.name), field_norm(spec.name, shown), with_unit(spec.label, spec.unit))
+    rows = {} if strip.truth is None else {"truth": Row("truth", strip.truth, field)}
+    rows["mean"] = Row("ensemble\nmean" if ensemble else "forecast", strip.mean, field)
     if strip.rival is not None:
         rows["rival"] = Row(rival_label, strip.rival, field)
     rows |= {f"draw_{k + 1}": Row(f"single\ndraw {k + 1}", draw, field) for k, draw in enumerate(strip.draws)}
@@ -51,14 +53,17 @@ def filmstrip_figure(strip: Strip, rival_label: str = "PARC") -> Figure:
 
 
 def _deviation_rows(strip: Strip, rival_label: str) -> dict[str, Row]:
-    error = np.abs(strip.mean - strip.truth)
-    rival_error = None if strip.rival is None else np.abs(strip.rival - strip.truth)
+    error = None if strip.truth is None else np.abs(strip.mean - strip.truth)
+    rival_error = None if strip.rival is None or strip.truth is None else np.abs(strip.rival - strip.truth)
     images = [image for image in (strip.spread, error, rival_error) if image is not None]
-    scale = Scale(SPREAD_MAP, spread_norm(*images), with_unit("spread, |error|", strip.spec.unit))
+    if not images:
+        return {}
+    scale = Scale(SPREAD_MAP, spread_norm(*images), with_unit("spread" if error is None else "spread, |error|", strip.spec.unit))
     rows = {}
     if strip.spread is not None:
         rows["spread"] = Row("spread\n(one s.d.)", strip.spread, scale)
-    rows["error"] = Row("|error|\nof mean" if strip.spread is not None else "|error|", error, scale)
+    if error is not None:
+        rows["error"] = Row("|error|\nof mean" if strip.spread is not None else "|error|", error, scale)
     if rival_error is not None:
         rows["rival_error"] = Row(f"|error| of\n{rival_label}", rival_error, scale)
     return rows

@@ -29,7 +29,7 @@ def plain_reading(document: Mapping[str, Any], primary: str) -> list[str]:
         Model that the report is about.
     """
     models, wording = document["models"], Wording.of(document)
-    others = [name for name in ("parc", "micro_tokens", "persistence") if name in models and name != primary]
+    others = [name for name in dict.fromkeys(("parc", "micro_tokens", "persistence", *models)) if name in models and name != primary]
     sentences = [seen_before(document), _ranking(models, wording)]
     sentences += [_comparison(document, primary, other, wording) for other in others]
     sentences += [_calibration(models[primary], primary, wording), _extrapolation(models[primary], primary, document["n_test"])]

@@ -26,7 +26,7 @@ _STRIDE = 2
 
 @dataclass(frozen=True)
 class Strip:
-    """One field of one simulation at a few times; images have shape (time, y, x), physical units.
+    """One field of one simulation at a few times; images have shape (time, y, x), physical units. ``truth`` may not be known.
 
     ``draws`` has shape (draw, time, y, x), with no draws for a deterministic model, whose ``spread`` (one
     standard deviation) and ``probability`` (of exceeding ``threshold``) are ``None``. ``rival`` is the
@@ -36,7 +36,7 @@ class Strip:
     spec: FieldSpec
     times: Array
     extent: tuple[float, float, float, float]
-    truth: Array
+    truth: Array | None
     mean: Array
     draws: Array
     spread: Array | None

@@ -89,7 +89,7 @@ def batch_size(sizes: Sequence[int], cells: int, device: str | None = None) -> i
     def cost(batch: int) -> float:
         return sum(math.ceil(size / batch) for size in sizes) * (batch * cells + overhead)
 
-    return min(range(1, max(sizes) + 1), key=cost)
+    return min(range(1, max(sizes, default=1) + 1), key=cost)
 
 
 def config_digest(name: str, campaign: CampaignConfig, physics: PhysicsConfig, seed: int) -> str:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from probtokens import __version__
 from probtokens.data.atomic import replacing
-from probtokens.screen import TextTable, open_screen, print_table, say
+from probtokens.screen import TextTable, next_step, open_screen, print_table, say
 from probtokens.verify.check import Case, Check
 
 
@@ -67,6 +67,10 @@ def run_cases(cases: Sequence[Case], out: Path | None = None, screen: rich.conso
         _write(out, results)
     summary = f"failed: {', '.join(failed)}" if failed else "all passed"
     say(screen, (f"cases: {len(results)}, checks: {n_checks}, {summary}", "red" if failed else "green"))
+    if failed:
+        next_step(screen, f"run one alone, with --case {failed[0]}; docs/simulator.md and docs/inference.md say what a case compares")
+    else:
+        next_step(screen, "nothing to mend; probtokens doctor checks the installation, probtokens run RECIPE --out DIR begins a run")
     return not failed
 
 

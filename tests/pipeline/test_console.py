@@ -31,6 +31,13 @@ def test_progress_is_shown(terminal, monkeypatch):
     assert "train micro: done in" in text
 
 
+def test_a_bar_without_progress_yet_counts_nothing():
+    stream = io.StringIO()
+    with Console(rich.console.Console(file=stream, force_terminal=True, width=100)).stage("report"):
+        pass
+    assert "0/?" not in stream.getvalue()
+
+
 def test_plain_lines_are_rare():
     stream = io.StringIO()
     with Console(rich.console.Console(file=stream)).stage("simulate") as progress:

@@ -286,3 +286,14 @@ def test_the_gate_draws_nothing(data: Path, check: Callable[..., None]) -> None:
     before = torch.get_rng_state()
     check(data)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_validation_simulations_are_asked_for_where_spreads_are_recalibrated(data: Path, check: Callable[..., None]) -> None:
+    few = "simulate.meso.n_valid=0"
+    with pytest.raises(ValueError, match="simulate.meso: expected n_valid of at least 1"):
+        check(None, few)
+    check(None, few, "evaluate.recalibrate=false")
+    shutil.rmtree(data / "meso" / "valid")
+    with pytest.raises(ValueError, match="valid"):
+        check(data)
+    check(data, "evaluate.recalibrate=false")

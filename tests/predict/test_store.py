@@ -86,6 +86,12 @@ def test_slabs_know_their_place_and_their_lead(rollout):
     np.testing.assert_array_equal(truths, [rollout["truth"].values[2, 3, 1]])
 
 
+def test_progress_counts_the_frames_of_all_simulations(rollout):
+    seen = []
+    map_slabs(lambda slab: None, rollout, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(done, 12) for done in range(1, 13)]
+
+
 @pytest.mark.parametrize("frames", [[1, 2], [0, 2, 1], [0, 0], []])
 def test_rollouts_begin_with_what_is_given_and_go_on_in_time(rollout, frames):
     with pytest.raises(ValueError, match="expected ascending leads from 0"):

@@ -16,8 +16,14 @@ SECTIONS = ("scores", "fields", "animation", "hotspots", "reliability", "details
 
 
 @pytest.fixture(scope="module")
-def report(run_folder: Path) -> str:
-    return write_report(run_folder).read_text(encoding="utf-8")
+def progress() -> list[tuple[int, int]]:
+    """Return pictures done and in all, as they are told while the report is made."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def report(run_folder: Path, progress: list[tuple[int, int]]) -> str:
+    return write_report(run_folder, progress=lambda done, total, _: progress.append((done, total))).read_text(encoding="utf-8")
 
 
 def test_is_one_self_contained_file(report: str, run_folder: Path) -> None:
@@ -49,6 +55,14 @@ def test_every_picture_has_a_description(report: str) -> None:
     images = re.findall(r"<img [^>]*>", report)
     assert len(images) == 8
     assert all(re.search(r'alt="[^"]{10,}"', image) for image in images)
+
+
+def test_progress_counts_the_pictures(report: str, progress: list[tuple[int, int]]) -> None:
+    done = [number for number, _ in progress]
+    assert done == sorted(done)
+    assert len(done) == report.count("data:image/png") + 1
+    (total,) = {total for _, total in progress}
+    assert 0.5 * total < done[-1] <= total
 
 
 def test_deterministic_models_alone(make_run: Callable[..., Path], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 from probtokens.config import ImageConfig, Interval, MicrostructureConfig
 from probtokens.simulate.microstructure import pore_fraction
 from probtokens.simulate.microstructure.image import image_digest, read_grey
-from probtokens.simulate.microstructure.micrograph import crop, otsu
+from probtokens.simulate.microstructure.micrograph import crop, otsu, threshold_of, whole
 from probtokens.simulate.microstructure.rasterize import area_average, void_fraction
 
 #: Extent of the domain below: 48 × 72 cells of 0.04 µm.
@@ -287,3 +287,23 @@ def test_splits_have_parts_of_an_image_of_their_own(tmp_path, turned):
     assert len(porosities("test", separate_splits=False)) > 3
     with pytest.raises(ValueError, match=r"expected the valid part of the image \(20% of its longer edge\) to be at least 2 × 2 µm"):
         crop(50, 50, SPACING, settings(path, SPACING, margin=0.0), np.random.default_rng(0), "valid")
+
+
+def test_a_whole_image_is_taken_as_it_is(tmp_path):
+    path = write(tmp_path / "a.png", micrograph(0.01, height=1.99, width=2.99)[::-1])
+    image = ImageConfig(path=path, pixel_size=0.01)
+    void = whole(image, SPACING, multiple=4)
+    assert void.shape == (48, 72)  # what is less than four cells is cut off
+    np.testing.assert_array_equal(void, whole(image, SPACING, multiple=4))
+    assert void.sum() * SPACING**2 == pytest.approx(np.pi * DISC**2 + SQUARE**2, rel=0.002)
+    assert threshold_of(image) == pytest.approx(125 / 255, abs=0.05)
+    wide = whole(image, SPACING, margin=0.8)
+    assert not wide[:, :20].any()
+    assert 0.0 < wide.sum() < void.sum()
+
+
+@pytest.mark.parametrize(("pixel_size", "pores", "message"), [(0.001, "dark", "is the scale right"), (0.01, "bright", "expected voids")])
+def test_a_whole_image_that_does_not_fit_is_refused(tmp_path, pixel_size, pores, message):
+    grey = micrograph(0.01) if pores == "dark" else np.pad(np.full((150, 60), 60, np.uint8), ((0, 0), (0, 40)), constant_values=190)
+    with pytest.raises(ValueError, match=message):
+        whole(ImageConfig(path=write(tmp_path / "a.png", grey), pixel_size=pixel_size, pores=pores), SPACING, margin=0.45)

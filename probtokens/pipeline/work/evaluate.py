@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from probtokens import __version__
 from probtokens.config import Config
+from probtokens.config.forecast import OWN_MODELS
+from probtokens.models.foreign import code_of
 from probtokens.pipeline.fingerprint import file_digest
-from probtokens.pipeline.folder import RunFolder
+from probtokens.pipeline.folder import RunFolder, Split
 from probtokens.pipeline.stage import Job
 from probtokens.pipeline.work.simulations import duplicates, open_split
 
@@ -20,19 +23,21 @@ def evaluate(job: Job) -> None:
     from probtokens.evaluate import score_rollout, write_scores
     from probtokens.predict import open_rollout
 
-    settings, models = job.config.evaluate, job.config.rollout.models
+    settings, models = job.config.evaluate, job.config.rollout.names
     n_meso = _n_meso(job)
+    n_own = n_meso.get("tokens", 0)  # own models are given the same simulations
     entries: dict[str, dict[str, Any]] = {}
-    for done, model in enumerate(models):
-        job.progress(done, len(models), model)
+    progress = _by_frame(job)
+    for model in models:
         with open_rollout(job.folder.rollout(model, "test")) as rollout:
             entries[model] = score_rollout(
                 rollout,
                 hotspot=settings.hotspot,
                 coverage_levels=settings.coverage,
-                recalibration=_recalibrate(job, model) if settings.recalibrate else None,
+                recalibration=_recalibrate(job, model, progress(model, "valid")) if settings.recalibrate else None,
+                progress=progress(model, "test"),
             )
-            entries[model]["n_meso"] = n_meso[model]
+            entries[model]["n_meso"] = n_meso.get(model, n_own)
             n_test = rollout.sizes["simulation"]
     write_scores(job.folder.scores, entries, settings.hotspot, job.config.rollout.members, n_test, provenance(job.config, job.folder))
 
@@ -41,15 +46,33 @@ def report(job: Job) -> None:
     """Write the HTML report."""
     from probtokens.report import write_report
 
-    write_report(job.folder.root, job.folder.report)
+    write_report(job.folder.root, job.folder.report, progress=job.progress)
 
 
-def _recalibrate(job: Job, model: str) -> Recalibration:
+def _by_frame(job: Job) -> Callable[[str, Split], Callable[[int, int], None]]:
+    """Progress of the frames of one rollout as progress of all that are read."""
+    from probtokens.predict import open_rollout
+
+    total, before = 0, {}
+    splits: tuple[Split, ...] = ("valid", "test") if job.config.evaluate.recalibrate else ("test",)
+    for model in job.config.rollout.names:
+        for split in splits:
+            before[model, split] = total
+            with open_rollout(job.folder.rollout(model, split)) as rollout:
+                total += rollout.sizes["simulation"] * (rollout.sizes["time"] - 1)
+
+    def progress(model: str, split: Split) -> Callable[[int, int], None]:
+        return lambda done, _: job.progress(before[model, split] + done, total, f"{model}, frames of {split} simulations")
+
+    return progress
+
+
+def _recalibrate(job: Job, model: str, progress: Callable[[int, int], None]) -> Recalibration:
     """Fit on the validation rollout; what was fitted is kept for forecasts to come."""
     from probtokens.predict import fit_recalibration, open_rollout
 
     with open_rollout(job.folder.rollout(model, "valid")) as rollout:
-        recalibration = fit_recalibration(rollout)
+        recalibration = fit_recalibration(rollout, progress)
     recalibration.save(job.folder.recalibration(model))
     return recalibration
 
@@ -69,6 +92,8 @@ def provenance(config: Config, folder: RunFolder) -> dict[str, Any]:
     if config.data.micro_tokens is not None:
         sources["micro_tokens"] = f"given, sha256 {file_digest(folder.model('micro'))}"
     found: dict[str, Any] = {"version": __version__, "name": config.name, "seed": config.seed, "data": sources}
+    if own := {name: code_of(entry) for name, entry in config.rollout.names.items() if entry not in OWN_MODELS}:
+        found["own models"] = own
     if again := duplicates(config, folder):
         found["duplicates"] = again
     return found

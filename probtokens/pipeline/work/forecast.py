@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from probtokens.pipeline.folder import FORECAST_SPLITS
+from probtokens.config.forecast import OWN_MODELS
 from probtokens.pipeline.stage import Job
-from probtokens.pipeline.work.simulations import open_split
+from probtokens.pipeline.work.simulations import forecast_splits, open_split
+from probtokens.pipeline.work.training import meso_training_set
 
 if TYPE_CHECKING:
     from probtokens.data import TrajectorySet
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def rollout(job: Job, *, model: str) -> dict[str, str]:
-    """Forecast both splits; one that an interrupted call has finished is kept. Told is the precision of the model."""
+    """Forecast the splits that there are; one that an interrupted call has finished is kept. Told is the precision of the model."""
     from probtokens.predict import write_rollout
 
     precision: dict[str, str] = {}
-    for split in FORECAST_SPLITS:
+    for split in forecast_splits(job.config):
         path = job.folder.rollout(model, split)
         if path.exists():
             continue
@@ -37,7 +38,13 @@ def rollout(job: Job, *, model: str) -> dict[str, str]:
 
 
 def _forecaster(job: Job, model: str, trajectories: TrajectorySet) -> Forecaster:
-    """Load a trained model, or make one that needs no training."""
+    """Load a trained model, or make one that needs no training or sees to it itself."""
+    entry = job.config.rollout.names[model]
+    if entry not in OWN_MODELS:
+        from probtokens.models.foreign import make_forecaster
+
+        scale = job.config.rollout.scale
+        return make_forecaster(entry, meso_training_set(job) if scale == "meso" else open_split(job.config, job.folder, scale, "train"))
     if model == "persistence":
         from probtokens.baselines import Persistence
 

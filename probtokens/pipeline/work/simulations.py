@@ -14,7 +14,7 @@ from probtokens.config import Config
 from probtokens.data.atomic import replacing
 from probtokens.data.the_well.faults import listed
 from probtokens.json_text import read_json
-from probtokens.pipeline.folder import FORECAST_SPLITS, SCALES, SPLITS, RunFolder, Scale, Split
+from probtokens.pipeline.folder import FORECAST_SPLITS, SCALES, RunFolder, Scale, Split
 from probtokens.pipeline.stage import Job
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def simulate(job: Job, *, campaign: str) -> None:
         cluster=settings.cluster if settings.cluster.submit else None,
         logs=job.folder.jobs / campaign,
     )
+    job.folder.data(campaign).mkdir(parents=True, exist_ok=True)  # of a campaign without simulations too
     if n_failed := sum(len(failed_runs(path)) for path in paths):
         place = RunFolder(job.folder.root).data(campaign)
         log.warning("simulate %s: runs that failed and are left out: %d; see probtokens inspect %s", campaign, n_failed, place)
@@ -65,11 +66,12 @@ def check_data(job: Job, *, scale: Scale) -> None:
     from probtokens.data.duplicates import frame_digest
 
     splits = used_splits(job.config, scale)
-    digests: dict[str, dict[str, str]] = {}
-    for done, split in enumerate(splits, start=1):
-        trajectories = open_split(job.config, job.folder, scale, split)
-        digests[split] = {name: frame_digest(trajectories, number) for number, name in enumerate(trajectories.names)}
-        job.progress(done, len(splits), split)
+    opened = {split: open_split(job.config, job.folder, scale, split) for split in splits}
+    digests: dict[str, dict[str, str]] = {split: {} for split in splits}
+    places = [(split, number) for split, trajectories in opened.items() for number in range(len(trajectories))]
+    for done, (split, number) in enumerate(places, start=1):
+        digests[split][opened[split].names[number]] = frame_digest(opened[split], number)
+        job.progress(done, len(places), f"{split} simulations")
     with replacing(job.folder.checked(scale)) as temporary:
         temporary.write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")
     if again := [line for line in duplicates(job.config, job.folder) if f"{scale}/" in line]:
@@ -89,9 +91,20 @@ def duplicates(config: Config, folder: RunFolder) -> list[str]:
 
 def used_splits(config: Config, scale: Scale) -> tuple[Split, ...]:
     """Splits of given simulations that a run takes; of micro ones, where tokens are given, those to forecast or those to replay."""
+    forecast = forecast_splits(config) if scale == config.rollout.scale else FORECAST_SPLITS
     if scale == "meso" or config.data.micro_tokens is None:
-        return SPLITS
-    return FORECAST_SPLITS if config.rollout.scale == "micro" else ("train",)
+        return ("train", *forecast)
+    return forecast if config.rollout.scale == "micro" else ("train",)
+
+
+def forecast_splits(config: Config) -> tuple[Split, ...]:
+    """Splits that are forecast: test simulations, and validation simulations where there are some or recalibration needs them."""
+    scale = config.rollout.scale
+    given: Path | None = getattr(config.data, scale)
+    there = getattr(config.simulate, scale).n_valid > 0
+    if given is not None:
+        there = (given / "valid").is_dir() or (given / "data" / "valid").is_dir()
+    return FORECAST_SPLITS if there or config.evaluate.recalibrate else ("test",)
 
 
 def open_split(config: Config, folder: RunFolder, scale: Scale, split: Split) -> TrajectorySet:

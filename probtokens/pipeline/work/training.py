@@ -27,6 +27,7 @@ def train_micro(job: Job) -> dict[str, Precision]:
     from probtokens.report.model_card import write_card
 
     trajectories = open_split(job.config, job.folder, "micro", "train")
+    _reads(job, job.config.micro)
     torch.manual_seed(job.config.seed)
     model = MicroTokens.untrained(trajectories, job.config.micro.tokens)
     precisions = _fit(job, "micro", job.config.micro, model, trajectories, job.config.micro.devices)
@@ -119,6 +120,7 @@ def train_parc(job: Job) -> dict[str, Precision]:
     from probtokens.data.atomic import replacing
 
     trajectories = meso_training_set(job)
+    _reads(job, job.config.parc)
     torch.manual_seed(job.config.seed)
     model = Parc(job.config.parc, Normalizer.fit(trajectories), trajectories.grid, mirrored=job.config.data.mirrored)
     precisions = _fit(job, "parc", job.config.parc, model, trajectories)
@@ -181,6 +183,11 @@ def _fit(
         replay=replayed,
     )
     return {name: stage.precision for name, stage in told.items()}
+
+
+def _reads(job: Job, settings: MicroConfig | ParcConfig) -> None:
+    """Tell that all simulations are read first: models begin with means and scales of the data."""
+    job.progress(0, sum(stage.steps for stage in settings.stages), "training simulations are read")
 
 
 def _over_all_stages(job: Job, settings: MicroConfig | MesoConfig | ParcConfig) -> Callable[[str, int, int, float], None]:

@@ -42,13 +42,11 @@ def crop(
     voids = _part(find_voids(image), split) if split and image.separate_splits else find_voids(image)
     size = tuple(math.ceil(n * spacing / image.pixel_size - 1e-6) for n in (ny, nx))
     _check_size(voids.shape, size, (ny * spacing, nx * spacing), image, split)
-    edge = math.ceil(config.margin / spacing - 1e-9)
     for _ in range(ATTEMPTS):
         turned = _reoriented(voids, generator) if image.random_orientation else voids
         row, column = (int(generator.integers(have - need + 1)) for have, need in zip(turned.shape, size, strict=True))
         piece = turned[row : row + size[0], column : column + size[1]]
-        void = area_average(piece, image.pixel_size, ny, nx, spacing)
-        void[:, :edge] = void[:, nx - edge :] = 0.0
+        void = _on_cells(piece, image.pixel_size, ny, nx, spacing, config.margin)
         if _wanted(float(void.mean()), config):
             return void
     asked = f"porosity {config.porosity.low:g}–{config.porosity.high:g}" if config.porosity else "voids"
@@ -56,6 +54,53 @@ def crop(
         f"{image.path}: expected pieces of {ny * spacing:g} × {nx * spacing:g} µm with {asked} farther than margin {config.margin} µm "
         f"from left and right edge, got none in {ATTEMPTS} random ones (voids cover {voids.mean():.3g} of the image)"
     )
+
+
+def whole(image: ImageConfig, spacing: float, *, multiple: int = 1, margin: float = 0.25) -> np.ndarray:
+    """Area fraction of voids (y, x) of the image itself, on as many cells as it covers; made solid at left and right as by :func:`crop`.
+
+    Parameters
+    ----------
+    spacing
+        Cell edge [µm].
+    multiple
+        Numbers of cells are multiples of it; what is left over at the top and at the right is cut off.
+    margin
+        Width [µm] of the strips that are made solid.
+
+    Raises
+    ------
+    ValueError
+        If the image cannot be read, covers less than ``multiple`` cells and both margins, or has no voids between them.
+    """
+    voids = find_voids(image)
+    ny, nx = (int(n * image.pixel_size / spacing + 1e-6) // multiple * multiple for n in voids.shape)
+    height, width = (n * image.pixel_size for n in voids.shape)
+    if ny == 0 or nx * spacing <= 2.0 * margin:
+        raise ValueError(
+            f"{image.path}: expected more than {multiple * spacing:g} × {2.0 * margin:g} µm (height × width), got "
+            f"{height:g} × {width:g} µm ({voids.shape[0]} × {voids.shape[1]} pixels of {image.pixel_size:g} µm): is the scale right?"
+        )
+    void = _on_cells(voids, image.pixel_size, ny, nx, spacing, margin)
+    if not void.any():
+        raise ValueError(
+            f"{image.path}: expected voids farther than {margin:g} µm from left and right edge, got none with {image.pores} pores and the "
+            f"threshold {threshold_of(image):.3g}; voids cover {voids.mean():.3g} of the image"
+        )
+    return void
+
+
+def threshold_of(image: ImageConfig) -> float:
+    """Grey value, from 0 to 1, between pores and solid."""
+    return otsu(read_grey(image.path)) if image.threshold == "otsu" else image.threshold
+
+
+def _on_cells(voids: np.ndarray, pixel_size: float, ny: int, nx: int, spacing: float, margin: float) -> np.ndarray:
+    """Area fraction (ny, nx) of voids, none within ``margin`` of the left edge, where the shock starts, and of the right edge."""
+    edge = math.ceil(margin / spacing - 1e-9)
+    void = area_average(voids, pixel_size, ny, nx, spacing)
+    void[:, :edge] = void[:, nx - edge :] = 0.0
+    return void
 
 
 def find_voids(image: ImageConfig) -> np.ndarray:
