@@ -94,9 +94,36 @@ def evaluate(recipe: Recipe, out: Out, overrides: Overrides = None, debug: Debug
 
 
 @app.command()
-def report(recipe: Recipe, out: Out, overrides: Overrides = None, debug: Debug = False) -> None:
+def report(
+    recipe: Recipe,
+    out: Out,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Also write its figures as PDF and the animation as GIF, to DIR/figures.")
+    ] = False,
+    overrides: Overrides = None,
+    debug: Debug = False,
+) -> None:
     """Write the self-contained HTML report."""
     _run_stages("report", recipe, out, overrides, debug)
+    if figures:
+        with _errors_reported(debug):
+            from probtokens.pipeline.export import export_figures
+
+            export_figures(out)
+
+
+@app.command()
+def compare(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder or scores.json.")],
+    reference: Annotated[Path, typer.Argument(metavar="RUN", help="Another one, that it is compared with.")],
+    picture: Annotated[Path | None, typer.Option("--picture", metavar="FILE", help="Draw it, as .png, .pdf or .svg.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Compare the scores of two runs: skill of the first over the second, with intervals where both forecast the same simulations."""
+    with _errors_reported(debug):
+        from probtokens.pipeline.compare import compare_runs
+
+        compare_runs(run, reference, picture)
 
 
 @app.command()

@@ -85,7 +85,10 @@ class FieldSpec:
 
 
 #: Curves beside that of a field's mean over its hot spots, which has the field's name.
-_OTHER_CURVES = ("area", "area_rate", "mean_pressure", "mean_reacted_fraction")
+_OTHER_CURVES = (
+    *("area", "area_rate", "hotspot_count", "hotspot_size", "largest_hotspot", "front", "front_rate", "mean_pressure"),
+    *("mean_reacted_fraction", "mean_reacted_fraction_rate", "reacted_fall"),
+)
 
 #: Fields that the built-in simulator writes. Other data sets bring their own.
 KNOWN_FIELDS: dict[str, FieldSpec] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +97,88 @@ def compare_models(document: Mapping[str, Any], model: str, reference: str, *pat
     if list(names) != list(other_names):
         raise ValueError(f"{model} and {reference}: expected the same simulations, got {list(names)} and {list(other_names)}")
     return compare(ours, theirs, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One score, less of which is better, of one model in two runs.
+
+    Attributes
+    ----------
+    model, part, name
+        Where both files of scores have it, ``part`` being ``"fields"`` or ``"hotspot"``.
+    first, second
+        The scores, over the simulations that both runs forecast; over all of each where these are fewer than two.
+    paired
+        First against second, simulation by simulation; ``None`` where fewer than two are the same.
+    """
+
+    model: str
+    part: str
+    name: str
+    first: float
+    second: float
+    paired: Comparison | None
+
+
+def compare_documents(first: Mapping[str, Any], second: Mapping[str, Any], *, score: str = "crps") -> list[Pair]:
+    """Compare what two files of scores have in common: every model, field and curve, those of hot spots first.
+
+    Simulations are the same if they have one name, one set of leads and, to six digits, one truth in every curve that both tell.
+
+    Parameters
+    ----------
+    first, second
+        Contents of two ``scores.json``.
+    score
+        Key under ``by_simulation``.
+
+    Raises
+    ------
+    ValueError
+        If their hot spots are of another field or threshold, units differ, or no model is in both.
+    """
+    if (ours := dict(first["hotspot"])) != (theirs := dict(second["hotspot"])):
+        raise ValueError(f"hot spots: expected those of one field and threshold in both runs, got {ours} and {theirs}")
+    for part in ("fields", "hotspot"):
+        known = [document["units"][part] for document in (first, second)]
+        if wrong := {name: (unit, known[1][name]) for name, unit in known[0].items() if known[1].get(name, unit) != unit}:
+            raise ValueError(f"units: expected the same in both runs, got {wrong}")
+    models = [name for name in first["models"] if name in second["models"]]
+    if not models:
+        raise ValueError(f"models: expected some in both runs, got {list(first['models'])} and {list(second['models'])}")
+    return [pair for model in models for pair in _pairs(first, second, model, score)]
+
+
+def _pairs(first: Mapping[str, Any], second: Mapping[str, Any], model: str, score: str) -> Iterator[Pair]:
+    entries = first["models"][model], second["models"][model]
+    places = [_same_simulations(*entries, name) for name in entries[0]["hotspot"] if name in entries[1]["hotspot"]]
+    common = [pair for pair in places[0] if all(pair in others for others in places[1:])]
+    for part in ("hotspot", "fields"):
+        for name in (name for name in entries[0][part] if name in entries[1][part]):
+            scored = [entry[part][name] for entry in entries]
+            values = [np.array(found["by_simulation"][score], dtype=np.float64) for found in scored]
+            paired = len(common) > 1 and all(np.isfinite(own).all() for own in values)
+            if not paired:
+                ours, theirs = (np.nan if found[score] is None else float(found[score]) for found in scored)
+                yield Pair(model, part, name, ours, theirs, None)
+                continue
+            here, there = (own[[pair[side] for pair in common]] for side, own in enumerate(values))
+            yield Pair(model, part, name, float(here.mean()), float(there.mean()), compare(here, there))
+
+
+def _same_simulations(first: Mapping[str, Any], second: Mapping[str, Any], name: str) -> list[tuple[int, int]]:
+    """Positions in either run of the simulations whose truths agree in a curve."""
+    ours, theirs = (entry["hotspot"][name]["curves"] for entry in (first, second))
+    if not (len(ours["time"]) == len(theirs["time"]) and np.allclose(ours["time"], theirs["time"], rtol=1e-6)):
+        return []
+    found = []
+    for here, label in enumerate(ours["simulation"]):
+        for there in (number for number, known in enumerate(theirs["simulation"]) if known == label):
+            one, other = (np.array(part["truth"][place], dtype=np.float64) for part, place in ((ours, here), (theirs, there)))
+            if np.allclose(one, other, rtol=1e-6, atol=1e-9, equal_nan=True):
+                found.append((here, there))
+    return found
 
 
 def sign_flip_test(differences: ArrayLike, *, seed: int = 0) -> float:

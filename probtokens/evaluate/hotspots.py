@@ -1,7 +1,8 @@
-"""Hot-spot curves of an ensemble: area, mean over it, their rates, and means over the domain."""
+"""Curves of an ensemble: area, heat, number and sizes of hot spots, shock front, means over the domain, and rates."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -9,11 +10,16 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from probtokens.ensembles import Floats, above, as_floats
+from probtokens.evaluate.physics import hotspot_regions, shock_front
 from probtokens.fields import HotSpot
 from probtokens.predict.recalibrate import Recalibration
 from probtokens.predict.store import Slab, all_axes, map_slabs, rollout_fields, rollout_grid
 
 _DOMAIN_MEANS = {"pressure": "mean_pressure", "reacted_fraction": "mean_reacted_fraction"}
+#: Curves whose rate is told beside those of the area and the heat of hot spots.
+_ALSO_RATED = ("front", "mean_reacted_fraction")
+#: How far the mean reacted fraction is below what it has been.
+_FALL = "reacted_fall"
 
 
 def hotspot_area(values: ArrayLike, threshold: float, cell_area: float) -> Floats:
@@ -37,23 +43,42 @@ def rates(curve: ArrayLike, time_step: float) -> Floats:
     return np.diff(as_floats(curve, "curve"), axis=-1) / time_step
 
 
+def fall(curve: ArrayLike) -> Floats:
+    """How far a curve (..., time) is below the most that it has been so far, in its shape and unit: zero if it never falls."""
+    values = as_floats(curve, "curve")
+    return np.maximum.accumulate(values, axis=-1) - values
+
+
 def curve_units(rollout: xr.Dataset, hotspot: HotSpot) -> dict[str, str]:
     """Unit of every curve of a rollout by name, in order of display."""
     units = {spec.name: spec.unit for spec in rollout_fields(rollout)}
-    shown = dict(zip(hotspot.curves, ("µm²", units[hotspot.field]), strict=True))
-    means = {mean: units[field] for field, mean in _DOMAIN_MEANS.items() if field in units}
-    return shown | {f"{name}_rate": f"{unit}/ns" for name, unit in shown.items()} | means
+    curves = dict(zip(hotspot.curves, ("µm²", units[hotspot.field]), strict=True))
+    curves |= {"hotspot_count": "1", "hotspot_size": "µm²", "largest_hotspot": "µm²"}
+    curves |= {"front": "µm"} if "pressure" in units else {}
+    curves |= {mean: units[field] for field, mean in _DOMAIN_MEANS.items() if field in units}
+    rated = (*hotspot.curves, *(name for name in _ALSO_RATED if name in curves))
+    falls = {_FALL: units["reacted_fraction"]} if "reacted_fraction" in units else {}
+    return curves | {f"{name}_rate": f"{curves[name]}/ns" for name in rated} | falls
 
 
 def slab_curves(slab: Slab, hotspot: HotSpot, cell_area: float) -> dict[str, Floats]:
     """What one frame adds to the curves, by curve: one value for each draw and, last, that of the truth."""
-    name, both = slab.field.name, (slab.prediction, slab.truth[None])
-    curves = {}
-    if name == hotspot.field:
-        curves["area"] = np.concatenate([hotspot_area(values, hotspot.threshold, cell_area) for values in both])
-        curves[name] = np.concatenate([hotspot_mean(values, hotspot.threshold) for values in both])
-    if name in _DOMAIN_MEANS:
-        curves[_DOMAIN_MEANS[name]] = np.concatenate([as_floats(values).mean(axis=(-2, -1)) for values in both])
+    parts = [_frame_curves(values, slab.field.name, hotspot, cell_area) for values in (slab.prediction, slab.truth[None])]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _frame_curves(values: ArrayLike, field: str, hotspot: HotSpot, cell_area: float) -> dict[str, Floats]:
+    """Curves that are made of one field, each (draw,), from its frames (draw, y, x)."""
+    curves: dict[str, Floats] = {}
+    if field == hotspot.field:
+        area = hotspot_area(values, hotspot.threshold, cell_area)
+        count, largest = hotspot_regions(values, hotspot.threshold)
+        curves |= {"area": area, field: hotspot_mean(values, hotspot.threshold)}
+        curves |= {"hotspot_count": count, "hotspot_size": area / np.maximum(count, 1), "largest_hotspot": cell_area * largest}
+    if field == "pressure":
+        curves["front"] = shock_front(values, math.sqrt(cell_area))
+    if field in _DOMAIN_MEANS:
+        curves[_DOMAIN_MEANS[field]] = as_floats(values).mean(axis=(-2, -1))
     return curves
 
 
@@ -71,11 +96,14 @@ def assemble_curves(columns: Mapping[str, Sequence[Mapping[str, Floats]]], rollo
             later = np.moveaxis(np.reshape([part[name] for part in parts], (*shape, draws + 1)), -1, 0)
             start = np.broadcast_to([[part[name][-1]] for part in first], (draws + 1, shape[0], 1))
             curves[name] = np.concatenate([start, later], axis=-1)
-    for name in hotspot.curves:
+    units = curve_units(rollout, hotspot)
+    for name in (name.removesuffix("_rate") for name in units if name not in curves and name != _FALL):
         curves[f"{name}_rate"] = np.full_like(curves[name], np.nan)
         curves[f"{name}_rate"][..., 1:] = rates(curves[name], grid.time_step)
+    if _FALL in units:
+        curves[_FALL] = fall(curves["mean_reacted_fraction"])
     variables: dict[str, tuple[tuple[str, ...], Floats, dict[str, str]]] = {}
-    for name, unit in curve_units(rollout, hotspot).items():
+    for name, unit in units.items():
         variables[name] = (("draw", *dims), curves[name][:-1], {"unit": unit})
         variables[f"{name}_truth"] = (dims, curves[name][-1], {"unit": unit})
     return xr.Dataset(variables, coords={name: rollout[name] for name in ("simulation", "time", "lead")})
@@ -104,9 +132,11 @@ def hotspot_curves(
     -------
     xr.Dataset
         Each curve as ``NAME`` (draw, simulation, time) and ``NAME_truth`` (simulation, time) with attribute ``unit``:
-        ``area``, the field's mean over it under the field's name, ``…_rate`` of both and, where these fields are
-        there, ``mean_pressure`` and ``mean_reacted_fraction`` over the domain. Time starts at the initial frame; rates
-        are backward differences and start at lead 1, NaN before.
+        ``area``, the field's mean over it under the field's name, ``hotspot_count`` of connected regions, ``hotspot_size`` (mean area of
+        one) and ``largest_hotspot``; where there is a pressure, ``mean_pressure`` over the domain and the position ``front`` of the shock;
+        where there is a reacted fraction, ``mean_reacted_fraction`` over the domain and ``reacted_fall``, see :func:`fall`: no
+        reaction is undone. Last ``…_rate`` of ``area``, the field, ``front`` and ``mean_reacted_fraction``: backward differences, which
+        start at lead 1, NaN before. Time starts at the initial frame.
 
     Raises
     ------

@@ -43,8 +43,8 @@ def write_scores(
             "extrapolation": {SIMULATION: what of its beginning is outside of the training range}}},
          "provenance": {…}}
 
-    HOT is the field that hot spots are of. CURVE is ``area``, HOT (its mean over that area), ``area_rate``, ``HOT_rate`` and,
-    where the field is there, ``mean_pressure`` and ``mean_reacted_fraction``. Units are those of the field for ``rmse``, ``crps``,
+    HOT is the field that hot spots are of. CURVE is ``area``, HOT (its mean over that area) and the others that
+    :func:`probtokens.evaluate.hotspot_curves` returns. Units are those of the field for ``rmse``, ``crps``,
     ``interval_score`` and ``energy_score``, those of the field to the power 1 for ``variogram_score`` (order 0.5), and 1 else.
     ``outside`` is the share of cells of draws, as the model made them, outside of the range that it was trained on, where it knows that
     range. Between ``lower`` and ``upper`` of ``by_chance`` are nine of ten forecasters that are right, at that lead.

@@ -1,4 +1,4 @@
-"""Forecasts of a run as files that ArviZ opens."""
+"""Forecasts of a run as files that ArviZ opens, and its figures as files for papers."""
 
 from __future__ import annotations
 
@@ -60,6 +60,21 @@ def export_run(path: Path, *, recalibrated: bool = False, screen: rich.console.C
     next_step(
         screen, f'in Python: xarray.open_datatree("{written[0]}")' if written else "nothing: no model of this run states an uncertainty"
     )
+    return written
+
+
+def export_figures(path: Path, *, screen: rich.console.Console | None = None) -> list[Path]:
+    """Write the figures of a run's report and its animation to ``path``/figures; what was written.
+
+    Raises
+    ------
+    ValueError
+        If the run has no scores or forecasts; the message names the file.
+    """
+    from probtokens.report import write_figures
+
+    written = write_figures(path)
+    say(screen or open_screen(), f"figures: {written[0].parent}: {', '.join(file.name for file in written)}")
     return written
 
 

@@ -47,7 +47,7 @@ def rates_figure(closure: xr.Dataset, law: Closure | None) -> Figure:
         if known:
             _against_truth(figure.add_subplot(cells[1, number]), closure, name, norm)
     bar = figure.add_axes((0.925, 0.5 / height, 0.012, 1 - 0.95 / height))
-    scale_bar(figure, bar, Scale("viridis", norm, "porosity"))
+    scale_bar(figure, bar, Scale("viridis", norm, "porosity"), inches=height - 0.95)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="upper left", ncols=len(labels), bbox_to_anchor=(0.055, 1.0))
     return figure

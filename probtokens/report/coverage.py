@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from probtokens.evaluate.coverage import MAX_BEYOND, Coverage, CoverageMap
 from probtokens.fields import FieldSpec
 from probtokens.report.panels import Scale, scale_bar
-from probtokens.report.style import field_map, field_norm, label_powers, new_figure, with_unit
+from probtokens.report.style import field_map, field_norm, label_powers, new_figure, with_unit, wrap
 
 _MICRO_COLOR, _HOT_MICRO_COLOR, _MESO_COLOR, _OUTLINE = "#7d8794", "#333333", "#0072b2", "#19d3c5"
 _FILL, _DASHES, _DOTS = 0.4, (0, (2.5, 1.2)), (0, (1, 1.2))
 #: One for each kind of patch, cold to hot.
 _STRATUM_COLORS = ("#4a6fa5", "#44aa99", "#e69f00", "#d55e00", "#99133c")
 _WIDTH, _HISTOGRAM_HEIGHT, _LOWER_HEIGHT = 13.0, 1.9, 3.1
-_LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 0.65, 0.25, 0.55, 0.5, 0.6
+_LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 0.65, 0.25, 0.55, 0.5, 0.95
 _MAP_WIDTH, _COLUMN_GAP = 4.9, 0.48
 
 
@@ -55,7 +55,8 @@ def coverage_figure(coverage: Coverage, fields: Sequence[FieldSpec]) -> Figure:
     left = _WIDTH - _RIGHT - 0.75 - width
     _picture(axes_at(left, _BOTTOM, width, tall), coverage.map)
     bar = axes_at(left + width + 0.1, _BOTTOM, 0.13, tall)
-    scale_bar(figure, bar, Scale(field_map("temperature"), field_norm("temperature", coverage.map.temperature), "temperature [K]"))
+    scale = Scale(field_map("temperature"), field_norm("temperature", coverage.map.temperature), "temperature [K]")
+    scale_bar(figure, bar, scale, inches=tall)
     return figure
 
 
@@ -97,7 +98,7 @@ def _histogram(axes: Axes, coverage: Coverage, k: int, spec: FieldSpec, *, first
             axes.stairs(density[1], edges, color=_HOT_MICRO_COLOR if filled else color, linestyle=_DASHES, linewidth=1.0)
     axes.set_yscale("log")
     label_powers(axes.yaxis)
-    axes.set_xlabel(with_unit(spec.label, spec.unit))
+    axes.set_xlabel(wrap(with_unit(spec.label, spec.unit), axes.get_position().width * _WIDTH))
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     if first:
         axes.set_ylabel("share of cells per unit")

@@ -10,9 +10,12 @@ import numpy as np
 
 from probtokens import __version__
 from probtokens.fields import KNOWN_SCALARS
-from probtokens.predict import rollout_grid
+from probtokens.paths import inside
+from probtokens.predict import open_rollout, rollout_grid
 from probtokens.report.run import Run
 from probtokens.report.style import model_label
+from probtokens.report.tables import format_score
+from probtokens.report.verdict import FEWEST_VALIDATION
 from probtokens.report.wording import listing, quantity, sentence
 
 _SHOCK = "shock_pressure"
@@ -34,11 +37,33 @@ def headline_facts(run: Run) -> list[tuple[str, str]]:
         ("Trained on", _training_data(run)),
         *((sentence(_label(name)), _context_range(run, name)) for name in run.config.data.context),
         ("Ensemble", _ensemble(run)),
+        ("Wall-clock time, all cores", _speed(run)),
         ("Seed", str(run.config.seed)),
         ("Version", f"probtokens {_version(run)}"),
         ("Hardware", _hardware(run)),
     ]
     return [(name, without_paths(text)) for name, text in facts if text]
+
+
+def amount(value: float | None, unit: str) -> str:
+    """A score with its unit."""
+    return quantity(format_score(value), unit)
+
+
+def snippet(run: Run) -> str:
+    """Python that opens the rollouts of the run."""
+    field, threshold = run.hotspot.field, run.hotspot.threshold
+    names = ", ".join(run.rollouts)
+    return f"""from pathlib import Path
+from probtokens.predict import open_rollout
+
+run = Path(".")  # the run folder
+rollout = open_rollout(run / "rollouts" / "{run.primary}_test.zarr")  # or of {names}
+forecast, truth = rollout["prediction"], rollout["truth"]  # (draw, simulation, time, field, y, x), read when used
+draws = forecast.sel(field="{field}").isel(simulation={run.simulation})
+mean, spread = draws.mean("draw"), draws.std("draw")
+probability = (draws > {threshold:g}).mean("draw")
+print(probability.isel(time=-1).values)"""
 
 
 def simulation_titles(run: Run) -> list[str]:
@@ -147,7 +172,24 @@ def _ensemble(run: Run) -> str:
     recalibration = run.recalibrations.get(run.primary)
     if recalibration is None:
         return f"{members} draws, not recalibrated"
-    return f"{members} draws, spread recalibrated on {recalibration.n_simulations} validation simulations"
+    few = ", too few to trust it" if recalibration.n_simulations < FEWEST_VALIDATION else ""
+    return f"{members} draws, spread recalibrated on {recalibration.n_simulations} validation simulations{few}"
+
+
+def _speed(run: Run) -> str:
+    """Time of a draw beside that of a simulation, where the run has made both."""
+    scale, made = run.config.rollout.scale, run.records.get(f"rollout_{run.primary}")
+    if made is None:
+        return ""
+    valid = inside(run.folder, "rollouts", f"{run.primary}_valid.zarr")
+    n_forecasts = run.n_simulations + (open_rollout(valid).sizes["simulation"] if valid.exists() else 0)
+    n_draws = run.rollouts[run.primary].sizes["draw"]
+    each = made["seconds"] / n_forecasts
+    text = f"{duration(each / n_draws)} a draw" + (f", {duration(each)} for {n_draws}" if n_draws > 1 else "")
+    solved, campaign = run.records.get(f"simulate_{scale}"), run.config.simulate.campaigns[scale]
+    if solved is None or getattr(run.config.data, scale) is not None:
+        return text
+    return f"{text}; {duration(solved['seconds'] / (campaign.n_train + campaign.n_valid + campaign.n_test))} a simulation"
 
 
 def _hardware(run: Run) -> str:

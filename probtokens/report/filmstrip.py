@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -49,6 +50,22 @@ def filmstrip_figure(strip: Strip, rival_label: str = "PARC") -> Figure:
     rows, layout = list(strip_rows(strip, rival_label).values()), Layout()
     figure = new_figure(*layout.size(rows, len(strip.times), strip.extent))
     draw_grid(figure, rows, time_titles(strip.times), strip.extent, layout)
+    return figure
+
+
+def cases_figure(strips: Mapping[str, Strip]) -> Figure:
+    """Truth and forecast of several simulations, by what they are called: one colour scale, from all truths."""
+    first = next(iter(strips.values()))
+    spec, ensemble = first.spec, first.spread is not None
+    truths = np.stack([strip.truth for strip in strips.values()])
+    scale = Scale(field_map(spec.name), field_norm(spec.name, truths), with_unit(spec.label, spec.unit))
+    rows = []
+    for name, strip in strips.items():
+        rows.append(Row(f"{name}:\ntruth", strip.truth, scale))
+        rows.append(Row(f"{name}:\n{'mean' if ensemble else 'forecast'}", strip.mean, scale))
+    layout = Layout()
+    figure = new_figure(*layout.size(rows, len(first.times), first.extent))
+    draw_grid(figure, rows, time_titles(first.times), first.extent, layout)
     return figure
 
 

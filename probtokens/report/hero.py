@@ -13,7 +13,7 @@ from probtokens.report.filmstrip import main_rows
 from probtokens.report.panels import Layout, draw_grid, time_titles
 from probtokens.report.reduce import Strip, reduce_strip, strip_frames
 from probtokens.report.run import Run, open_run
-from probtokens.report.style import figure_style, new_figure, png_bytes
+from probtokens.report.style import figure_style, new_figure, png_bytes, wrap
 
 _DPI = 160
 _LAYOUT = Layout(panel_width=1.5, left=1.35, right=4.35, top=0.32, bottom=0.48)
@@ -57,7 +57,7 @@ def _draw_curves(figure: Figure, run: Run) -> None:
         bottom = _LAYOUT.bottom + (len(labels) - 1 - q) * (tall + gap)
         axes = figure.add_axes((left, bottom / height, _CURVES_WIDTH / width, tall / height))
         draw_curve(axes, run.scores["models"], name, run.simulation, run.primary, run.rival)
-        axes.set_ylabel(label)
+        axes.set_ylabel(wrap(label, tall))
         axes.set_ylim(bottom=0 if name == "area" else None)
         axes.grid(alpha=0.25, linewidth=0.5)
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))

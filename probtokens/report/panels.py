@@ -16,9 +16,17 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from probtokens.report.style import wrap
+
 Extent = tuple[float, float, float, float]
 
 _LOG_TICKS = (200, 300, 400, 600, 1000, 1500, 2000, 3000, 4000, 6000)
+#: What stands left of a panel beside its row's title, and left of that title [inch].
+_AXIS_ROOM, _EDGE = 0.62, 0.1
+#: Height of a line of a row's title [inch].
+_LINE = 0.155
+#: Share of an axis at its end without a tick, whose label would meet that of the next panel.
+_END = 0.1
 _FRAME_COLOR = "#b4b8c0"
 _CONTOUR_COLOR = "#19d3c5"
 
@@ -50,8 +58,8 @@ class Layout:
     panel_width: float = 1.75
     gap: float = 0.07
     group_gap: float = 0.2
-    left: float = 1.5
-    right: float = 0.95
+    left: float = 1.65
+    right: float = 1.1
     top: float = 0.3
     bottom: float = 0.5
     bar_width: float = 0.13
@@ -121,11 +129,11 @@ def draw_outline(axes: Axes, values: NDArray[np.floating], level: float, extent:
         axes.contour(values, levels=[level], colors=[_CONTOUR_COLOR], linewidths=0.9, extent=extent, origin="lower")
 
 
-def scale_bar(figure: Figure, axes: Axes, scale: Scale, orientation: str = "vertical") -> Colorbar:
-    """Colour bar of ``scale`` in ``axes`` with plain-number ticks."""
+def scale_bar(figure: Figure, axes: Axes, scale: Scale, orientation: str = "vertical", *, inches: float) -> Colorbar:
+    """Colour bar of ``scale`` in ``axes``, ``inches`` long, with plain-number ticks."""
     bar = figure.colorbar(ScalarMappable(scale.norm, scale.cmap), cax=axes, orientation=orientation)
     bar.ax.spines[:].set_visible(False)
-    bar.set_label(scale.label)
+    bar.set_label(wrap(scale.label, inches))
     if isinstance(scale.norm, LogNorm):
         low, high = scale.norm.vmin or 1.0, scale.norm.vmax or 1.0
         ticks = [tick for tick in _LOG_TICKS if 0.99 * low <= tick <= 1.01 * high]
@@ -144,8 +152,9 @@ def _panel_box(figure: Figure, layout: Layout, extent: Extent, top: float, colum
 
 
 def _label_edges(axes: Axes, *, left: bool, bottom: bool) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        ticks = MaxNLocator(3, steps=[1, 2, 5, 10]).tick_values(low, high)
+        axis.set_ticks([tick for tick in ticks if low <= tick <= high - _END * (high - low)])
     axes.tick_params(labelleft=left, left=left, labelbottom=bottom, bottom=bottom)
     if left:
         axes.set_ylabel("y [µm]", labelpad=2)
@@ -155,12 +164,15 @@ def _label_edges(axes: Axes, *, left: bool, bottom: bool) -> None:
 
 def _row_title(figure: Figure, layout: Layout, extent: Extent, top: float, title: str) -> None:
     _, bottom, _, tall = _panel_box(figure, layout, extent, top, 0)
-    figure.text(0.12 / figure.get_size_inches()[0], bottom + tall / 2, title, ha="left", va="center", fontweight="bold", linespacing=1.25)
+    inch, high = figure.get_size_inches()
+    lines, room = wrap(title, layout.left - _AXIS_ROOM, bold=True).split("\n"), max(1, int(tall * high / _LINE))
+    text = "\n".join(lines if len(lines) <= room else [*lines[: room - 1], lines[room - 1][:-1] + "…"])
+    figure.text(_EDGE / inch, bottom + tall / 2, text, ha="left", va="center", fontweight="bold", linespacing=1.2)
 
 
 def _side_bar(figure: Figure, layout: Layout, extent: Extent, scale: Scale, first: float, last: float, n_columns: int) -> None:
     left, bottom, width, _ = _panel_box(figure, layout, extent, last, n_columns - 1)
     _, upper, _, tall = _panel_box(figure, layout, extent, first, n_columns - 1)
-    inch = figure.get_size_inches()[0]
+    inch, high = figure.get_size_inches()
     box = (left + width + 0.12 / inch, bottom, layout.bar_width / inch, upper + tall - bottom)
-    scale_bar(figure, figure.add_axes(box), scale)
+    scale_bar(figure, figure.add_axes(box), scale, inches=(upper + tall - bottom) * high)

@@ -10,10 +10,10 @@ from probtokens.evaluate import compare_models
 from probtokens.evaluate.scores_file import seen_before
 from probtokens.report.style import model_label
 from probtokens.report.tables import format_score
+from probtokens.report.verdict import COVERAGE_TOLERANCE, SPREAD_TARGET
 from probtokens.report.wording import Wording, listing, quantity, sentence
 
 _BASELINES = ("parc", "persistence")
-_COVERAGE_TOLERANCE = 0.03
 #: Share of cells outside of the training range that is told.
 _OUTSIDE = 0.001
 
@@ -77,7 +77,8 @@ def _calibration(entry: Mapping[str, Any], primary: str, wording: Wording) -> st
     ratio, coverage = scores["spread_skill"], scores.get("coverage_90")
     if not _is_number(ratio):
         return f"{model_label(primary)} is deterministic: it states no uncertainty, and its CRPS is its mean absolute error."
-    state = "about right" if 0.9 <= ratio <= 1.1 else "too narrow (overconfident)" if ratio < 0.9 else "too wide (underconfident)"
+    low, high = SPREAD_TARGET
+    state = "too narrow (overconfident)" if ratio < low else "too wide (underconfident)" if ratio > high else "about right"
     text = f"The {wording.spec.label} spread of {model_label(primary)} is {state}: spread/skill {ratio:.2f}, where 1 is right"
     if _is_number(coverage):
         text += f"; its 90 % interval holds the truth in {100 * coverage:.0f} % of the cells{_coverage_verdict(coverage)}"
@@ -97,7 +98,7 @@ def _extrapolation(entry: Mapping[str, Any], primary: str, n_test: int) -> str:
 
 
 def _coverage_verdict(coverage: float) -> str:
-    if abs(coverage - 0.9) <= _COVERAGE_TOLERANCE:
+    if abs(coverage - 0.9) <= COVERAGE_TOLERANCE:
         return ", as it should"
     return ", too few" if coverage < 0.9 else ", more than it should"
 

@@ -64,17 +64,18 @@ def strip_frames(n_times: int, count: int) -> list[int]:
     return [round(k * (n_times - 1) / count) for k in range(1, count + 1)]
 
 
-def reduce_strip(run: Run, spec: FieldSpec, frames: Sequence[int], n_draws: int = 2) -> Strip:
-    """Mean, spread and exceedance probability of a field at ``frames`` of the run's chosen simulation.
+def reduce_strip(run: Run, spec: FieldSpec, frames: Sequence[int], n_draws: int = 2, simulation: int | None = None) -> Strip:
+    """Mean, spread and exceedance probability of a field at ``frames`` of a simulation, by default the run's chosen one.
 
     The single draws are left as the model made them: scaling anomalies cell by cell gives the right
     distribution in each cell, but no physical field.
     """
     data, threshold = run.rollouts[run.primary], run.hotspot.threshold
+    simulation = run.simulation if simulation is None else simulation
     recalibration = run.recalibrations.get(run.primary)
     mean, spread, probability, draws = [], [], [], []
     for frame in frames:
-        ensemble = _images(data["prediction"], run.simulation, spec, [frame])[:, 0]
+        ensemble = _images(data["prediction"], simulation, spec, [frame])[:, 0]
         draws.append(ensemble[:n_draws])
         if recalibration is not None and frame > 0:
             ensemble = recalibration.apply(ensemble, spec, frame)
@@ -82,12 +83,12 @@ def reduce_strip(run: Run, spec: FieldSpec, frames: Sequence[int], n_draws: int 
         if len(ensemble) > 1:
             spread.append(as_floats(ensemble).std(axis=0, ddof=1))
             probability.append(above(ensemble, threshold).mean(axis=0))
-    rival = None if run.rival is None else _images(run.rollouts[run.rival]["prediction"], run.simulation, spec, frames).mean(axis=0)
+    rival = None if run.rival is None else _images(run.rollouts[run.rival]["prediction"], simulation, spec, frames).mean(axis=0)
     return Strip(
         spec=spec,
         times=np.asarray(data["time"].values)[list(frames)],
         extent=extent_of(data),
-        truth=_images(data["truth"], run.simulation, spec, frames),
+        truth=_images(data["truth"], simulation, spec, frames),
         mean=np.stack(mean),
         draws=np.stack(draws, axis=1) if spread else np.empty((0, *np.shape(mean))),
         spread=np.stack(spread) if spread else None,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from probtokens.data import TrajectorySet
+from probtokens.evaluate.ablation import score_leads, source_rows
 from probtokens.fields import FieldSpec, field_index
 from probtokens.pipeline.tokens_of_run import TOKEN_MODELS, load_tokens
 from probtokens.predict import rollout_grid
-from probtokens.report.reduce import Array, extent_of
+from probtokens.report.reduce import Array, extent_of, strip_frames
 from probtokens.report.run import Run
 
 if TYPE_CHECKING:
@@ -25,6 +27,10 @@ _BLOCK = 4
 
 #: Draws of the posterior given a whole trajectory.
 _DRAWS = 24
+
+#: Draws, test simulations and leads that tell the parts of the variance: draws are made eight at a time.
+_PART_DRAWS, _PART_SIMULATIONS, _PART_LEADS = 8, 2, 8
+_WHOLE, _ALONE = "all", " alone"
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,22 @@ class TokenMaps:
     truth: Array
     groups: tuple[GroupMaps, ...]
     effect: Array
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the variance of one field's members comes from, pooled over cells and ``n_simulations`` test simulations, by lead.
+
+    ``alone`` maps a source to the variance of ``n_draws`` members that differ by it alone, ``whole`` is that of members that differ by
+    all, in the field's unit squared, shape (lead,); ``times`` are in ns.
+    """
+
+    spec: FieldSpec
+    times: Array
+    whole: Array
+    alone: Mapping[str, Array]
+    n_draws: int
+    n_simulations: int
 
 
 def load_primary(run: Run) -> TokenForecaster | None:
@@ -167,6 +189,29 @@ def reduce_token_maps(run: Run, model: TokenForecaster, spec: FieldSpec, frames:
         first += group.channels
     times = np.asarray(data["time"].values)[list(frames)]
     return TokenMaps(spec, times, extent_of(data), truth[:, position].numpy(), tuple(groups), smoothed["u"][:, 0].numpy())
+
+
+def reduce_parts(run: Run, model: TokenForecaster, spec: FieldSpec) -> Parts:
+    """Forecast a few test simulations with few draws again, from all sources and from each alone, and decode a few leads."""
+    data, used = run.rollouts[run.primary], min(_PART_SIMULATIONS, run.n_simulations)
+    grid = rollout_grid(data)
+    trajectories = TrajectorySet.from_arrays(
+        np.stack([true_frames(run, simulation, range(grid.n_times)).numpy() for simulation in range(used)]),
+        list(run.fields),
+        spacing=grid.spacing,
+        time_step=grid.time_step,
+        context={name: data[name].values[:used] for name in model.normalizer.context_names},
+    )
+    leads = strip_frames(grid.n_times, _PART_LEADS)
+    request: dict[str, Any] = {"field": spec.name, "members": _PART_DRAWS, "seed": run.config.seed}
+    variances = {
+        name: np.array(score_leads(model, trajectories, leads, sources=sources, **request)["variance"], dtype=np.float64)
+        for name, sources in source_rows(model).items()
+        if name == _WHOLE or name.endswith(_ALONE)
+    }
+    whole = variances.pop(_WHOLE)
+    alone = {name.removesuffix(_ALONE): variance for name, variance in variances.items()}
+    return Parts(spec, np.asarray(data["time"].values)[leads], whole, alone, _PART_DRAWS, used)
 
 
 @torch.inference_mode()

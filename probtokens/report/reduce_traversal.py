@@ -67,11 +67,6 @@ class Traversal:
     area: Array
     true_area: Array
 
-    @property
-    def spread(self) -> float:
-        """Standard deviation that all directions together would give the field if it were linear in them, in its unit."""
-        return float(np.sqrt(np.sum(self.changes**2))) / (_ENDS[1] - _ENDS[0])
-
 
 def traversal_leads(n_times: int) -> tuple[int, int]:
     """The two leads shown: the twelfth, or the last of a shorter rollout, and the one halfway to it."""

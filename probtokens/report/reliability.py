@@ -13,14 +13,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from probtokens.fields import FieldSpec
+from probtokens.report.grids import arrange, few_ticks, panel_grid
 from probtokens.report.reduce import LEVELS, N_BINS, Reliability
-from probtokens.report.style import model_color, model_label, new_figure, with_unit
+from probtokens.report.style import model_color, model_label, with_unit
+from probtokens.report.verdict import SPREAD_TARGET
 
-_GAP = 0.75  # inches between panels
-_MIN_WIDTH, _MAX_WIDTH = 6.8, 12.6
 _TICKS = (0.0, 0.5, 1.0)
 _RAW = {"color": "#9a9a9a", "linestyle": (0, (3, 1.5))}
-_GOOD_SPREAD = (0.9, 1.1)
 _SPREAD_RANGE = (0.1, 10.0)
 _SPREAD_TICKS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 _SCORES = {"rmse": "RMSE", "crps": "fair CRPS", "spread_skill": "spread / skill"}
@@ -28,7 +27,7 @@ _SCORES = {"rmse": "RMSE", "crps": "fair CRPS", "spread_skill": "spread / skill"
 
 def calibration_figure(reliability: Sequence[Reliability], color: str) -> Figure:
     """Top: observed against nominal coverage of each field. Bottom: PIT histogram, flat if calibrated."""
-    figure, grid = _grid(2, len(reliability), hspace=0.38)
+    figure, grid = panel_grid(2, len(reliability))
     for column, result in enumerate(reliability):
         styles = _styles(result, color)
         upper, lower = grid[:, column]
@@ -37,34 +36,39 @@ def calibration_figure(reliability: Sequence[Reliability], color: str) -> Figure
         for version, style in styles.items():
             upper.plot(LEVELS, result.observed[version], **style)
             lower.stairs(result.pit[version], np.linspace(0, 1, N_BINS + 1), linewidth=1.3, **style)
-        upper.set(title=result.spec.label, xlim=(0, 1), ylim=(0, 1), xlabel="nominal coverage", yticks=_TICKS, xticks=_TICKS)
-        lower.set(xlim=(0, 1), ylim=(0, None), xlabel="PIT of the truth", xticks=_TICKS)
-    grid[0, 0].set_ylabel("observed coverage")
-    grid[1, 0].set_ylabel("density (1: calibrated)")
-    _finish(figure, grid)
+        upper.set(xlim=(0, 1), ylim=(0, 1), yticks=_TICKS, xticks=_TICKS)
+        lower.set(xlim=(0, 1), ylim=(0, None), xticks=_TICKS)
+    highest = max(axes.get_ylim()[1] for axes in grid[1])
+    for axes in grid[1]:
+        axes.set_ylim(0, highest)
+        few_ticks(axes, x=3)
+    arrange(
+        figure,
+        grid,
+        [result.spec.label for result in reliability],
+        grid[0, 0].get_legend_handles_labels()[0],
+        x_label=["nominal coverage", "PIT of the truth"],
+        y_labels=["observed coverage", "density (1: calibrated)"],
+    )
     return figure
 
 
 def lead_figure(models: Mapping[str, Any], specs: Sequence[FieldSpec]) -> Figure:
     """RMSE, fair CRPS and spread/skill of every model by lead time [ns], before (dashed) and after recalibration."""
-    figure, grid = _grid(len(_SCORES), len(specs), hspace=0.12)
-    for column, spec in enumerate(specs):
-        for row, (score, label) in enumerate(_SCORES.items()):
-            axes = grid[row, column]
+    figure, grid = panel_grid(len(_SCORES), len(specs))
+    labels = []
+    for (score, label), row in zip(_SCORES.items(), grid, strict=True):
+        for spec, axes in zip(specs, row, strict=True):
             for name, entry in models.items():
                 _lead_lines(axes, name, entry, spec.name, score)
-            if row == 0:
-                axes.set_title(spec.label)
+            few_ticks(axes, y=None)
             if score == "spread_skill":
                 _spread_axes(axes)
-                axes.set_ylabel(label if column == 0 else "")
             else:
                 _error_limits(axes)
-                axes.set_ylabel(with_unit(label, spec.unit))
-            axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-            axes.tick_params(labelbottom=row == len(_SCORES) - 1)
-        grid[-1, column].set_xlabel("time [ns]")
-    _finish(figure, grid)
+        labels.append([with_unit(label, "1" if score == "spread_skill" else spec.unit) for spec in specs])
+    handles, _ = grid[0, 0].get_legend_handles_labels()
+    arrange(figure, grid, [spec.label for spec in specs], handles, x_label="time [ns]", y_labels=labels)
     return figure
 
 
@@ -90,7 +94,7 @@ def _spread_axes(axes: Axes) -> None:
     """Logarithmic, so that half and double the right spread lie as far from 1."""
     values = np.concatenate([_finite(line) for line in axes.lines])
     ends = np.clip((values.min(), values.max()), *_SPREAD_RANGE) if len(values) else (1.0, 1.0)
-    axes.axhspan(*_GOOD_SPREAD, color="#2a9d4a", alpha=0.18, linewidth=0, zorder=0)
+    axes.axhspan(*SPREAD_TARGET, color="#2a9d4a", alpha=0.18, linewidth=0, zorder=0)
     axes.axhline(1.0, color="#333333", linewidth=0.7, zorder=0)
     axes.set_yscale("log")
     axes.set_yticks(_SPREAD_TICKS, labels=[f"{tick:g}" for tick in _SPREAD_TICKS])
@@ -111,19 +115,3 @@ def _styles(result: Reliability, color: str) -> dict[str, dict[str, Any]]:
 
 def _numbers(values: Sequence[float | None]) -> NDArray[np.float64]:
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-
-
-def _grid(n_rows: int, n_columns: int, hspace: float) -> tuple[Figure, NDArray[Any]]:
-    width, height = min(_MAX_WIDTH, max(_MIN_WIDTH, 1.0 + 3.2 * n_columns)), 1.1 + n_rows * (1.75 + hspace)
-    figure = new_figure(width, height)
-    panel = (width - 0.95 - _GAP * (n_columns - 1)) / n_columns
-    edges = {"left": 0.75 / width, "right": 1 - 0.2 / width, "top": 1 - 0.6 / height, "bottom": 0.48 / height}
-    figure.subplots_adjust(**edges, wspace=_GAP / panel, hspace=hspace)  # an axis' labels take as much room beside narrow panels
-    return figure, figure.subplots(n_rows, n_columns, squeeze=False)
-
-
-def _finish(figure: Figure, grid: NDArray[Any]) -> None:
-    for axes in grid.ravel():
-        axes.grid(alpha=0.25, linewidth=0.5)
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper left", ncols=len(labels), bbox_to_anchor=(0.05, 1.0))

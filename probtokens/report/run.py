@@ -101,6 +101,16 @@ class Run:
             raise ValueError(f"report.simulation: expected 0..{self.n_simulations - 1}, got {chosen}")
         return chosen
 
+    @cached_property
+    def cases(self) -> dict[str, int]:
+        """Positions of the best, median and worst test simulation by CRPS of the hot spots' field; no median of two, none of one."""
+        crps = self.scores["models"][self.primary]["fields"][self.hotspot.field]["by_simulation"]["crps"]
+        ranked = sorted(range(self.n_simulations), key=lambda number: crps[number])
+        if len(ranked) < 2:
+            return {}
+        median = {"median": ranked[(len(ranked) - 1) // 2]} if len(ranked) > 2 else {}
+        return {"best": ranked[0], **median, "worst": ranked[-1]}
+
 
 def open_run(folder: Path) -> Run:
     """Open a run folder for reporting.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -31,8 +30,7 @@ def frames_figure(frames: Mapping[str, Array], times: Array, extent: Extent) -> 
     rows = []
     for name, values in frames.items():
         spec = field_spec(name)
-        title = textwrap.fill(spec.label, 12)
-        rows.append(Row(title, values, Scale(field_map(name), field_norm(name, values), with_unit(spec.label, spec.unit))))
+        rows.append(Row(spec.label, values, Scale(field_map(name), field_norm(name, values), with_unit(spec.label, spec.unit))))
     layout = Layout()
     figure = new_figure(*layout.size(rows, len(times), extent))
     draw_grid(figure, rows, time_titles(times), extent, layout)

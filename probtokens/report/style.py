@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import matplotlib.style
@@ -12,6 +12,8 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import FuncNorm, LogNorm, Normalize, PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 from PIL import Image
@@ -36,6 +38,9 @@ SPREAD_MAP = "viridis"
 PROBABILITY_MAP = "magma"
 SIGNED_MAP = "RdBu_r"
 
+#: What hinting adds to the width of a text, and room of a legend's line beside its label [inch].
+_HINTED, _HANDLE = 1.05, 0.55
+
 _SETTINGS = {
     "text.parse_math": False,  # names and units stand for themselves
     "font.family": "DejaVu Sans",
@@ -58,6 +63,7 @@ _SETTINGS = {
     "legend.frameon": False,
     "legend.fontsize": 8.5,
     "lines.linewidth": 1.5,
+    "pdf.fonttype": 42,  # text that can be searched and edited
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
 }
@@ -105,6 +111,42 @@ def model_color(name: str) -> str:
 def with_unit(text: str, unit: str) -> str:
     """Text followed by its unit in brackets, unless it has none."""
     return text if unit == "1" else f"{text} [{unit}]"
+
+
+def wrap(text: str, inches: float, *, size: float = 9.0, bold: bool = False) -> str:
+    """Text in lines that fit ``inches`` at ``size`` points: broken between words, in words only where one is longer; breaks stay."""
+
+    def fits(line: str) -> bool:
+        return len(line) < 2 or _width(line, size, bold) <= inches
+
+    lines = []
+    for part in text.split("\n"):
+        line = ""
+        for word in part.split(" "):
+            longer = f"{line} {word}" if line else word
+            if fits(longer):
+                line = longer
+                continue
+            lines += [line] if line else []
+            line = word
+            while not fits(line):
+                end = next(k for k in range(len(line) - 1, 0, -1) if fits(line[:k]))
+                lines.append(line[:end])
+                line = line[end:]
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def legend_rows(labels: Sequence[str], inches: float) -> int:
+    """Rows of a legend whose labels, 8.5 points, fit ``inches`` in columns of one width."""
+    each = _HANDLE + max((_width(label, 8.5, bold=False) for label in labels), default=0.0)
+    return -(-len(labels) // max(1, int(inches / each)))
+
+
+def _width(text: str, size: float, bold: bool) -> float:
+    """Width of a line in the house font [inch]; hinting at screen resolution may add a little."""
+    font = FontProperties(family=str(_SETTINGS["font.family"]), weight="bold" if bold else "normal", size=size)
+    return float(_HINTED * text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72)
 
 
 def label_powers(axis: Axis) -> None:

@@ -1,4 +1,4 @@
-"""The score tables of the report: which score of which model, formatted, the best in each column marked."""
+"""The score tables of the report: which score of which model, formatted, the best in each column marked if it is good."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from probtokens.fields import FieldSpec
 from probtokens.report.style import model_label, with_unit
-from probtokens.report.wording import Wording
+from probtokens.report.verdict import COVERAGE_TOLERANCE, SPREAD_TARGET
+from probtokens.report.wording import Quantity
 
 DASH = "–"
 _LEVELS = (50, 90)
@@ -25,10 +25,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Column groups (title, headers) and one line for each model: label, number of meso simulations, cells by group."""
+    """Scores of one quantity: title, headers and a line for each model, which is its label, number of meso simulations and cells."""
 
-    groups: list[tuple[str, list[str]]]
-    lines: list[tuple[str, str, list[list[Cell]]]]
+    title: str
+    headers: list[str]
+    lines: list[tuple[str, str, list[Cell]]]
 
 
 @dataclass(frozen=True)
@@ -38,24 +39,20 @@ class _Column:
     ideal: float | None = None
 
 
-def score_tables(document: Mapping[str, Any], specs: Sequence[FieldSpec], *, uncalibrated: bool = False) -> list[ScoreTable]:
-    """Tables of all fields and hot-spot curves, three column groups each, hot spots and their field first.
+def score_tables(document: Mapping[str, Any], quantities: Sequence[Quantity], *, uncalibrated: bool = False) -> list[ScoreTable]:
+    """One table for each quantity, narrow enough for any page.
 
     Parameters
     ----------
     document
         Content of ``scores.json``.
-    specs
-        Fields in order of display.
+    quantities
+        In order of display.
     uncalibrated
         Whether to show the scores before recalibration.
     """
     models = {name: {**entry, **(entry.get("uncalibrated", {}) if uncalibrated else {})} for name, entry in document["models"].items()}
-    wording = Wording.of(document)
-    ordered = sorted(specs, key=lambda spec: spec.name != wording.hotspot.field)
-    quantities = [(with_unit(spec.label, spec.unit), ("fields", spec.name)) for spec in ordered]
-    quantities[1:1] = [(with_unit(label, wording.units[name]), ("hotspot", name)) for name, label in wording.curves.items()]
-    return [_table(models, quantities[start : start + 3]) for start in range(0, len(quantities), 3)]
+    return [_table(models, quantity) for quantity in quantities]
 
 
 def format_score(value: float | None) -> str:
@@ -73,27 +70,32 @@ def _columns() -> list[_Column]:
     return [_Column("RMSE", "rmse"), _Column("CRPS", "crps"), _Column("spread / skill", "spread_skill", 1.0), *coverage]
 
 
-def _table(models: Mapping[str, Any], quantities: Sequence[tuple[str, tuple[str, str]]]) -> ScoreTable:
-    blocks = []
-    for _, (section, name) in quantities:
-        entries = [entry[section].get(name, {}) for entry in models.values()]
-        columns = [_cells([entry.get(column.key) for entry in entries], column) for column in _columns()]
-        blocks.append([list(cells) for cells in zip(*columns, strict=True)])
-    headers = [column.header for column in _columns()]
+def _table(models: Mapping[str, Any], quantity: Quantity) -> ScoreTable:
+    entries = [entry[quantity.part].get(quantity.name, {}) for entry in models.values()]
+    columns = [_cells([entry.get(column.key) for entry in entries], column) for column in _columns()]
     lines = [
-        (model_label(name), DASH if entry["n_meso"] is None else str(entry["n_meso"]), [block[i] for block in blocks])
-        for i, (name, entry) in enumerate(models.items())
+        (model_label(name), DASH if entry["n_meso"] is None else str(entry["n_meso"]), list(cells))
+        for (name, entry), *cells in zip(models.items(), *columns, strict=True)
     ]
-    return ScoreTable([(title, headers) for title, _ in quantities], lines)
+    return ScoreTable(with_unit(quantity.label, quantity.unit), [column.header for column in _columns()], lines)
 
 
 def _cells(values: Sequence[float | None], column: _Column) -> list[Cell]:
+    """Cells of a column; the best one is marked unless it is bad, too: a spread or a coverage that is off."""
     percent = column.key.startswith("coverage")
     texts = [_percent(value) if percent else format_score(value) for value in values]
     distances = [_distance(value, column.ideal) for value in values]
     least = min(distances)
-    winner = texts[distances.index(least)] if math.isfinite(least) else None
-    return [Cell(text, best=text == winner) for text in texts]
+    winner = distances.index(least)
+    best = texts[winner] if math.isfinite(least) and _good(values[winner], column) else None
+    return [Cell(text, best=text == best) for text in texts]
+
+
+def _good(value: float | None, column: _Column) -> bool:
+    if column.ideal is None or value is None:
+        return True
+    low, high = SPREAD_TARGET if column.ideal == 1.0 else (column.ideal - COVERAGE_TOLERANCE, column.ideal + COVERAGE_TOLERANCE)
+    return low <= value <= high
 
 
 def _percent(value: float | None) -> str:

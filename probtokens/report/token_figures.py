@@ -9,14 +9,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from probtokens.report.grids import arrange, few_ticks, panel_grid
 from probtokens.report.panels import Layout, Row, Scale, draw_grid, time_titles
-from probtokens.report.reduce_tokens import GroupMaps, Reconstruction, TokenMaps
+from probtokens.report.reduce_tokens import GroupMaps, Parts, Reconstruction, TokenMaps
 from probtokens.report.style import SIGNED_MAP, SPREAD_MAP, field_map, field_norm, new_figure, signed_norm, spread_norm, with_unit
 
 Array = NDArray[np.floating]
 
-_MAP_LAYOUT = Layout(panel_width=1.12, left=2.15, right=0.95, top=0.55)
+_MAP_LAYOUT = Layout(panel_width=1.12, left=2.45, right=1.1, top=0.55)
 _BLOCK_GAP = 0.6
+_PART_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#b4b8c0")
 _EFFECT_WIDTH, _EFFECT_HEIGHT = 11.0, 2.8
 
 
@@ -36,6 +38,32 @@ def reconstruction_figure(reconstruction: Reconstruction) -> Figure:
     layout = Layout()
     figure = new_figure(*layout.size(rows, len(reconstruction.times), reconstruction.extent))
     draw_grid(figure, rows, time_titles(reconstruction.times), reconstruction.extent, layout)
+    return figure
+
+
+def parts_figure(parts: Parts) -> Figure:
+    """Left: variance of members that differ by one source alone, stacked, over that of all. Right: their standard deviations."""
+    figure, grid = panel_grid(1, 2)
+    shares, spreads = grid[0]
+    colors = dict(zip(parts.alone, _PART_COLORS, strict=False))
+    whole = np.where(parts.whole > 0, parts.whole, np.nan)
+    below = np.zeros_like(whole)
+    for source, variance in parts.alone.items():
+        above = below + 100 * variance / whole
+        shares.fill_between(parts.times, below, above, color=colors[source], linewidth=0, label=source)
+        spreads.plot(parts.times, np.sqrt(variance), color=colors[source])
+        below = above
+    shares.axhline(100.0, color="#111111", linewidth=1.0, linestyle=(0, (3, 1.5)))
+    shares.set_ylim(0, 1.05 * max(100.0, float(np.nanmax(below, initial=0.0))))
+    spreads.plot(parts.times, np.sqrt(parts.whole), color="#111111", linewidth=1.8, label="all sources")
+    spreads.set_ylim(bottom=0)
+    for axes in grid[0]:
+        few_ticks(axes)
+        axes.set_xlim(parts.times[0], parts.times[-1])
+    handles = [*shares.get_legend_handles_labels()[0], *spreads.get_legend_handles_labels()[0]]
+    titles = ["share of the variance", f"standard deviation of {parts.spec.label}"]
+    labels = ["variance alone / of all [%]", with_unit("s.d.", parts.spec.unit)]
+    arrange(figure, grid, titles, handles, x_label="time [ns]", y_labels=[labels], tall=2.3)
     return figure
 
 

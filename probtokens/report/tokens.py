@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,17 +14,25 @@ from probtokens.models.meso import MesoTokens
 from probtokens.report.facts import simulation_titles
 from probtokens.report.reduce_tokens import (
     Fit,
+    Parts,
     TokenMaps,
     compression,
     load_primary,
     reduce_fit,
+    reduce_parts,
     reduce_reconstruction,
     reduce_token_maps,
 )
 from probtokens.report.reduce_traversal import VALUES, Traversal, reduce_traversal
 from probtokens.report.run import Run
 from probtokens.report.tables import format_score
-from probtokens.report.token_figures import adaptation_figure, effect_posterior_figure, reconstruction_figure, token_maps_figure
+from probtokens.report.token_figures import (
+    adaptation_figure,
+    effect_posterior_figure,
+    parts_figure,
+    reconstruction_figure,
+    token_maps_figure,
+)
 from probtokens.report.traversal_figures import effect_figure, traversal_figure
 from probtokens.report.wording import Wording
 
@@ -34,8 +41,8 @@ _MAP_TIMES = 4
 #: Draws of the adapted weights that are pictured.
 _WEIGHT_DRAWS = 100
 
-#: Shares of the ensemble's variance below and above which the trajectory effect is called small and dominant.
-_SMALL_SHARE, _LARGE_SHARE = 0.1, 0.5
+#: By how much parts of a variance may miss the whole and count as additive.
+_ADDITIVE = 0.15
 _TRAVERSAL_READING = (
     "Rollouts without noise from the first frame, with one direction of u set to the same value everywhere and for good; its prior is a "
     "standard normal.",
@@ -76,7 +83,14 @@ def token_sections(run: Run, wording: Wording, frames: Sequence[int]) -> list[Se
     maps = reduce_token_maps(run, model, spec, map_frames(run.rollouts[run.primary].sizes["time"]))
     traversal = reduce_traversal(run, model, wording.hotspot)
     adaptation = [adaptation_section(model)] if isinstance(model, MesoTokens) else []
+    parts = reduce_parts(run, model, spec)
     return [
+        Section(
+            "Sources of uncertainty: what draws differ by",
+            f"Share of the variance of {spec.label} that each source of the ensemble has alone, and its standard deviation, by time",
+            parts_figure(parts),
+            tuple(parts_reading(parts)),
+        ),
         *adaptation,
         Section(
             "Reconstruction: frames through tokens and back, without a forecast",
@@ -106,8 +120,30 @@ def token_sections(run: Run, wording: Wording, frames: Sequence[int]) -> list[Se
             "How much it changes",
             f"Change of {spec.label} by every direction of the trajectory effect, and {area} against the leading ones",
             effect_figure(traversal, area),
-            tuple(effect_reading(traversal, area, run.scores["models"][run.primary])),
+            tuple(effect_reading(traversal, area)),
         ),
+    ]
+
+
+def parts_reading(parts: Parts) -> list[str]:
+    """Sentences on what the variance comes from at the last lead, and on what it took to know."""
+    whole, last = parts.whole[-1], {source: variance[-1] for source, variance in parts.alone.items()}
+    runs = (len(last) + 1) * parts.n_simulations
+    cost = (
+        f"{parts.n_draws} draws of {parts.n_simulations} test simulation{'s' * (parts.n_simulations > 1)} for all "
+        "sources and for each alone, means of all else: "
+        f"as much work as a forecast of {runs * parts.n_draws} draws, before recalibration."
+    )
+    if not whole > 0:
+        return [cost, "At the last lead the draws are all the same."]
+    ordered = sorted(last.items(), key=lambda item: -item[1])
+    shares = "; ".join(f"{source} {100 * variance / whole:.0f} %" for source, variance in ordered)
+    total = sum(last.values()) / whole
+    apart = "" if abs(total - 1) <= _ADDITIVE else ": the sources act on each other, or so few draws are not enough"
+    return [
+        cost,
+        f"At {parts.times[-1]:.2f} ns the variance has, alone: {shares}.",
+        f"Together that is {100 * total:.0f} % of the variance of all{apart}.",
     ]
 
 
@@ -176,35 +212,14 @@ def effect_posterior_reading(maps: TokenMaps) -> list[str]:
     ]
 
 
-def effect_reading(traversal: Traversal, area: str, entry: Mapping[str, Any]) -> list[str]:
-    """Sentences on the size of the trajectory effect beside the ensemble's spread and error, whatever they are.
-
-    Parameters
-    ----------
-    area
-        Name of the hot spots' area.
-    entry
-        The model's entry in ``scores.json``.
-    """
+def effect_reading(traversal: Traversal, area: str) -> list[str]:
+    """A sentence on the size of the trajectory effect; ``area`` is what that of hot spots is called."""
     spec, leading = traversal.spec, traversal.top[0]
     low, high, true = (areas.mean() for areas in (traversal.area[0, 0], traversal.area[0, -1], traversal.true_area))
-    sentences = [
+    return [
         f"At {traversal.times[-1]:.2f} ns direction {leading + 1} changes the {spec.label} of the test simulations by "
         f"{_number(traversal.changes[leading], spec.unit)} (root mean square) from u = −{-VALUES[0]:g} to +{VALUES[-1]:g}, and their mean "
         f"{area} from {low:.3g} to {high:.3g} µm²; the truth has {true:.3g} µm²."
-    ]
-    scores = entry.get("uncalibrated", entry)["fields"][spec.name]["by_lead"]
-    rmse, ratio = (scores[name][traversal.leads[-1] - 1] for name in ("rmse", "spread_skill"))
-    if not rmse or not ratio:
-        return sentences
-    share = (traversal.spread / (ratio * rmse)) ** 2
-    verdict = "a small part" if share < _SMALL_SHARE else "most" if share > _LARGE_SHARE else "a part"
-    return [
-        *sentences,
-        f"Were the field linear in u, all {len(traversal.changes)} directions together would give it a s.d. of "
-        f"{_number(traversal.spread, spec.unit)}; the ensemble's is {_number(ratio * rmse, spec.unit)} before recalibration, and the error "
-        f"of its mean {_number(rmse, spec.unit)}.",
-        f"So u explains {verdict} of the ensemble's variance, about {100 * share:.2g} %.",
     ]
 
 

@@ -9,11 +9,11 @@ from matplotlib.ticker import MaxNLocator
 
 from probtokens.report.panels import Layout, Row, Scale, draw_grid
 from probtokens.report.reduce_traversal import VALUES, Traversal
-from probtokens.report.style import SIGNED_MAP, field_map, field_norm, new_figure, signed_norm, with_unit
+from probtokens.report.style import SIGNED_MAP, field_map, field_norm, new_figure, signed_norm, with_unit, wrap
 
 _COLORS = ("#0072b2", "#d55e00")
 _OTHER_COLOR = "#b4b8c0"
-_WIDTH, _HEIGHT = 11.0, 3.3
+_WIDTH, _HEIGHT, _PANEL = 11.0, 3.3, 2.2
 #: Upper limit of an axis of areas that are all zero [µm²].
 _SMALLEST_AREA = 0.01
 
@@ -41,13 +41,13 @@ def traversal_figure(traversal: Traversal) -> Figure:
 def effect_figure(traversal: Traversal, area: str) -> Figure:
     """Left: change of the field by every direction. Right: hot spots' ``area`` [µm²] in all test simulations against the leading ones."""
     figure = new_figure(_WIDTH, _HEIGHT)
-    edges = {"left": 0.75 / _WIDTH, "right": 1 - 0.15 / _WIDTH, "top": 1 - 0.6 / _HEIGHT, "bottom": 0.5 / _HEIGHT}
-    panels = figure.subplots(1, 1 + len(traversal.top), squeeze=False, gridspec_kw={**edges, "wspace": 0.3})[0]
+    edges = {"left": 1.0 / _WIDTH, "right": 1 - 0.15 / _WIDTH, "top": 1 - 0.6 / _HEIGHT, "bottom": 0.5 / _HEIGHT}
+    panels = figure.subplots(1, 1 + len(traversal.top), squeeze=False, gridspec_kw={**edges, "wspace": 0.36})[0]
     _draw_ranking(panels[0], traversal)
     for k, axes in enumerate(panels[1:]):
         _draw_area(axes, traversal, k)
         axes.sharey(panels[1])
-    panels[1].set_ylabel(f"{area} [µm²]")
+    panels[1].set_ylabel(wrap(f"{area} [µm²]", _PANEL))
     panels[1].set_ylim(0, 1.05 * max(float(traversal.area.max()), float(traversal.true_area.mean()), _SMALLEST_AREA))
     figure.legend(*panels[1].get_legend_handles_labels(), loc="upper right", ncols=3)
     return figure
@@ -58,7 +58,7 @@ def _draw_ranking(axes: Axes, traversal: Traversal) -> None:
     colors = [_COLORS[traversal.top.index(n - 1)] if n - 1 in traversal.top else _OTHER_COLOR for n in numbers]
     axes.bar(numbers, traversal.changes, color=colors, width=0.7)
     axes.set_xticks(numbers)
-    axes.set(xlabel="direction of u", ylabel=with_unit(f"{traversal.spec.label}: rms change", traversal.spec.unit))
+    axes.set(xlabel="direction of u", ylabel=wrap(with_unit(f"{traversal.spec.label}: rms change", traversal.spec.unit), _PANEL))
     axes.set_title(f"u = {_signed(VALUES[0])} to {_signed(VALUES[-1])}, at {traversal.times[-1]:.2f} ns")
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from probtokens.fields import FieldSpec, HotSpot, field_spec
 
 _NAMED = "temperature"
+
+
+class Quantity(NamedTuple):
+    """Something that is scored: its label and unit, and where scores have it, ``part`` being ``"fields"`` or ``"hotspot"``."""
+
+    label: str
+    unit: str
+    part: str
+    name: str
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,31 @@ class Wording:
         named = ("hot-spot area", f"hot-spot {self.spec.label}")
         other = (f"area of {self.spec.label} > {self.limit}", f"mean {self.spec.label} above {self.limit}")
         return dict(zip(self.hotspot.curves, named if self._named else other, strict=True))
+
+    def quantities(self, specs: Sequence[FieldSpec]) -> list[Quantity]:
+        """The field of hot spots, their curves, then all other fields."""
+        fields = [
+            Quantity(spec.label, spec.unit, "fields", spec.name) for spec in sorted(specs, key=lambda spec: spec.name != self.spec.name)
+        ]
+        fields[1:1] = [Quantity(label, self.units[name], "hotspot", name) for name, label in self.curves.items()]
+        return fields
+
+    @property
+    def physics(self) -> list[Quantity]:
+        """Curves that tell the physics of forecasts, those that were scored."""
+        one, many = ("hot spot", "hot spots") if self._named else (f"region of {self.hot_spots}", f"regions of {self.hot_spots}")
+        known = {
+            "front": "position of the shock front",
+            "front_rate": "speed of the shock front",
+            "hotspot_count": f"number of {many}",
+            "hotspot_size": f"mean area of a {one}",
+            "largest_hotspot": f"area of the largest {one}",
+            "area_rate": f"growth of the area of {self.hot_spots}",
+            "mean_reacted_fraction": "mean reacted fraction",
+            "mean_reacted_fraction_rate": "rate of reaction",
+            "reacted_fall": "fall of the mean reacted fraction",
+        }
+        return [Quantity(label, self.units[name], "hotspot", name) for name, label in known.items() if name in self.units]
 
     @property
     def _named(self) -> bool:

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from probtokens.evaluate import compare, compare_models, sign_flip_test
+from probtokens.evaluate import compare, compare_documents, compare_models, sign_flip_test
+from probtokens.fields import HotSpot
+from tests.report.made_up import document
 
 
 def enumerated(differences):
@@ -123,3 +125,78 @@ def test_models_that_cannot_be_compared():
         compare_models(document, "tokens", "parc", "fields", "pressure")
     with pytest.raises(ValueError, match=r"got 'brier'"):
         compare_models(document, "tokens", "parc", "fields", "temperature", score="brier")
+
+
+FIELDS, HOT = {"temperature": "K", "pressure": "GPa"}, HotSpot("temperature", 875.0)
+
+
+def two_runs(n_simulations=8):
+    """Scores of two runs on the same simulations: the first has half the CRPS of the second, simulation by simulation."""
+    first, second = document(FIELDS, HOT, n_simulations=n_simulations), document(FIELDS, HOT, n_simulations=n_simulations)
+    worse = second["models"]["tokens"]["fields"]["pressure"]
+    values = np.random.default_rng(0).uniform(5, 15, size=n_simulations)
+    first["models"]["tokens"]["fields"]["pressure"]["by_simulation"]["crps"] = values.tolist()
+    worse["by_simulation"]["crps"] = (2 * values).tolist()
+    worse["crps"] = 2 * values.mean()
+    return first, second, values
+
+
+def found_in(pairs, name="pressure"):
+    return next(pair for pair in pairs if (pair.model, pair.part, pair.name) == ("tokens", "fields", name))
+
+
+def test_runs_with_the_same_simulations_are_paired():
+    first, second, values = two_runs()
+    pair = found_in(compare_documents(first, second))
+    assert pair.paired == compare(values, 2 * values)
+    assert (pair.first, pair.second) == pytest.approx((values.mean(), 2 * values.mean()))
+    assert pair.paired.skill == pytest.approx(0.5)
+    models = [pair.model for pair in compare_documents(first, second)]
+    assert models == sorted(models, key=["tokens", "persistence"].index)
+
+
+def test_only_simulations_of_one_truth_are_paired():
+    """Names alone say nothing: every campaign has its meso_000."""
+    first, second, values = two_runs()
+    for entry in second["models"].values():
+        for curve in entry["hotspot"].values():
+            for number in (0, 3):
+                curve["curves"]["truth"][number] = [2 * value + 1 for value in curve["curves"]["truth"][number]]
+    kept = np.delete(values, [0, 3])
+    assert found_in(compare_documents(first, second)).paired == compare(kept, 2 * kept)
+    reordered = {**second, "models": {name: reversed_simulations(entry) for name, entry in second["models"].items()}}
+    assert found_in(compare_documents(first, reordered)).paired == compare(kept, 2 * kept)
+
+
+def reversed_simulations(node):
+    """Scores with the simulations in the opposite order."""
+    if not isinstance(node, dict):
+        return node
+    turned = {key: reversed_simulations(value) for key, value in node.items()}
+    if "simulation" in node:
+        n = len(node["simulation"])
+        turned |= {key: value[::-1] for key, value in node.items() if isinstance(value, list) and key != "time" and len(value) == n}
+    return turned
+
+
+def test_runs_without_common_simulations_have_no_interval():
+    first, second, _ = two_runs()
+    for entry in second["models"].values():
+        for scores in entry["hotspot"].values():
+            scores["curves"]["simulation"] = [f"other_{name}" for name in scores["curves"]["simulation"]]
+    pair = found_in(compare_documents(first, second))
+    assert pair.paired is None
+    assert pair.second == second["models"]["tokens"]["fields"]["pressure"]["crps"]
+
+
+@pytest.mark.parametrize("fault", ["hot spots", "units", "models"])
+def test_runs_that_cannot_be_compared_are_refused(fault):
+    first, second, _ = two_runs()
+    if fault == "hot spots":
+        second["hotspot"]["threshold"] = 900.0
+    elif fault == "units":
+        second["units"]["fields"]["pressure"] = "Pa"
+    else:
+        second["models"] = {"parc": second["models"]["tokens"]}
+    with pytest.raises(ValueError, match=f"{fault}: expected"):
+        compare_documents(first, second)

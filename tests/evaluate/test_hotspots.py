@@ -15,10 +15,17 @@ HOT = HotSpot("temperature", THRESHOLD)
 UNITS = {
     "area": "µm²",
     "temperature": "K",
-    "area_rate": "µm²/ns",
-    "temperature_rate": "K/ns",
+    "hotspot_count": "1",
+    "hotspot_size": "µm²",
+    "largest_hotspot": "µm²",
+    "front": "µm",
     "mean_pressure": "GPa",
     "mean_reacted_fraction": "1",
+    "area_rate": "µm²/ns",
+    "temperature_rate": "K/ns",
+    "front_rate": "µm/ns",
+    "mean_reacted_fraction_rate": "1/ns",
+    "reacted_fall": "1",
 }
 
 
@@ -67,12 +74,19 @@ def test_curves_by_hand(tmp_path):
     expected = {
         "area": ([0, 0.01, 0.03], [[0, 0, 0], [0, 0.02, 0.02]]),
         "temperature": ([875, 1000, 2000], [[875, 875, 875], [875, 1000, 1000]]),
+        "hotspot_count": ([0, 1, 1], [[0, 0, 0], [0, 1, 1]]),
+        "hotspot_size": ([0, 0.01, 0.03], [[0, 0, 0], [0, 0.02, 0.02]]),
+        "largest_hotspot": ([0, 0.01, 0.03], [[0, 0, 0], [0, 0.02, 0.02]]),
+        "front": ([0.5, 0.5, 0.5], [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]),
+        "front_rate": ([np.nan, 0, 0], [[np.nan, 0, 0], [np.nan, 0, 0]]),
+        "mean_reacted_fraction_rate": ([np.nan, 0, 0.4], [[np.nan, 0, 0], [np.nan, 0, 0.2]]),
+        "reacted_fall": ([0, 0, 0], [[0, 0, 0], [0, 0, 0]]),
         "area_rate": ([np.nan, 0.02, 0.04], [[np.nan, 0, 0], [np.nan, 0.04, 0]]),
         "temperature_rate": ([np.nan, 250, 2000], [[np.nan, 0, 0], [np.nan, 250, 0]]),
         "mean_pressure": ([10, 12, 14], [[10, 12, 14], [10, 13, 15]]),
         "mean_reacted_fraction": ([0, 0, 0.2], [[0, 0, 0], [0, 0, 0.1]]),
     }
-    assert expected.keys() == UNITS.keys()
+    assert expected.keys() == UNITS.keys() == {name for name in curves if not name.endswith("_truth")}
     for name, (truth, members) in expected.items():
         np.testing.assert_allclose(curves[f"{name}_truth"][0], truth, atol=1e-6, err_msg=name)
         np.testing.assert_allclose(curves[name][:, 0], members, atol=1e-6, err_msg=name)

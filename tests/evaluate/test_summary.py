@@ -115,13 +115,25 @@ def test_units_and_members(small):
     found = score_rollout(small, **OPTIONS)
     assert found["members"] == 6
     assert found["units"]["fields"] == {"temperature": "K", "solid_fraction": "1"}
-    assert found["units"]["hotspot"] == {"area": "µm²", "temperature": "K", "area_rate": "µm²/ns", "temperature_rate": "K/ns"}
+    assert found["units"]["hotspot"] == {
+        "area": "µm²",
+        "temperature": "K",
+        "hotspot_count": "1",
+        "hotspot_size": "µm²",
+        "largest_hotspot": "µm²",
+        "area_rate": "µm²/ns",
+        "temperature_rate": "K/ns",
+    }
     assert "uncalibrated" not in found
 
 
 def test_hot_spots_and_brier_score_are_of_the_field_that_is_asked_for(small):
     found = score_rollout(small, hotspot=HotSpot("solid_fraction", 0.5), coverage_levels=LEVELS)
-    assert found["units"]["hotspot"] == {"area": "µm²", "solid_fraction": "1", "area_rate": "µm²/ns", "solid_fraction_rate": "1/ns"}
+    assert list(found["units"]["hotspot"]) == [
+        *("area", "solid_fraction", "hotspot_count", "hotspot_size", "largest_hotspot"),
+        *("area_rate", "solid_fraction_rate"),
+    ]
+    assert [found["units"]["hotspot"][name] for name in ("solid_fraction", "solid_fraction_rate")] == ["1", "1/ns"]
     assert list(found["hotspot"]) == list(found["units"]["hotspot"])
     assert "brier" not in found["fields"]["temperature"]
     prediction, truth = small.prediction.values[:, :, 1:, 1], small.truth.values[:, 1:, 1]

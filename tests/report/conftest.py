@@ -184,7 +184,7 @@ def _simulation(pores: np.ndarray, grid: Grid, fields: tuple[str, ...]) -> np.nd
             "activator": hot,
             "inhibitor": 0.4 * shocked,
         }
-        frames[k] = np.stack([known[name] for name in fields])
+        frames[k] = np.stack([known[name] if name in known else hot + 0.2 * shocked for name in fields])
     return frames
 
 

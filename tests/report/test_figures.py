@@ -1,5 +1,3 @@
-import base64
-import io
 from pathlib import Path
 
 import matplotlib
@@ -9,10 +7,10 @@ from matplotlib.colors import Normalize
 from PIL import Image
 
 from probtokens.report import hero_figure
-from probtokens.report.animation import animation_frames
+from probtokens.report.animation import animation_frames, write_gif
 from probtokens.report.curves import curves_figure
 from probtokens.report.facts import duration, without_paths
-from probtokens.report.filmstrip import filmstrip_figure, main_rows, strip_rows
+from probtokens.report.filmstrip import cases_figure, filmstrip_figure, main_rows, strip_rows
 from probtokens.report.reduce import reduce_reliability, reduce_strip
 from probtokens.report.reliability import calibration_figure, lead_figure
 from probtokens.report.run import Run, open_run
@@ -70,15 +68,33 @@ def test_curves_have_bands_truth_and_rival(run: Run) -> None:
     for axes in figure.axes:
         assert {line.get_label() for line in axes.lines} == {"truth", "meso tokens, median", "PARC"}
         assert {band.get_label() for band in axes.collections} == {"90 % band", "50 % band"}
-    assert figure.axes[0].get_ylim() == figure.axes[2].get_ylim()
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
 
 
-def test_animation_frames_differ_and_are_small(run: Run) -> None:
+def test_animation_frames_differ_and_have_one_size(run: Run) -> None:
     frames = list(animation_frames(reduce_strip(run, run.field("temperature"), range(7))))
-    assert len(set(frames)) == 7
-    sizes = {Image.open(io.BytesIO(base64.b64decode(frame))).size for frame in frames}
-    assert len(sizes) == 1
-    assert sum(map(len, frames)) < 6e6
+    assert len({frame.tobytes() for frame in frames}) == 7
+    assert len({frame.size for frame in frames}) == 1
+
+
+def test_the_animation_is_a_gif_of_all_frames_that_begins_again(run: Run, tmp_path: Path) -> None:
+    write_gif(reduce_strip(run, run.field("temperature"), range(7)), tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as image:
+        assert image.n_frames == 7
+        assert image.info["loop"] == 0
+        image.seek(6)
+        assert image.info["duration"] == 1200
+
+
+def test_cases_are_ranked_by_their_score_and_share_a_scale(run: Run) -> None:
+    crps = run.scores["models"]["tokens"]["fields"]["temperature"]["by_simulation"]["crps"]
+    assert crps[run.cases["best"]] == min(crps)
+    assert crps[run.cases["worst"]] == max(crps)
+    strips = {name: reduce_strip(run, run.field("temperature"), [3, 6], simulation=number) for name, number in run.cases.items()}
+    np.testing.assert_array_equal(strips["worst"].truth, run.rollouts["tokens"].truth.values[run.cases["worst"], [3, 6], 0])
+    images = [axes.images[0] for axes in cases_figure(strips).axes if axes.images]
+    assert len(images) == 2 * 2 * 2
+    assert len({id(image.norm) for image in images}) == 1
 
 
 def test_main_rows_of_a_deterministic_model(run: Run) -> None:

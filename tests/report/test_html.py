@@ -1,18 +1,21 @@
+import html
 import io
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import rich.console
 
 from probtokens.evaluate import load_scores
 from probtokens.fields import HotSpot
 from probtokens.pipeline.table import score_table
-from probtokens.report import hero_figure, write_report
+from probtokens.report import hero_figure, write_figures, write_report
 
-SECTIONS = ("scores", "fields", "animation", "hotspots", "reliability", "details")
+SECTIONS = ("verdict", "scores", "fields", "cases", "animation", "hotspots", "physics", "reliability", "details")
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +50,13 @@ def test_prints_no_absolute_path(report: str, run_folder: Path) -> None:
 
 
 def test_states_run_and_timings(report: str) -> None:
-    for text in ("2 of 24 × 16 cells", "13.5 to 17.5 GPa", "6 draws", "probtokens 0.1.0", "x86_64, 2 cores", "20 min 03 s"):
+    for text in ("2 of 24 × 16 cells", "13.5 to 17.5 GPa", "6 draws", "probtokens 0.1.0", "x86_64, 2 cores", "20 min 03 s", "3.4 s a draw"):
         assert text in report
 
 
 def test_every_picture_has_a_description(report: str) -> None:
     images = re.findall(r"<img [^>]*>", report)
-    assert len(images) == 8
+    assert len(images) == 11
     assert all(re.search(r'alt="[^"]{10,}"', image) for image in images)
 
 
@@ -76,11 +79,40 @@ def test_deterministic_models_alone(make_run: Callable[..., Path], tmp_path: Pat
     assert 'id="animation"' not in report
 
 
+def test_too_few_validation_simulations_are_told(report: str) -> None:
+    assert "recalibrated on 3 validation simulations. That is too few" in report
+
+
+def test_the_verdict_is_three_sentences_and_a_picture(report: str) -> None:
+    section = report.split('<section id="verdict">')[1].split("</section>")[0]
+    assert len(re.findall("<li>", section)) == 3
+    assert len(re.findall("<img", section)) == 1
+
+
+def test_the_code_opens_the_forecasts(
+    report: str, run_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = html.unescape(re.findall("<pre>(.*?)</pre>", report, flags=re.DOTALL)[0])
+    monkeypatch.chdir(run_folder)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    members = names["rollout"]["prediction"].values[:, 0, -1, 0]
+    np.testing.assert_allclose(names["probability"].isel(time=-1), (members > 875).mean(axis=0))
+    assert capsys.readouterr().out
+
+
+def test_figures_are_vectors_with_texts_and_a_gif(run_folder: Path, tmp_path: Path) -> None:
+    written = {path.name: path.read_bytes() for path in write_figures(run_folder, tmp_path / "figures")}
+    assert {"verdict.pdf", "forecast_temperature.pdf", "best_to_worst.pdf", "physics.pdf", "animation.gif"} < set(written)
+    assert all(content.startswith(b"%PDF" if name.endswith("pdf") else b"GIF8") for name, content in written.items())
+    assert b"/FontFile2" in written["verdict.pdf"], "text is TrueType, not outlines"
+
+
 def test_tokens_have_a_section_where_the_model_has_them(token_run_folder: Path) -> None:
     report = write_report(token_run_folder).read_text(encoding="utf-8")
     assert '<section id="tokens">' in report
     assert 'href="#tokens"' in report
-    for title in ("Reconstruction", "Token maps", "Latent traversal", "How much it changes"):
+    for title in ("Sources of uncertainty", "Reconstruction", "Token maps", "Latent traversal", "How much it changes"):
         assert f"<h3>{title}" in report
     assert "http" not in re.sub(r"[A-Za-z0-9+/=]{200,}", "", report)
     assert write_report(token_run_folder).read_text(encoding="utf-8") == report
@@ -139,7 +171,7 @@ def test_other_physics_in_its_own_words(other_physics: Path) -> None:
         assert text in shown
     for word in ("HMX", "hock", "emperature", "ot spot", "875", "GPa", " K "):
         assert word not in shown
-    assert len(re.findall(r"<img [^>]*>", report)) == 7, "velocities have no film strip of their own"
+    assert len(re.findall(r"<img [^>]*>", report)) == 10, "velocities have no film strip of their own"
 
 
 def test_other_physics_has_a_picture_and_a_table(other_physics: Path, tmp_path: Path) -> None:
@@ -194,6 +226,6 @@ def test_undefined_score_is_a_dash(make_run: Callable[..., Path], tmp_path: Path
     document["models"]["parc"]["fields"]["temperature"]["rmse"] = None
     (folder / "scores.json").write_text(json.dumps(document), encoding="utf-8")
     report = write_report(folder).read_text(encoding="utf-8")
-    assert re.search(r'<td class="first">–</td>', report)
+    assert "<td>–</td>" in report
     assert "None" not in report.split("<pre>")[0]
     assert not re.search(r"\bnan\b", report.split("<pre>")[0])

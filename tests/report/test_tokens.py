@@ -1,14 +1,20 @@
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 
 from probtokens.fields import field_spec
 from probtokens.models.meso import MesoTokens
-from probtokens.report.reduce_tokens import Fit, GroupMaps, TokenMaps
+from probtokens.report.reduce_tokens import Fit, GroupMaps, Parts, TokenMaps
 from probtokens.report.reduce_traversal import Traversal
-from probtokens.report.tokens import adaptation_section, effect_posterior_reading, effect_reading, fit_reading, map_frames, maps_reading
+from probtokens.report.tokens import (
+    adaptation_section,
+    effect_posterior_reading,
+    effect_reading,
+    fit_reading,
+    map_frames,
+    maps_reading,
+    parts_reading,
+)
 from probtokens.verify.token_pairs import MESO, meso_tokens, micro_tokens
 
 EXTENT = (0.0, 1.0, 0.0, 1.0)
@@ -32,34 +38,30 @@ def traversal(changes: tuple[float, ...]) -> Traversal:
     )
 
 
-def entry(rmse: float | None, ratio: float | None) -> dict[str, Any]:
-    return {"fields": {"temperature": {"by_lead": {"rmse": [1.0, rmse], "spread_skill": [1.0, ratio]}}}}
-
-
 @pytest.mark.parametrize(("n_times", "frames"), [(41, [0, 4, 18, 40]), (25, [0, 3, 11, 24]), (3, [0, 1, 2]), (2, [0, 1])])
 def test_map_frames(n_times: int, frames: list[int]) -> None:
     assert map_frames(n_times) == frames
 
 
-@pytest.mark.parametrize(("changes", "words"), [((30.0, 40.0), "a small part"), ((120.0, 160.0), "a part"), ((240.0, 320.0), "most")])
-def test_the_effect_is_judged_by_its_share_of_the_variance(changes: tuple[float, ...], words: str) -> None:
-    """Of an ensemble with a spread of 100 K: 5² = 3² + 4², over four standard deviations."""
-    text = " ".join(effect_reading(traversal(changes), AREA, entry(200.0, 0.5)))
-    share = (np.hypot(*changes) / 4 / 100) ** 2
-    assert f"u explains {words} of the ensemble's variance, about {100 * share:.2g} %" in text
-    assert f"direction 2 changes the temperature of the test simulations by {changes[1]:.3g}" in text
+def test_the_size_of_the_effect_is_told() -> None:
+    (text,) = effect_reading(traversal((120.0, 160.0)), AREA)
+    assert "direction 2 changes the temperature of the test simulations by 160 K" in text
     assert "area from 0.7 to 0.3 µm²; the truth has 0.4 µm²" in text
-    assert "ensemble's is 100 K before recalibration, and the error of its mean 200 K" in text
 
 
-def test_the_spread_before_recalibration_is_told() -> None:
-    scores = entry(200.0, 0.9) | {"uncalibrated": entry(200.0, 0.5)}
-    assert "ensemble's is 100 K" in " ".join(effect_reading(traversal((3.0, 4.0)), AREA, scores))
+def parts(*shares: float, whole: float = 400.0) -> Parts:
+    alone = {f"source {k}": np.array([0.0, share * whole]) for k, share in enumerate(shares)}
+    return Parts(field_spec("temperature"), np.array([0.5, 1.0]), np.array([1.0, whole]), alone, 8, 2)
 
 
-@pytest.mark.parametrize(("rmse", "ratio"), [(None, 1.0), (1.0, None), (0.0, None), (1.0, 0.0)])
-def test_without_a_spread_there_is_no_share(rmse: float | None, ratio: float | None) -> None:
-    assert len(effect_reading(traversal((3.0, 4.0)), AREA, entry(rmse, ratio))) == 1
+@pytest.mark.parametrize(("shares", "additive"), [((0.7, 0.25), True), ((0.7, 0.6), False), ((0.2, 0.3), False)])
+def test_parts_of_the_variance_are_told_with_their_sum_and_cost(shares: tuple[float, float], additive: bool) -> None:
+    text = " ".join(parts_reading(parts(*shares)))
+    assert "as much work as a forecast of 48 draws" in text
+    assert all(f"source {k} {100 * share:.0f} %" in text for k, share in enumerate(shares))
+    assert f"Together that is {100 * sum(shares):.0f} %" in text
+    assert ("act on each other" not in text) is additive
+    assert "all the same" in parts_reading(parts(0.0, whole=0.0))[-1]
 
 
 def test_fit_states_units_and_compression() -> None:
