@@ -109,7 +109,7 @@ def _parc_line(source: Path, text: str) -> None:
 
 def _parc_nan(source: Path) -> tuple[str, ...]:
     _parc_line(source, "nan")
-    return ("data_02", "'pressure'", "frame 2", "finite", "(y, x) = (5, 5)")
+    return ("data_02/pres_02.txt", "line 6, column 1", "expected finite numbers, got nan")
 
 
 def _parc_cut(source: Path) -> tuple[str, ...]:
@@ -227,7 +227,7 @@ def _dump_nan(source: Path) -> tuple[str, ...]:
     words = lines[7].split()
     lines[7] = " ".join([*words[:5], "NaN", words[6]])
     _dump(source).write_text("\n".join(lines))
-    return ("out_001000.dat", "line 8", "column T", "finite")
+    return ("out_001000.dat", "line 8, column 6", "expected finite numbers, got nan")
 
 
 def _dump_cut(source: Path) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ def read_numbers(path: Path, count: int) -> np.ndarray:
     Raises
     ------
     ValueError
-        If something is no number, or there are not ``count`` of them.
+        If something is no finite number, or there are not ``count`` of them.
     """
     values = read_table(path)
     if values.shape[1:] != (1,) and values.size:
@@ -120,14 +120,18 @@ def read_table(path: Path, skip: int = 0) -> np.ndarray:
     Raises
     ------
     ValueError
-        If it cannot be read, something is no number, or lines differ in length.
+        If it cannot be read, something is no finite number, or lines differ in length.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # about files without values
-            return np.loadtxt(path, dtype=np.float64, ndmin=2, skiprows=skip)
+            table = np.loadtxt(path, dtype=np.float64, ndmin=2, skiprows=skip)
     except (OSError, ValueError) as error:
         raise fault(path, "lines of numbers", str(error).partition(";")[0]) from error
+    if not np.isfinite(table).all():
+        line, column = (int(k) for k in np.argwhere(~np.isfinite(table))[0])
+        raise fault(path, "finite numbers", table[line, column], where=f"line {skip + line + 1}, column {column + 1}")
+    return table
 
 
 def _root(path: Path) -> Path | None:

@@ -92,9 +92,6 @@ def _read_frame(path: Path) -> tuple[dict[str, np.ndarray], tuple[np.ndarray, np
     if table.shape[1] != len(names):
         raise fault(path, f"the columns {' '.join(names).upper()}", f"{table.shape[1]} columns")
     column = dict(zip(names, table.T, strict=True))
-    if not np.isfinite(table).all():
-        line, place = (int(k) for k in np.argwhere(~np.isfinite(table))[0])
-        raise fault(path, "finite numbers", f"{table[line, place]}", where=f"line {n_header + line + 1}, column {names[place].upper()}")
     (x, ix), (y, iy) = (np.unique(column[axis], return_inverse=True) for axis in "xy")
     cells = iy * len(x) + ix
     if len(table) != len(x) * len(y) or not (np.bincount(cells, minlength=len(table)) == 1).all():
