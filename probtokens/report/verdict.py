@@ -43,11 +43,11 @@ class Verdict:
     sentences
         Whether the forecast can be trusted, where it cannot, and what to do next.
     times
-        Of all leads [ns].
+        Times of all leads [ns].
     states
-        Of every quantity, lead by lead.
+        States of every quantity, lead by lead.
     skills
-        Of every quantity: 1 − CRPS / CRPS of persistence over all leads; ``None`` where persistence was not scored or makes no error.
+        Skill of every quantity: 1 − CRPS / CRPS of persistence over all leads; ``None`` where persistence was not scored or makes no error.
     """
 
     sentences: tuple[str, str, str]
