@@ -110,6 +110,7 @@ def write_page(cells: Sequence[Document], page: Path) -> None:
     """Write the page from its text ``PAGE.in``, and the learning curves beside it as a picture."""
     first = cells[0]
     text = Template(page.with_suffix(".md.in").read_text(encoding="utf-8")).substitute(
+        short_table=short_table(cells),
         table=_table(cells),
         leads_table=_leads_table(cells),
         endpoints=_endpoints(cells),
@@ -124,6 +125,24 @@ def write_page(cells: Sequence[Document], page: Path) -> None:
     figure = learning_curves(cells)
     figure.savefig(picture, dpi=110)
     plt.close(figure)
+
+
+def short_table(cells: Sequence[Document]) -> str:
+    """A row for every model and number of meso simulations, seeds averaged; deterministic models with their errors, where known."""
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for row in summary(cells):
+        if row["with_errors"] or row["model"] in ("tokens", "micro_tokens"):
+            groups.setdefault((row["model"], row["n"]), []).append(row)
+    head = ["model", "meso runs", "seeds", "RMSE / persistence", "CRPS [K]", "spread/skill", "90 % covers"]
+    head += [f"{title} CRPS [{unit}], 90 % covers" for name, (title, unit) in QUANTITIES.items() if name != CELLS]
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    for (model, n), rows in groups.items():
+        mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key not in ("model", "with_errors")}
+        columns = [TITLES[model], str(n), str(len(rows)), f"{mean['rmse_over_persistence']:.3f}"]
+        columns += [f"{mean['cells_crps']:.3g}", f"{mean['spread_skill']:.2f}", f"{mean['cells_coverage_90']:.2f}"]
+        columns += [f"{mean[f'{name}_crps']:.2g}, {mean[f'{name}_coverage_90']:.2f}" for name in QUANTITIES if name != CELLS]
+        lines.append(f"| {' | '.join(columns)} |")
+    return "\n".join(lines)
 
 
 def _table(cells: Sequence[Document]) -> str:

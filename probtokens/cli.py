@@ -263,9 +263,7 @@ def closure(
             return
         if out is None:
             raise ValueError("closure: expected --out with --model, got none")
-        drawn = Drawn(
-            *(tuple(given) for given in (pressure or (6.0, 8.0, 10.0), porosity or (0.04, 0.08), diameter or (0.6,))), microstructures
-        )
+        drawn = Drawn(tuple(pressure or (6.0, 8.0, 10.0)), tuple(porosity or (0.04, 0.08)), tuple(diameter or (0.6,)), microstructures)
         closure_of_model(model, out, path or drawn, draws=draws, seed=seed)
 
 

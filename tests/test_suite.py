@@ -68,10 +68,11 @@ def test_page_compares_what_was_written_down(tmp_path: Path) -> None:
     assert against_micro.skill == pytest.approx(0.5)  # seeds are averaged first
     assert found[("tokens", 4), ("parc", 16), "cells"].skill == pytest.approx(0.5)  # PARC with its errors: 4 times
     assert against_micro.p_value == pytest.approx(2 / 2**8)
-    (tmp_path / "page.md.in").write_text("$table\n$leads_table\n$endpoints\n$simulations $draws $leads $processors")
+    (tmp_path / "page.md.in").write_text("$short_table\n$table\n$leads_table\n$endpoints\n$simulations $draws $leads $processors")
     suite_page.write_page(cells, tmp_path / "page.md")
     text = (tmp_path / "page.md").read_text()
     assert "| PARC | 16 | 0 | nan |" in text
+    assert "| meso tokens | 4 | 2 | nan | 3.4 | 0.50 | 0.90 | 3.4, 0.90 | 3.4, 0.90 |" in text  # two seeds: 1.7 and three times that
     assert "| PARC with errors | 16 | 0 | nan | 6.8 | 6.8 | 6.8 | 1.00 | 0.50 | 0.50 | 0.50 | 1 |" in text
     assert "| meso tokens | 4 | 0.50, 0.90 |" in text
     assert "| meso tokens, N = 4 | PARC, N = 16 | temperature | 0.50 | 0.50 to 0.50 |" in text
@@ -97,3 +98,9 @@ def test_subsets_of_a_seed_are_nested(data: Path, tmp_path: Path) -> None:
 def test_unknown_models_are_named() -> None:
     with pytest.raises(ValueError, match=r"unet-4-0: expected one of the models \['tokens', .*\], got 'unet'"):
         suite.Cell.of("unet-4-0")
+
+
+def test_readme_has_the_table_of_the_cells() -> None:
+    cells = suite_page.read_cells(suite.OUT / "test")
+    assert suite_page.short_table(cells) in Path("README.md").read_text(encoding="utf-8")
+    assert suite_page.short_table(cells) in Path("docs/meso_results.md").read_text(encoding="utf-8")

@@ -54,14 +54,15 @@ def filmstrip_figure(strip: Strip, rival_label: str = "PARC") -> Figure:
 
 
 def cases_figure(strips: Mapping[str, Strip]) -> Figure:
-    """Truth and forecast of several simulations, by what they are called: one colour scale, from all truths."""
+    """Truth and forecast of several simulations whose truth is known, by what they are called: one colour scale, from all truths."""
     first = next(iter(strips.values()))
     spec, ensemble = first.spec, first.spread is not None
-    truths = np.stack([strip.truth for strip in strips.values()])
-    scale = Scale(field_map(spec.name), field_norm(spec.name, truths), with_unit(spec.label, spec.unit))
+    known = {name: (strip, strip.truth) for name, strip in strips.items() if strip.truth is not None}
+    shown = np.stack([truth for _, truth in known.values()])
+    scale = Scale(field_map(spec.name), field_norm(spec.name, shown), with_unit(spec.label, spec.unit))
     rows = []
-    for name, strip in strips.items():
-        rows.append(Row(f"{name}:\ntruth", strip.truth, scale))
+    for name, (strip, truth) in known.items():
+        rows.append(Row(f"{name}:\ntruth", truth, scale))
         rows.append(Row(f"{name}:\n{'mean' if ensemble else 'forecast'}", strip.mean, scale))
     layout = Layout()
     figure = new_figure(*layout.size(rows, len(first.times), first.extent))

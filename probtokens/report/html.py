@@ -40,9 +40,6 @@ _MOST_CURVES = 36
 #: Pictures of a report beside those of fields other than velocities.
 _PICTURES = 8
 
-#: Takes a figure and returns what stands for it on the page.
-Show = Callable[[Figure], str]
-
 _PHYSICS_NOTES = {
     "front": "The front is the median over rows of where, from the far edge, the pressure first exceeds half of ∑p²/∑p; once it has left "
     "it is at the far edge.",
