@@ -149,7 +149,7 @@ def observe(model: FlowModel, state: State) -> dict[str, np.ndarray]:
         "temperature": model.mixture.temperature(primitive),
         "pressure": primitive.pressure,
         "solid_fraction": 1.0 - state.gas,
-        "reacted_fraction": (products / mass).clamp(0.0, 1.0),  # only round-off leaves [0, 1]
+        "reacted_fraction": (products / mass).clamp(0.0, 1.0),  # products fall a little below 0 beside steep fronts
         "velocity_x": primitive.velocity_x,
         "velocity_y": primitive.velocity_y,
     }
