@@ -77,7 +77,8 @@ def execute(folder: RunFolder, config: Config, stages: Sequence[Stage], console:
     known = fingerprints(stages)
     by_name = {stage.name: stage for stage in stages}
     require_fit(config, folder, stages, by_name if only is None else only)
-    with _unless_refused(folder, stages), _claimed(folder), console.logging_to(folder.log):
+    made = [path for path in (folder.root, *folder.root.parents) if not path.exists()]
+    with _claimed(folder), _unless_refused(made, stages), console.logging_to(folder.log):
         _save_config(folder, config)
         _clear_up(folder, stages)
         for stage in stages:
@@ -90,9 +91,8 @@ def execute(folder: RunFolder, config: Config, stages: Sequence[Stage], console:
 
 
 @contextmanager
-def _unless_refused(folder: RunFolder, stages: Sequence[Stage]) -> Iterator[None]:
-    """Take away a folder that a command made and in which it made nothing, because what it was given was refused."""
-    made = [path for path in (folder.root, *folder.root.parents) if not path.exists()]
+def _unless_refused(made: Sequence[Path], stages: Sequence[Stage]) -> Iterator[None]:
+    """Take away the folders that a command made, innermost first, if it made nothing in them because what it was given was refused."""
     try:
         yield
     except ValueError:

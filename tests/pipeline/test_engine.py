@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import rich.console
+from filelock import Timeout
 
 from probtokens.config import CampaignConfig, Config, SimulateConfig, load_config
 from probtokens.pipeline.console import Console
@@ -293,3 +294,15 @@ def _interrupt(fake_run, at):
     with pytest.raises(Stop):
         fake_run.execute()
     fake_run.before = lambda name: None
+
+
+def test_a_folder_that_another_process_is_making_stays_when_this_one_is_refused(fake_run, monkeypatch):
+    """Both began before there was a folder, and the other one was first to claim it."""
+
+    def lose(lock, timeout):
+        raise Timeout(lock.lock_file)
+
+    monkeypatch.setattr("probtokens.pipeline.engine.FileLock.acquire", lose)
+    with pytest.raises(ValueError, match="expected no other process at work"):
+        fake_run.execute()
+    assert fake_run.folder.stages.is_dir()
