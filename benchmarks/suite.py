@@ -11,6 +11,7 @@ was stopped; a cell whose file is there is not computed again. Anyone adds a mod
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +35,7 @@ from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
 from probtokens.models.state_space import NO_SOURCES
 from probtokens.models.tokens import TokenForecaster
+from probtokens.pipeline.fingerprint import file_digest
 from probtokens.pipeline.record import hardware, versions
 from probtokens.train import train_stages
 from probtokens.weights import resolved
@@ -50,6 +52,9 @@ DEVICES = 2
 
 #: Members of the distribution of errors that a deterministic model has from validation simulations.
 QUANTILES = 64
+
+#: Name of the file in a cell's folder that says how long it has been trained.
+_MINUTES = "minutes.json"
 
 #: Significant digits of stored scores.
 DIGITS = 5
@@ -82,19 +87,28 @@ class Task(NamedTuple):
     meso: TrajectorySet
     folder: Path
 
+    @property
+    def minutes(self) -> float:
+        """How long the cell has been trained, in all sittings."""
+        note = self.folder / _MINUTES
+        return float(json.loads(note.read_text(encoding="ascii"))) if note.exists() else 0.0
+
     def chosen(self) -> TrajectorySet:
         """The cell's training simulations."""
         return self.meso.subset(subset_order(len(self.meso), self.cell.seed)[: self.cell.n])
 
     def train(self, model: torch.nn.Module, trajectories: TrajectorySet, stages: Sequence[Any], name: str = "", **options: Any) -> None:
         """Train in the cell's folder, with progress."""
-        began = time.monotonic()
+        began, folder = time.monotonic(), self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        before = self.minutes
 
         def progress(stage: str, step: int, steps: int, loss: float) -> None:
-            print(f"{self.cell}: {stage} {step}/{steps}, loss {loss:.4g}, {(time.monotonic() - began) / 60:.1f} min", flush=True)
+            spent = before + (time.monotonic() - began) / 60
+            with replacing(self.folder / _MINUTES) as temporary:
+                temporary.write_text(json.dumps(spent), encoding="ascii")
+            print(f"{self.cell}: {stage} {step}/{steps}, loss {loss:.4g}, {spent:.1f} min", flush=True)
 
-        folder = self.folder / name
-        folder.mkdir(parents=True, exist_ok=True)
         train_stages(model, trajectories, stages, weight_decay=0.0, seed=self.cell.seed, out_dir=folder, progress=progress, **options)
 
 
@@ -176,6 +190,9 @@ MODELS: dict[str, Callable[[Task], Forecaster]] = {
     made.__name__: made for made in (tokens, twin, micro_tokens, parc, parc_pretrained, persistence)
 }
 
+#: Settings of what they train.
+SETTINGS = {"tokens": RECIPE.meso, "twin": RECIPE.meso, "parc": ParcConfig(), "parc_pretrained": ParcConfig()}
+
 
 def run(data: Path, cells: Sequence[Cell], *, split: str, draws: int, simulations: int | None, folder: Path, out: Path) -> None:
     """Compute the cells that are not there yet."""
@@ -189,13 +206,13 @@ def run(data: Path, cells: Sequence[Cell], *, split: str, draws: int, simulation
     tested = tested.subset(range(simulations or len(tested)))
     for cell in cells:
         path = out / split / f"{cell}.json"
+        asked = {"split": split, "simulations": list(tested.names), "leads": list(LEADS), "draws": draws}
         if path.exists():
+            _require_same(path, asked)
             print(f"{cell}: done before, {path}")
             continue
-        began = time.monotonic()
         task = Task(cell, opened("micro", "train"), opened("meso", "train"), folder / str(cell))
         model = MODELS[cell.model](task) if cell.model in MODELS else make_forecaster(cell.model, task.chosen())
-        trained = (time.monotonic() - began) / 60
         torch.set_num_threads(DEVICES)
         request = {"leads": LEADS, "field": HOT.field, "hotspot": HOT}
         tables = score_by_simulation(
@@ -206,13 +223,17 @@ def run(data: Path, cells: Sequence[Cell], *, split: str, draws: int, simulation
         if getattr(model, "deterministic", False) and split != "valid":
             errors = error_quantiles(model, opened("meso", "valid"), **request, members=QUANTILES)
             scores["with_errors"] = score_by_simulation(model, tested, **request, members=1, seed=cell.seed, errors=errors)
+        settings = SETTINGS.get(cell.model)
         document = {
             "cell": cell._asdict(),
-            "split": split,
-            "simulations": list(tested.names),
-            "leads": LEADS,
-            "draws": draws,
-            "training_minutes": round(trained, 2),
+            **asked,
+            "threshold": HOT.threshold,
+            "error_quantiles": QUANTILES,
+            "trained_on": list(task.chosen().names),
+            "training_minutes": round(task.minutes, 2),
+            "settings": None if settings is None else settings.model_dump(mode="json"),
+            "weights": file_digest(resolved(Path("hmx-standard"))),
+            "data": {part: _identity(opened("meso", part)) for part in ("train", "valid", split)},
             "version": probtokens.__version__,
             "versions": versions(),
             "hardware": hardware(),
@@ -224,6 +245,22 @@ def run(data: Path, cells: Sequence[Cell], *, split: str, draws: int, simulation
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(document, indent=None) + "\n", encoding="ascii")
         print(f"{cell}: {path}")
+
+
+def _require_same(path: Path, asked: dict[str, Any]) -> None:
+    """See that a cell that is there answers what is asked."""
+    there = json.loads(path.read_text(encoding="ascii"))
+    for key, value in asked.items():
+        if there[key] != value:
+            raise ValueError(
+                f"{path}: {key}: expected {value!s:.80}, found {there[key]!s:.80}; name another folder with --out, or remove it"
+            )
+
+
+def _identity(trajectories: TrajectorySet) -> str:
+    """Hash of the names and context scalars of simulations, by which sets of other seeds are told apart."""
+    told = json.dumps([list(trajectories.names), trajectories.context.tolist()])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _rounded(values: np.ndarray) -> list[list[float]]:

@@ -45,7 +45,18 @@ _COLOURS = {"tokens": "C0", "micro_tokens": "C7", "twin": "C2", "parc": "C1", "p
 def read_cells(folder: Path) -> list[Document]:
     """All cells of a split, by model, number and seed."""
     found = [json.loads(path.read_text(encoding="ascii")) for path in folder.glob("*.json")]
-    return sorted(found, key=lambda cell: (list(TITLES).index(cell["cell"]["model"]), cell["cell"]["n"], cell["cell"]["seed"]))
+    known = list(TITLES)
+
+    def place(cell: Document) -> tuple[int, str, int, int]:
+        model, n, seed = cell["cell"].values()
+        return known.index(model) if model in known else len(known), model, n, seed
+
+    return sorted(found, key=place)
+
+
+def title_of(model: str) -> str:
+    """What a model is called; own ones by their names."""
+    return TITLES.get(model, model)
 
 
 def summary(cells: Sequence[Document]) -> list[dict[str, Any]]:
@@ -76,12 +87,18 @@ def _pooled(scores: dict[str, dict[str, Any]], still: float) -> dict[str, float]
 
 
 def by_simulation(cells: Sequence[Document], model: str, n: int, quantity: str) -> np.ndarray | None:
-    """CRPS of every simulation, averaged over leads and seeds, (simulation,); of a deterministic model with its errors, where known."""
-    found = [
-        np.mean(cell.get("with_errors", cell["scores"])[quantity]["crps"], axis=1)
-        for cell in cells
-        if (cell["cell"]["model"], cell["cell"]["n"]) == (model, n)
-    ]
+    """CRPS of every simulation, averaged over leads and seeds, (simulation,); of a deterministic model with its errors, where known.
+
+    Raises
+    ------
+    ValueError
+        If a cell scores other simulations than the first one.
+    """
+    chosen = [cell for cell in cells if (cell["cell"]["model"], cell["cell"]["n"]) == (model, n)]
+    for cell in chosen:
+        if cell["simulations"] != cells[0]["simulations"]:
+            raise ValueError(f"cell {cell['cell']}: expected the simulations {cells[0]['simulations']}, got {cell['simulations']}")
+    found = [np.mean(cell.get("with_errors", cell["scores"])[quantity]["crps"], axis=1) for cell in chosen]
     return np.mean(found, axis=0) if found else None
 
 
@@ -112,7 +129,10 @@ def write_page(cells: Sequence[Document], page: Path) -> None:
     text = Template(page.with_suffix(".md.in").read_text(encoding="utf-8")).substitute(
         short_table=short_table(cells),
         table=_table(cells),
-        leads_table=_leads_table(cells),
+        crps_by_lead=_crps_by_lead(cells),
+        leads_tables="\n\n".join(
+            f"{title[0].upper() + title[1:]}:\n\n{_leads_table(cells, name)}" for name, (title, _) in QUANTITIES.items()
+        ),
         endpoints=_endpoints(cells),
         simulations=len(first["simulations"]),
         draws=first["draws"],
@@ -131,14 +151,14 @@ def short_table(cells: Sequence[Document]) -> str:
     """A row for every model and number of meso simulations, seeds averaged; deterministic models with their errors, where known."""
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in summary(cells):
-        if row["with_errors"] or row["model"] in ("tokens", "micro_tokens"):
+        if "spread_skill" in row:
             groups.setdefault((row["model"], row["n"]), []).append(row)
     head = ["model", "meso runs", "seeds", "RMSE / persistence", "CRPS [K]", "spread/skill", "90 % covers"]
     head += [f"{title} CRPS [{unit}], 90 % covers" for name, (title, unit) in QUANTITIES.items() if name != CELLS]
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for (model, n), rows in groups.items():
         mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key not in ("model", "with_errors")}
-        columns = [TITLES[model], str(n), str(len(rows)), f"{mean['rmse_over_persistence']:.3f}"]
+        columns = [title_of(model), str(n), str(len(rows)), f"{mean['rmse_over_persistence']:.3f}"]
         columns += [f"{mean['cells_crps']:.3g}", f"{mean['spread_skill']:.2f}", f"{mean['cells_coverage_90']:.2f}"]
         columns += [f"{mean[f'{name}_crps']:.2g}, {mean[f'{name}_coverage_90']:.2f}" for name in QUANTITIES if name != CELLS]
         lines.append(f"| {' | '.join(columns)} |")
@@ -153,26 +173,46 @@ def _table(cells: Sequence[Document]) -> str:
         crps = [f"{row[f'{name}_crps']:.3g}" for name in QUANTITIES]
         spread = [f"{row['spread_skill']:.2f}"] if "spread_skill" in row else ["–"]
         covered = [f"{row[f'{name}_coverage_90']:.2f}" if "spread_skill" in row else "–" for name in QUANTITIES]
-        title = TITLES[row["model"]] + (" with errors" if row["with_errors"] else "")
+        title = title_of(row["model"]) + (" with errors" if row["with_errors"] else "")
         columns = [title, str(row["n"]), str(row["seed"]), f"{row['rmse_over_persistence']:.3f}", *crps, *spread, *covered]
         columns.append(f"{row['training_minutes']:.0f}")
         lines.append(f"| {' | '.join(columns)} |")
     return "\n".join(lines)
 
 
-def _leads_table(cells: Sequence[Document]) -> str:
-    """Spread over error and coverage of temperature by lead, seeds averaged."""
+def _groups(cells: Sequence[Document], *, ensembles: bool) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    """Scores of all seeds by model and N: those of ensembles as they are, or of all models, deterministic ones with their errors."""
+    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for cell in cells:
+        scores = cell["scores"] if ensembles else cell.get("with_errors", cell["scores"])
+        if not ensembles or "spread_square" in scores[CELLS]:
+            found.setdefault((cell["cell"]["model"], cell["cell"]["n"]), []).append(scores)
+    return found
+
+
+def _by_lead(cells: Sequence[Document], rows: dict[tuple[str, int], list[str]]) -> str:
     leads = cells[0]["leads"]
     lines = [f"| model | N | {' | '.join(f'lead {lead}' for lead in leads)} |", f"|{' --- |' * (len(leads) + 2)}"]
-    groups = dict.fromkeys((cell["cell"]["model"], cell["cell"]["n"]) for cell in cells if "spread_square" in cell["scores"][CELLS])
-    for model, n in groups:
-        tables = [cell["scores"][CELLS] for cell in cells if (cell["cell"]["model"], cell["cell"]["n"]) == (model, n)]
+    return "\n".join([*lines, *(f"| {title_of(model)} | {n} | {' | '.join(columns)} |" for (model, n), columns in rows.items())])
+
+
+def _crps_by_lead(cells: Sequence[Document]) -> str:
+    """CRPS of temperature by lead, seeds averaged."""
+    groups = _groups(cells, ensembles=False)
+    crps = {key: np.mean([np.mean(scores[CELLS]["crps"], axis=0) for scores in found], axis=0) for key, found in groups.items()}
+    return _by_lead(cells, {key: [f"{value:.3g}" for value in values] for key, values in crps.items()})
+
+
+def _leads_table(cells: Sequence[Document], quantity: str) -> str:
+    """Spread over error and coverage by lead, seeds averaged."""
+    rows = {}
+    for key, found in _groups(cells, ensembles=True).items():
         spread, error, covered = (
-            np.mean([np.mean(table[key], axis=0) for table in tables], axis=0) for key in ("spread_square", "error_square", "coverage_90")
+            np.mean([np.mean(scores[quantity][name], axis=0) for scores in found], axis=0)
+            for name in ("spread_square", "error_square", "coverage_90")
         )
-        columns = [f"{ratio:.2f}, {share:.2f}" for ratio, share in zip(np.sqrt(spread / error), covered, strict=True)]
-        lines.append(f"| {TITLES[model]} | {n} | {' | '.join(columns)} |")
-    return "\n".join(lines)
+        rows[key] = [f"{ratio:.2f}, {share:.2f}" for ratio, share in zip(np.sqrt(spread / error), covered, strict=True)]
+    return _by_lead(cells, rows)
 
 
 def _endpoints(cells: Sequence[Document]) -> str:
@@ -181,7 +221,13 @@ def _endpoints(cells: Sequence[Document]) -> str:
         names = f"| {TITLES[model]}, N = {n} | {TITLES[other]}, N = {m} | {QUANTITIES[quantity][0]}"
         p_text = f"{p_value:.4f}" if p_value >= 1e-4 else "< 0.0001"
         lines.append(f"{names} | {found.skill:.2f} | {found.skill_low:.2f} to {found.skill_high:.2f} | {p_text} |")
-    return "\n".join(lines)
+    made = {pair[:2] for pair in comparisons(cells)}
+    missing = [
+        f"{TITLES[ours[0]]}, N = {ours[1]}, against {TITLES[theirs[0]]}, N = {theirs[1]}"
+        for ours, theirs in ENDPOINTS
+        if (ours, theirs) not in made
+    ]
+    return "\n".join([*lines, "", f"Not computed yet: {'; '.join(missing) or 'none'}."])
 
 
 def learning_curves(cells: Sequence[Document]) -> Any:

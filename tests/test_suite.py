@@ -33,6 +33,8 @@ def test_cells_are_scored_once_and_summed_up(data: Path, tmp_path: Path, capsys:
     capsys.readouterr()
     suite.run(data, cells, **request)
     assert capsys.readouterr().out.count("done before") == 3
+    with pytest.raises(ValueError, match=r"persistence-0-0.json: draws: expected 5, found 4; name another folder with --out, or remove it"):
+        suite.run(data, cells, **request | {"draws": 5})
     assert first == {path.name: path.read_bytes() for path in (tmp_path / "out" / "valid").glob("*.json")}
     rows = {row["model"]: row for row in suite_page.summary(suite_page.read_cells(tmp_path / "out" / "valid"))}
     assert rows["persistence"]["rmse_over_persistence"] == 1.0
@@ -68,15 +70,27 @@ def test_page_compares_what_was_written_down(tmp_path: Path) -> None:
     assert against_micro.skill == pytest.approx(0.5)  # seeds are averaged first
     assert found[("tokens", 4), ("parc", 16), "cells"].skill == pytest.approx(0.5)  # PARC with its errors: 4 times
     assert against_micro.p_value == pytest.approx(2 / 2**8)
-    (tmp_path / "page.md.in").write_text("$short_table\n$table\n$leads_table\n$endpoints\n$simulations $draws $leads $processors")
+    (tmp_path / "page.md.in").write_text(
+        "$short_table\n$table\n$crps_by_lead\n$leads_tables\n$endpoints\n$simulations $draws $leads $processors"
+    )
     suite_page.write_page(cells, tmp_path / "page.md")
     text = (tmp_path / "page.md").read_text()
     assert "| PARC | 16 | 0 | nan |" in text
     assert "| meso tokens | 4 | 2 | nan | 3.4 | 0.50 | 0.90 | 3.4, 0.90 | 3.4, 0.90 |" in text  # two seeds: 1.7 and three times that
+    assert "Hot-spot area:\n\n| model | N | lead 5 |" in text
+    assert "| PARC | 16 | 6.8 |" in text
+    assert "Not computed yet: meso tokens, N = 0, against PARC, N = 16; meso tokens, N = 4, against PARC, micro data first, N = 4;" in text
     assert "| PARC with errors | 16 | 0 | nan | 6.8 | 6.8 | 6.8 | 1.00 | 0.50 | 0.50 | 0.50 | 1 |" in text
     assert "| meso tokens | 4 | 0.50, 0.90 |" in text
     assert "| meso tokens, N = 4 | PARC, N = 16 | temperature | 0.50 | 0.50 to 0.50 |" in text
     assert (tmp_path / "images" / "learning_curves.png").stat().st_size > 1000
+
+
+def test_cells_of_own_models_are_named_as_they_are_and_other_simulations_are_refused() -> None:
+    own, other = made_up("mine:Model", 4, 0, [1.0] * 8), made_up("tokens", 4, 0, [1.0] * 8, simulations=list("hgfedcba"))
+    assert "| mine:Model | 4 | 0 |" in suite_page._table([own])
+    with pytest.raises(ValueError, match="expected the simulations .'a', 'b'"):
+        suite_page.by_simulation([own, other], "tokens", 4, "cells")
 
 
 def test_holm_corrects_for_tests_that_are_not_made_yet() -> None:

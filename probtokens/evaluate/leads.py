@@ -57,7 +57,8 @@ def score_by_simulation(
     hotspot
         With it the area of hot spots and the mean over them are scored too.
     errors
-        What a forecast of one member errs by, from :func:`error_quantiles`; members are then the forecast plus each of them.
+        What a forecast of one member errs by, from :func:`error_quantiles`; members are then the forecast plus each of them, within the
+        bounds of the field, and areas from zero on.
     progress
         Called as ``progress(done, total)`` after each simulation.
 
@@ -73,10 +74,11 @@ def score_by_simulation(
         If there is no such field, the model does not fit the trajectories, or a forecast or a truth is not finite.
     """
     rows: dict[str, list[dict[str, float]]] = {}
+    bounds = {} if errors is None else _bounds(trajectories, field, hotspot)
     for number, at, samples in _samples(model, trajectories, leads, field, hotspot, members, seed, sources):
         for name, (drawn, true) in samples.items():
             if errors is not None:
-                drawn = drawn + errors[name][:, at].reshape(-1, *[1] * true.ndim)
+                drawn = (drawn + errors[name][:, at].reshape(-1, *[1] * true.ndim)).clip(*bounds[name])
             row = marginal_scores(np.sort(drawn, axis=0), true, (LEVEL,))
             if not np.isfinite(list(row.values())).all():
                 raise ValueError(
@@ -87,6 +89,15 @@ def score_by_simulation(
         if progress is not None and at == len(leads) - 1:
             progress(number + 1, len(trajectories))
     return {name: {key: np.array([row[key] for row in found]).reshape(-1, len(leads)) for key in found[0]} for name, found in rows.items()}
+
+
+def _bounds(trajectories: TrajectorySet, field: str, hotspot: HotSpot | None) -> dict[str, tuple[float, float]]:
+    """Least and most of everything that is scored, by name."""
+    specs = trajectories.fields
+    found = {CELLS: specs[field_index(specs, field)].limits}
+    if hotspot is not None:
+        found |= dict(zip(hotspot.curves, ((0.0, np.inf), specs[field_index(specs, hotspot.field)].limits), strict=True))
+    return found
 
 
 def error_quantiles(

@@ -64,3 +64,12 @@ def test_a_deterministic_forecast_gets_the_distribution_of_its_errors() -> None:
     # Errors of the wrong size are told by their coverage.
     small = score_by_simulation(model, data, leads, **request, errors={name: values / 10 for name, values in errors.items()})
     assert small[CELLS]["coverage_90"].mean() < 0.6
+
+
+def test_errors_do_not_carry_areas_below_zero() -> None:
+    """A forecast without hot spots, of truths without any: members that err towards fewer have none."""
+    data = trajectories()
+    none = HotSpot("temperature", 1e5)
+    errors = {name: np.full((4, 1), -5.0) for name in (CELLS, *none.curves)}
+    found = score_by_simulation(Persistence(FIELDS), data, (1,), field="temperature", members=1, seed=0, hotspot=none, errors=errors)
+    np.testing.assert_array_equal(found["area"]["crps"], 0.0)
