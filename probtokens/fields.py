@@ -136,7 +136,7 @@ class HotSpot:
         if not math.isfinite(self.threshold):
             raise ValueError(f"hot spots of {self.field!r}: expected a finite threshold, got {self.threshold}")
         if self.field in _OTHER_CURVES:
-            raise ValueError(f"hot spots: expected a field that is not named as the curves {list(_OTHER_CURVES)} are, got {self.field!r}")
+            raise ValueError(f"hot spots: expected a field that is not named as one of the curves of scores, got {self.field!r}")
 
     @property
     def curves(self) -> tuple[str, str]:

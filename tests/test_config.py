@@ -98,7 +98,7 @@ def test_settings_cannot_be_changed_afterwards():
         (PORES % "image: {path: a.png, pixel_size: 0.02}, gap: 0.1", ["expected no settings of drawn pores beside it, got ['gap']"]),
         ("evaluate: {hotspot_field: pore}", ["evaluate.hotspot_field: expected one of data.fields ['temperature'", "got 'pore'"]),
         ("evaluate: {hotspot_threshold: .inf}", ["evaluate.hotspot_threshold", "finite number"]),
-        ("evaluate: {hotspot_field: area}", ["evaluate: ", "not named as the curves", "got 'area'"]),
+        ("evaluate: {hotspot_field: area}", ["evaluate: ", "not named as one of the curves", "got 'area'"]),
         ("[1, 2]", ["expected a mapping", "got list"]),
         ("a: [", ["line 1: expected YAML"]),
         ("name: one\nseed: 1\nname: two", ["line 3: expected YAML, got the key 'name' twice"]),

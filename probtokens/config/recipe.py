@@ -47,7 +47,7 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = (), uses: C
         return Config.model_validate(raw, context=None if uses is None else {"uses": uses})
     except ValidationError as error:
         if path is not None and overrides:
-            source = f"{source} with {_short(' '.join(f'--set {override}' for override in overrides))}"
+            source = f"{source} with {_bare(' '.join(f'--set {override}' for override in overrides))}"
         unknown_first = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         first, *others = map(_describe, unknown_first)
         raise ValueError(f"{source}: {first}" + (f"; and {len(others)} more like it" if others else "")) from None
@@ -73,9 +73,9 @@ def _describe(error: ErrorDetails) -> str:
         if not part.isdigit():
             annotations = [section.model_fields[part].annotation for section in sections if part in section.model_fields]
             last, sections = sections, [kind for annotation in annotations for kind in _sections(annotation)]
-    key = _short(".".join(keys)) or "config"
+    key = _bare(".".join(keys)) or "config"
     if error["type"] != "extra_forbidden":
-        return f"{key}: {_short(error['msg'], 170)} (got {_SHOWN.repr(error['input'])})"
+        return f"{key}: {_bare(error['msg'], 170)} (got {_SHOWN.repr(error['input'])})"
     known = sorted({name for section in last for name in section.model_fields})
     close = difflib.get_close_matches(loc[-1], known, n=1, cutoff=0.75)
     hint = f"; did you mean {close[0]!r}?" if close else f", expected one of {_short(repr(known), 150)}" if known else ""
@@ -85,6 +85,11 @@ def _describe(error: ErrorDetails) -> str:
 def _short(text: str, longest: int = _LONGEST) -> str:
     """Begin of a text that may be long."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _bare(text: str, longest: int = _LONGEST) -> str:
+    """Begin of a text that is shown without quotes, on one line."""
+    return _short("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text), longest)
 
 
 def _sections(annotation: Any) -> list[type[BaseModel]]:
@@ -153,7 +158,7 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
     try:
         node[leaf] = _path(value) if _setting(parts) is Path else read_yaml_value(value)
     except NotYaml as error:
-        raise ValueError(f"override {_short(override)!r}: {error}; quotes make it text: {_short(key)}='\"…\"'") from None
+        raise ValueError(f"override {_short(override)!r}: {error}; quotes make it text: {_bare(key)}='\"…\"'") from None
 
 
 def _path(text: str) -> Any:

@@ -115,5 +115,8 @@ def test_the_example_is_trained_and_scored_by_its_recipe(small_set: Path, tmp_pa
     run_all(EXAMPLE.with_suffix(".yaml"), folder.root, [*overrides, "parc.width=4", "parc.levels=1", "rollout.members=4"])
     document = json.loads(folder.scores.read_text(encoding="utf-8"))
     assert document["hotspot"] == {"field": "catalyst", "threshold": 0.2}
-    assert set(document["models"]["tokens"]["hotspot"]) == {"area", "catalyst", "area_rate", "catalyst_rate"}
+    assert set(document["models"]["tokens"]["hotspot"]) == {
+        *("area", "catalyst", "area_rate", "catalyst_rate"),
+        *("hotspot_count", "hotspot_size", "largest_hotspot"),
+    }
     assert "How catalyst evolves and where it exceeds 0.2" in folder.report.read_text(encoding="utf-8")
