@@ -65,7 +65,9 @@ def _points(closure: xr.Dataset, name: str) -> tuple[Floats, Floats, Floats]:
 
 def _bars(axes: Axes, x: Floats, closure: xr.Dataset, name: str, norm: Normalize) -> None:
     middle, low, high = _points(closure, name)
-    axes.vlines(x, low, high, color="#555555", linewidth=1.1, zorder=2, label="90 % of draws")
+    axes.errorbar(
+        x, middle, yerr=(middle - low, high - middle), fmt="none", ecolor="#555555", elinewidth=1.1, zorder=2, label="90 % of draws"
+    )
     axes.scatter(
         x,
         middle,
@@ -89,8 +91,9 @@ def _against_pressure(axes: Axes, closure: xr.Dataset, name: str, law: Closure |
         if len(inside):
             values = getattr(law.rates(inside, *others), name)
             low, high = central_interval(values, _LEVEL)
-            axes.fill_between(inside, low, high, color=_BAND, alpha=0.3, linewidth=0, label="90 % band of the power laws", zorder=1)
-            axes.plot(inside, quantile(values, 0.5), color=_BAND, linewidth=1.0, zorder=1)
+            label = "power laws at mean porosity and pore size, 90 % band"
+            axes.fill_between(inside, low, high, color=_BAND, alpha=0.3, linewidth=0, label=label, zorder=1)
+            axes.plot(inside, quantile(values, 0.5), color=_BAND, linewidth=1.0, zorder=1, label="their median")
     _bars(axes, pressure, closure, name, norm)
     if f"{name}_truth" in closure:
         axes.plot(pressure, closure[f"{name}_truth"].values, "x", color=TRUTH_COLOR, markersize=5, zorder=4, label="simulator")

@@ -27,7 +27,10 @@ def test_rates_are_drawn_against_pressure_and_truth_with_units(closure):
     (truths,) = [line for line in first.lines if line.get_label() == "simulator"]
     np.testing.assert_array_equal(truths.get_xdata(), closure["shock_pressure"])
     np.testing.assert_array_equal(truths.get_ydata(), closure["ignition_time_truth"])
-    assert any(band.get_label() == "90 % band of the power laws" for band in first.collections)
+    assert any(band.get_label() == "power laws at mean porosity and pore size, 90 % band" for band in first.collections)
+    assert any(line.get_label() == "their median" for line in first.lines)
+    (told,) = figure.legends
+    assert len({handle.get_label() for handle in told.legend_handles}) == len(told.texts) == 5, "the line of the laws is in the legend too"
 
 
 def test_burnt_fractions_of_at_most_twelve_simulations_are_drawn_in_order_of_pressure(closure):
