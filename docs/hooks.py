@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -11,6 +12,8 @@ from probtokens.config.reference import Section, sections, training_stages
 
 #: Letters of a default value that the page has room for.
 _LONGEST = 60
+#: A docstring's reference to another name, as Markdown renders it.
+_ROLE = re.compile(r":(?:class|func|meth|mod):<code>~?([\w.]+)</code>")
 _HEAD = """# Settings
 
 Every key of a recipe, with its default. A key is written with its sections, `micro.tokens.patch`, and may be overridden by
@@ -27,6 +30,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the page of settings."""
     files.append(File.generated(config, "settings.md", content=settings_page()))
     return files
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Docstrings' references, ``:func:`NAME```, become the name alone, without its modules, and a link where the page of it exists."""
+    return _ROLE.sub(lambda role: f'<autoref identifier="{role[1]}" optional><code>{role[1].rpartition(".")[2]}</code></autoref>', html)
 
 
 def settings_page() -> str:

@@ -87,6 +87,15 @@ def sections(annotation: object) -> Iterator[type[BaseModel]]:
         yield from sections(part)
 
 
+def test_references_in_docstrings_become_names_with_links_and_other_code_stays():
+    hook = settings().on_page_content
+    link = '<autoref identifier="probtokens.predict.open_rollout" optional><code>open_rollout</code></autoref>'
+    for role in ("func", "class", "meth"):
+        assert hook(f"By :{role}:<code>~probtokens.predict.open_rollout</code>.", page=None) == f"By {link}."
+    plain = "<code>a.b</code> :param:<code>a.b</code> :func:<code>a.b c</code>"
+    assert hook(plain, page=None) == plain
+
+
 def test_every_setting_is_described_and_on_the_page_of_settings():
     page = settings().settings_page()
     for section in set(sections(Config)):
