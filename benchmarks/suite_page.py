@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
+from probtokens.config import ParcConfig
 from probtokens.evaluate.compare import Comparison, compare
 from probtokens.evaluate.leads import CELLS
 
@@ -128,6 +129,7 @@ def write_page(cells: Sequence[Document], page: Path) -> None:
     first = cells[0]
     text = Template(page.with_suffix(".md.in").read_text(encoding="utf-8")).substitute(
         short_table=short_table(cells),
+        parc_steps=sum(stage.steps for stage in ParcConfig().stages),
         table=_table(cells),
         crps_by_lead=_crps_by_lead(cells),
         leads_tables="\n\n".join(
