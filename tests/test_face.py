@@ -195,5 +195,5 @@ def test_models_are_loaded_by_what_their_file_holds(tmp_path) -> None:
     path = tmp_path / "model.pt"
     micro_tokens().save(path)
     assert isinstance(pt.load(path), pt.MicroTokens)
-    with pytest.raises(ValueError, match="found no file"):
+    with pytest.raises(ValueError, match=r"expected trained tokens of the package, \['hmx-standard'\], or a file"):
         pt.load("no-such-tokens")

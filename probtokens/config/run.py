@@ -82,7 +82,9 @@ class Config(Strict):
             return self
         fit = {"micro": {"micro_tokens", "persistence"}, "meso": {"tokens", "micro_tokens", "parc", "persistence"}}[self.rollout.scale]
         if unfit := sorted(set(self.rollout.models) & set(OWN_MODELS) - fit):
-            raise ValueError(f"rollout.models: expected some of {sorted(fit)} with rollout.scale {self.rollout.scale}, got {unfit}")
+            raise ValueError(
+                f"rollout.models: expected own models or some of {sorted(fit)} with rollout.scale {self.rollout.scale}, got {unfit}"
+            )
         if "parc" in self.rollout.models and self.meso.n_simulations == 0:
             raise ValueError("rollout.models: expected models with something to learn from, got 'parc' with meso.n_simulations 0")
         return self

@@ -9,14 +9,16 @@ from pydantic import AfterValidator, Field, model_validator
 from probtokens.config.base import Count, Frames, Interval, Positive, Strict, Whole, Word
 from probtokens.config.microstructure import MicrostructureConfig
 
+#: At this pressure [GPa] solid HMX is beyond any detonation; a larger number is in another unit.
+MOST_PRESSURE = 100.0
+
 
 def _physical(pressure: Interval) -> Interval:
-    if not 0.0 < pressure.low <= pressure.high <= 100.0:
-        raise ValueError(f"expected 0 < low <= high <= 100 GPa, got {pressure.low}..{pressure.high}")
+    if not 0.0 < pressure.low <= pressure.high <= MOST_PRESSURE:
+        raise ValueError(f"expected 0 < low <= high <= {MOST_PRESSURE:g} GPa, got {pressure.low}..{pressure.high}")
     return pressure
 
 
-#: At 100 GPa solid HMX is beyond any detonation; a larger number is in another unit.
 ShockPressure = Annotated[Interval, AfterValidator(_physical)]
 
 #: Each has a seed of its own, which are drawn before anything runs.

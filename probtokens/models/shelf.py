@@ -7,7 +7,7 @@ from pathlib import Path
 from probtokens.models.files import kind_in
 from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
-from probtokens.weights import resolved
+from probtokens.weights import resolved, shipped
 
 
 def load(name: str | Path) -> MicroTokens | MesoTokens:
@@ -29,4 +29,6 @@ def load(name: str | Path) -> MicroTokens | MesoTokens:
     ['temperature', 'pressure']
     """
     path = resolved(Path(name))
+    if not path.exists() and len(Path(name).parts) == 1 and not Path(name).suffix:
+        raise ValueError(f"{name!r}: expected trained tokens of the package, {list(shipped())}, or a file that save wrote; found neither")
     return MesoTokens.load(path) if kind_in(path) == "meso" else MicroTokens.load(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -234,6 +235,7 @@ def _request(model: Forecaster, first: Any, context: Any, steps: int | None) -> 
         raise ValueError(f"{model.name}: expected trajectories, or a model with a grid, to know cell edge and frame step; got neither")
     normalizer = getattr(model, "normalizer", None)
     names = () if normalizer is None else normalizer.context_names
+    _require_cells(first, known)
     frames = with_fields(first, [spec.name for spec in model.fields], ("simulation", "field", "y", "x"), "first_frames")
     frames = frames[None] if frames.ndim == 3 else frames
     labels = first["simulation"].values if isinstance(first, xr.DataArray) and "simulation" in first.coords else range(len(frames))
@@ -246,6 +248,21 @@ def _request(model: Forecaster, first: Any, context: Any, steps: int | None) -> 
         [str(label) for label in np.atleast_1d(labels)],
         Grid(frames.shape[-2], frames.shape[-1], known.spacing, known.time_step, (_STEPS if steps is None else steps) + 1),
     )
+
+
+def _require_cells(first: Any, grid: Grid) -> None:
+    """Refuse first frames whose coordinates say that their cells are others than the model's.
+
+    Raises
+    ------
+    ValueError
+        If they do.
+    """
+    for axis in ("y", "x"):
+        if isinstance(first, xr.DataArray) and axis in first.coords and first.sizes.get(axis, 1) > 1:
+            step = float(np.diff(first[axis].values.astype(np.float64)).mean())
+            if not math.isclose(abs(step), grid.spacing, rel_tol=1e-3):
+                raise ValueError(f"first_frames: expected cells of {grid.spacing:g} µm as the model's, got {axis} in steps of {step:g}")
 
 
 def _beginnings(trajectories: TrajectorySet) -> xr.DataArray:

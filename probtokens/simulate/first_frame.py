@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from probtokens.config import PhysicsConfig
+from probtokens.config.simulation import MOST_PRESSURE
 from probtokens.fields import KNOWN_FIELDS, Grid
 from probtokens.simulate.initial import SHOCK_START
 from probtokens.simulate.microstructure.rasterize import gas_fraction
@@ -39,7 +40,7 @@ def first_frame(solid_fraction: Any, shock_pressure: Any, *, spacing: float = 0.
     Raises
     ------
     ValueError
-        If shapes do not fit, values are not fractions, pressures are not positive or pores lie where the shock begins.
+        If shapes do not fit, values are not fractions, pressures are not positive or above 100 GPa, or pores lie where the shock begins.
 
     Examples
     --------
@@ -58,6 +59,8 @@ def first_frame(solid_fraction: Any, shock_pressure: Any, *, spacing: float = 0.
     pressure = np.broadcast_to(np.asarray(shock_pressure, dtype=np.float64), solid.shape[:1])
     if not (np.isfinite(pressure).all() and (pressure > 0.0).all()):
         raise ValueError(f"shock_pressure: expected positive numbers of GPa, got {shock_pressure}")
+    if (pressure > MOST_PRESSURE).any():
+        raise ValueError(f"shock_pressure: expected at most {MOST_PRESSURE:g} GPa, got {pressure.max():g}; are they in Pa, or in MPa?")
     entered = int(np.ceil(SHOCK_START / spacing)) + 1
     if (1.0 - solid[..., :entered] > _PORE).any():
         raise ValueError(f"solid_fraction: expected no pores in the first {entered} columns, where the shock begins")

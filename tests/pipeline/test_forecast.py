@@ -104,6 +104,7 @@ def test_the_record_and_the_screen_say_what_was_understood(made: tuple[Path, str
         (["--pressure", 9, "--scale", PIXEL, "--threshold", "dark"], ["--threshold: expected otsu or a number", "'dark'"]),
         (["--pressure", 9, "--scale", PIXEL, "--threshold", 0.01], ["section.png: expected voids", "threshold 0.01"]),
         (["--pressure", 9, "--scale", 0.0005], ["section.png: expected more than 0.16 × 0.5 µm", "is the scale right?"]),
+        (["--pressure", 9e9, "--scale", PIXEL], ["shock_pressure: expected at most 100 GPa, got 9e+09; are they in Pa, or in MPa?"]),
         (["--pressure", -1, "--scale", PIXEL], ["shock_pressure: expected positive numbers"]),
         (["--pressure", 9, "--scale", PIXEL, "--model", "absent.pt"], ["absent.pt: expected a model, found no file"]),
     ],

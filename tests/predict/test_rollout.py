@@ -269,3 +269,12 @@ def test_own_forecasters_are_gated_by_their_support(tmp_path):
     trajectories.context = trajectories.context * 1e9
     with pytest.raises(ValueError, match="walk: context: scalar 'porosity', simulation shard_0000/0: expected values near"):
         write_rollout(walk, trajectories, tmp_path / "s.zarr", members=2, seed=0)
+
+
+def test_first_frames_of_other_cells_are_refused() -> None:
+    import probtokens as pt
+
+    solid = np.ones((32, 48))
+    solid[12:20, 20:28] = 0.0
+    with pytest.raises(ValueError, match=r"first_frames: expected cells of 0.04 µm as the model's, got y in steps of 40"):
+        pt.rollout(pt.load("hmx-standard"), pt.first_frame(solid, 9.0, spacing=40.0), steps=1, draws=2)

@@ -302,7 +302,14 @@ def test_a_whole_image_is_taken_as_it_is(tmp_path):
     assert 0.0 < wide.sum() < void.sum()
 
 
-@pytest.mark.parametrize(("pixel_size", "pores", "message"), [(0.001, "dark", "is the scale right"), (0.01, "bright", "expected voids")])
+@pytest.mark.parametrize(
+    ("pixel_size", "pores", "message"),
+    [
+        (0.001, "dark", "is the scale right"),
+        (100.0, "dark", "expected at most 4e.06 cells of .* is the scale right"),
+        (0.01, "bright", "expected voids"),
+    ],
+)
 def test_a_whole_image_that_does_not_fit_is_refused(tmp_path, pixel_size, pores, message):
     grey = micrograph(0.01) if pores == "dark" else np.pad(np.full((150, 60), 60, np.uint8), ((0, 0), (0, 40)), constant_values=190)
     with pytest.raises(ValueError, match=message):

@@ -19,6 +19,8 @@ ATTEMPTS = 200
 SPLIT_PARTS = {"train": (0.0, 0.5), "valid": (0.5, 0.7), "test": (0.7, 1.0)}
 #: Grey levels that Otsu's threshold tells apart.
 _LEVELS = 256
+#: A forecast of so many cells takes some ten gigabytes.
+_MOST_CELLS = 4_000_000
 
 
 def crop(
@@ -71,7 +73,8 @@ def whole(image: ImageConfig, spacing: float, *, multiple: int = 1, margin: floa
     Raises
     ------
     ValueError
-        If the image cannot be read, covers less than ``multiple`` cells and both margins, or has no voids between them.
+        If the image cannot be read, covers less than ``multiple`` cells and both margins or more than a forecast has memory for, or has
+        no voids between them.
     """
     voids = find_voids(image)
     ny, nx = (int(n * image.pixel_size / spacing + 1e-6) // multiple * multiple for n in voids.shape)
@@ -80,6 +83,11 @@ def whole(image: ImageConfig, spacing: float, *, multiple: int = 1, margin: floa
         raise ValueError(
             f"{image.path}: expected more than {multiple * spacing:g} × {2.0 * margin:g} µm (height × width), got "
             f"{height:g} × {width:g} µm ({voids.shape[0]} × {voids.shape[1]} pixels of {image.pixel_size:g} µm): is the scale right?"
+        )
+    if ny * nx > _MOST_CELLS:
+        raise ValueError(
+            f"{image.path}: expected at most {_MOST_CELLS:.0e} cells of {spacing:g} µm, got {ny} × {nx}: {height:g} × {width:g} µm "
+            f"({voids.shape[0]} × {voids.shape[1]} pixels of {image.pixel_size:g} µm): is the scale right?"
         )
     void = _on_cells(voids, image.pixel_size, ny, nx, spacing, margin)
     if not void.any():
