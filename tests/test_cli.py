@@ -499,3 +499,11 @@ def test_commands_leave_the_answer_to_sigterm_as_it_was(call, monkeypatch):
     assert call("inspect", "x").exit_code == 0
     assert seen[0] is not signal.SIG_DFL
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_inspect_suggests_what_it_can_read(call, tmp_path):
+    folder = tmp_path / "section"
+    (folder / "ensemble.zarr").mkdir(parents=True)
+    for name in ("forecast.json", "hotspots.csv", "log", "report.html", "scores.json"):
+        (folder / name).touch()
+    fails_in_one_line(call("inspect", folder), folder, "inspect one of ['ensemble.zarr', 'scores.json'] in it?")

@@ -50,11 +50,17 @@ def describe(path: Path, screen: rich.console.Console | None = None) -> None:
     elif shards := _shards(path):
         describe_files(path, shards, screen)
     else:
-        inside = sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("."))[:8] if path.is_dir() else []
+        inside = sorted(entry.name for entry in path.iterdir() if _may_be_known(entry))[:8] if path.is_dir() else []
         hint = f"; inspect one of {inside} in it?" if inside else ""
         raise ValueError(
             f"{path}: expected a run folder, recipe, HDF5 files, rollout (.zarr), model (.pt) or scores file, found none of them{hint}"
         )
+
+
+def _may_be_known(entry: Path) -> bool:
+    """Whether what a folder holds is worth a look: folders, rollouts, recipes, models and scores."""
+    named = entry.suffix in (".yaml", ".yml", ".pt") or entry.name.endswith("scores.json")
+    return not entry.name.startswith(".") and (entry.is_dir() or named)
 
 
 def _shards(path: Path) -> list[Path]:
