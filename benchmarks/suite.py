@@ -213,7 +213,6 @@ def run(data: Path, cells: Sequence[Cell], *, split: str, draws: int, simulation
             continue
         task = Task(cell, opened("micro", "train"), opened("meso", "train"), folder / str(cell))
         model = MODELS[cell.model](task) if cell.model in MODELS else make_forecaster(cell.model, task.chosen())
-        torch.set_num_threads(DEVICES)
         request = {"leads": LEADS, "field": HOT.field, "hotspot": HOT}
         tables = score_by_simulation(
             model, tested, **request, members=draws, seed=cell.seed,

@@ -159,7 +159,10 @@ def test_their_field_is_needed(tmp_path):
 
 @pytest.mark.parametrize(
     ("field", "threshold", "message"),
-    [("temperature", np.inf, "'temperature': expected a finite threshold, got inf"), ("area", 1.0, "named as the curves .* got 'area'")],
+    [
+        ("temperature", np.inf, "'temperature': expected a finite threshold, got inf"),
+        ("area", 1.0, "named as one of the curves .* got 'area'"),
+    ],
 )
 def test_a_hot_spot_that_no_curve_can_tell_is_refused(field, threshold, message):
     with pytest.raises(ValueError, match=message):
