@@ -36,9 +36,9 @@ def write_scores(
                        "by_lead": {"time": [ns], the same keys: [one for each lead >= 1]},
                        "by_simulation": {"simulation": [names], the same keys: [one for each simulation]},
                        "by_chance": {"time": [ns], "spread_skill", "coverage_50", …: {"lower", "upper": [one for each lead >= 1]}}}},
-            "hotspot": {CURVE: {"rmse", "rmse_median", "crps", "spread_skill", "coverage_50", …, "by_lead", "by_simulation", "by_chance",
-                        "curves": {"simulation", "time", and [simulation][lead] lists "truth", "mean", "median",
-                                   "lower_50", "upper_50", …}}},
+            "hotspot": {CURVE: {"rmse", "rmse_median", "crps", "spread_skill", "coverage_50", …, "conformal_90", "by_lead",
+                        "by_simulation", "by_chance", "curves": {"simulation", "time", and [simulation][lead] lists "truth", "mean",
+                        "median", "lower_50", "upper_50", …, "conformal_lower_90", "conformal_upper_90"}}},
             "uncalibrated": {"fields", "hotspot"} before recalibration, where there was one,
             "extrapolation": {SIMULATION: what of its beginning is outside of the training range}}},
          "provenance": {…}}
@@ -47,7 +47,8 @@ def write_scores(
     :func:`probtokens.evaluate.hotspot_curves` returns. Units are those of the field for ``rmse``, ``crps``,
     ``interval_score`` and ``energy_score``, those of the field to the power 1 for ``variogram_score`` (order 0.5), and 1 else.
     ``outside`` is the share of cells of draws, as the model made them, outside of the range that it was trained on, where it knows that
-    range. Between ``lower`` and ``upper`` of ``by_chance`` are nine of ten forecasters that are right, at that lead.
+    range. ``conformal_90`` is the share of truths in conformal bands, where there were validation simulations enough for
+    them. Between ``lower`` and ``upper`` of ``by_chance`` are nine of ten forecasters that are right, at that lead.
 
     Parameters
     ----------

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 from probtokens.ensembles import Floats, as_ensemble, ensemble_mean, mean_of_defined, spread_variance
 from probtokens.evaluate import scores
-from probtokens.evaluate.hotspots import assemble_curves, curve_fields, curve_units, slab_curves
+from probtokens.evaluate.conformal import conformal_band, fewest_simulations
+from probtokens.evaluate.hotspots import assemble_curves, curve_fields, curve_units, hotspot_curves, slab_curves
 from probtokens.evaluate.multivariate import Pairs, energy_score, lattice_pairs, pool, variogram_score
 from probtokens.evaluate.perfect import FEWEST_MEMBERS, LeftOut, left_out, trials
 from probtokens.fields import Grid, HotSpot
@@ -28,6 +29,8 @@ _CELLS_FOR_CHANCE = 2048
 #: Trials that tell its quantiles, and these.
 _CHANCE_TRIALS = 500
 _CHANCE_QUANTILES = {"lower": 0.05, "upper": 0.95}
+#: Probability of conformal bands.
+_BAND = 0.9
 
 
 def score_rollout(
@@ -36,6 +39,7 @@ def score_rollout(
     hotspot: HotSpot | None,
     coverage_levels: Sequence[float],
     recalibration: Recalibration | None = None,
+    validation: xr.Dataset | None = None,
     block: int = 8,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
@@ -54,6 +58,9 @@ def score_rollout(
     recalibration
         Factors fitted on validation simulations. With them every score is of the recalibrated ensemble and those
         before are added under ``"uncalibrated"``. Without them the scores are of the ensemble as it is.
+    validation
+        Rollout of validation simulations by the same model, over the same leads. If they are at least nine, curves have conformal bands:
+        see :func:`probtokens.evaluate.conformal.conformal_band`.
     block
         Edge, in cells, of the blocks that energy and variogram score average over; at most the whole domain.
     progress
@@ -89,16 +96,13 @@ def score_rollout(
     for version in range(len(recalibrations)):
         columns = {name: [rows[version].curves for rows in results[name]] for name in hot_fields}
         curves = None if hotspot is None else assemble_curves(columns, rollout, hotspot)
+        known = None if hotspot is None else _known_curves(validation, hotspot, recalibrations[version])
         tables = {name: _table([rows[version].scores for rows in results[name]], rollout) for name in results}
         fields = {name: _summarise(table, coverage_levels, rollout) for name, table in tables.items()}
         for name, summary in fields.items():
             summary["by_chance"] = by_chance[name]
-        sections.append(
-            {
-                "fields": fields,
-                "hotspot": {} if curves is None else {name: _score_curve(name, curves, coverage_levels, rollout) for name in curve_unit},
-            }
-        )
+        of_curves = {} if curves is None else {name: _score_curve(name, curves, known, coverage_levels, rollout) for name in curve_unit}
+        sections.append({"fields": fields, "hotspot": of_curves})
     units = {
         "fields": {spec.name: spec.unit for spec in rollout_fields(rollout)},
         "hotspot": curve_unit,
@@ -108,6 +112,13 @@ def score_rollout(
     begins = rollout["outside"].values if "outside" in rollout.coords else [""] * rollout.sizes["simulation"]
     extrapolation = {name: str(text) for name, text in zip(_names(rollout), begins, strict=True) if text}
     return {"members": rollout.sizes["draw"], **sections[0], **uncalibrated, "units": units, "extrapolation": extrapolation}
+
+
+def _known_curves(validation: xr.Dataset | None, hotspot: HotSpot, recalibration: Recalibration | None) -> xr.Dataset | None:
+    """Curves of validation simulations; ``None`` of too few for a band, or of a model with a single member."""
+    if validation is None or validation.sizes["simulation"] < fewest_simulations(_BAND) or validation.sizes["draw"] < 2:
+        return None
+    return hotspot_curves(validation, hotspot, recalibration)
 
 
 def _limits(rollout: xr.Dataset) -> dict[str, tuple[float, float]]:
@@ -213,8 +224,8 @@ def _spatial_scores(prediction: ArrayLike, truth: ArrayLike, block: int, pairs: 
     return {"energy_score": energy_score(pooled, target), "variogram_score": variogram_score(pooled, target, pairs)}
 
 
-def _score_curve(name: str, curves: xr.Dataset, levels: Sequence[float], rollout: xr.Dataset) -> dict[str, Any]:
-    """Scores and quantiles of one hot-spot curve."""
+def _score_curve(name: str, curves: xr.Dataset, known: xr.Dataset | None, levels: Sequence[float], rollout: xr.Dataset) -> dict[str, Any]:
+    """Scores and quantiles of one hot-spot curve; with those ``known`` of validation simulations its conformal band."""
     prediction, truth = curves[name].values[..., 1:], curves[f"{name}_truth"].values[..., 1:]
     ordered = np.sort(prediction, axis=0)
     members = len(ordered)
@@ -228,6 +239,10 @@ def _score_curve(name: str, curves: xr.Dataset, levels: Sequence[float], rollout
         for level in levels:
             table[_key("coverage", level)] = np.where(informative, table[_key("coverage", level)], np.nan)
             quantiles[_key("lower", level)], quantiles[_key("upper", level)] = scores.central_interval(ordered, level, is_sorted=True)
+        if known is not None:
+            lower, upper = conformal_band(prediction, known[name].values[..., 1:], known[f"{name}_truth"].values[..., 1:], level=_BAND)
+            table[_key("conformal", _BAND)] = np.where(informative, (lower <= truth) & (truth <= upper), np.nan)
+            quantiles[_key("conformal_lower", _BAND)], quantiles[_key("conformal_upper", _BAND)] = lower, upper
     lists = {key: values.tolist() for key, values in ({"truth": truth} | quantiles).items()}
     summary = _summarise(table, levels, rollout)
     summary["by_chance"] = _by_chance([_left_out_of_curve(column, levels) for column in prediction.reshape(members, -1).T], levels, rollout)

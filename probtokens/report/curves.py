@@ -88,6 +88,10 @@ def draw_curve(axes: Axes, models: Mapping[str, Any], name: str, simulation: int
     for level, shade in zip(shown, (0.2, 0.38), strict=False):
         lower, upper = curves[f"lower_{level:g}"][simulation], curves[f"upper_{level:g}"][simulation]
         axes.fill_between(time, lower, upper, color=color, alpha=shade, linewidth=0, label=f"{level:g} % band")
+    for side in ("lower", "upper"):
+        if f"conformal_{side}_90" in curves:
+            label = "90 % conformal band" if side == "lower" else None
+            axes.plot(time, curves[f"conformal_{side}_90"][simulation], color=color, linewidth=0.7, linestyle=":", label=label)
     for other in filter(None, others):
         median = models[other]["hotspot"][name]["curves"]["median"][simulation]
         axes.plot(time, median, color=model_color(other), linestyle=(0, (4, 1.6)), label=model_label(other), zorder=2)

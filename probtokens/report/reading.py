@@ -113,8 +113,9 @@ def _hotspot(models: Mapping[str, Any], primary: str, name: str, wording: Wordin
     text = (
         f"{sentence(wording.curves[name])}: the RMSE of {model_label(primary)} is {quantity(format_score(values[primary]), unit)}, {place}"
     )
-    coverage = scores.get("coverage_90")
-    return text + (f"; the 90 % band holds the truth {100 * coverage:.0f} % of the time." if _is_number(coverage) else ".")
+    coverage, conformal = scores.get("coverage_90"), scores.get("conformal_90")
+    text += f"; the 90 % band holds the truth {100 * coverage:.0f} % of the time" if _is_number(coverage) else ""
+    return text + (f", the conformal one {100 * conformal:.0f} %." if _is_number(conformal) else ".")
 
 
 def _is_number(value: Any) -> bool:

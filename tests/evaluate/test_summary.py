@@ -3,6 +3,7 @@ import pytest
 import scoringrules
 
 from probtokens.evaluate import hotspot_curves, score_rollout
+from probtokens.evaluate.conformal import conformal_band
 from probtokens.evaluate.multivariate import energy_score, lattice_pairs, pool, variogram_score
 from probtokens.evaluate.perfect import chance
 from probtokens.evaluate.scores import brier, central_interval, coverage
@@ -186,6 +187,23 @@ def test_calibrated_rollout_and_its_negative_controls(tmp_path):
         assert min(abs(np.array(bad["by_lead"]["coverage_90"]) - 0.9)) > 0.04, name
         assert bad["crps"] > 1.05 * good["crps"], name
         assert bad["energy_score"] > good["energy_score"], name
+
+
+def test_bands_of_validation_simulations_hold_what_the_ensembles_do_not(tmp_path):
+    """Ensembles that are far too narrow: bands are those of the curves themselves, and cover; eight simulations give none."""
+    test, valid = (
+        gaussian_rollout(tmp_path / name, members=20, width=0.1, bias=0.0, n=n, leads=4, seed=n) for name, n in (("t", 24), ("v", 19))
+    )
+    area = score_rollout(test, **OPTIONS, validation=valid)["hotspot"]["area"]
+    assert area["coverage_90"] < 0.6
+    assert 0.8 < area["conformal_90"] <= 1.0
+    curves, known = hotspot_curves(test, HOT), hotspot_curves(valid, HOT)
+    expected = conformal_band(*(found.values[..., 1:] for found in (curves["area"], known["area"], known["area_truth"])))
+    for side, ends in zip(("lower", "upper"), expected, strict=True):
+        np.testing.assert_allclose(area["curves"][f"conformal_{side}_90"], ends)
+    few = score_rollout(test, **OPTIONS, validation=valid.isel(simulation=slice(8)))["hotspot"]["area"]
+    assert "conformal_90" not in few
+    assert few["crps"] == area["crps"]
 
 
 def test_deterministic_model_states_no_uncertainty(small):

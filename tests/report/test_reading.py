@@ -77,3 +77,12 @@ def test_tells_of_extrapolation(document: dict[str, Any]) -> None:
     entry["extrapolation"] = {"meso_001": "shock_pressure 40"}
     text = " ".join(plain_reading(document, "tokens"))
     assert "1 of 2 test simulations begin outside of the training range of meso tokens; at the last lead " in text
+
+
+def test_tells_what_conformal_bands_hold(document: dict[str, Any]) -> None:
+    area = document["models"]["tokens"]["hotspot"]["area"]
+    area |= {"coverage_90": 0.613, "conformal_90": 0.927}
+    sentences = plain_reading(document, "tokens")
+    assert any("holds the truth 61 % of the time, the conformal one 93 %." in text for text in sentences)
+    del area["conformal_90"]
+    assert not any("conformal" in text for text in plain_reading(document, "tokens"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from probtokens import __version__
@@ -15,6 +16,8 @@ from probtokens.pipeline.stage import Job
 from probtokens.pipeline.work.simulations import duplicates, open_split
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from probtokens.predict import Recalibration
 
 
@@ -29,12 +32,15 @@ def evaluate(job: Job) -> None:
     entries: dict[str, dict[str, Any]] = {}
     progress = _by_frame(job)
     for model in models:
-        with open_rollout(job.folder.rollout(model, "test")) as rollout:
+        with ExitStack() as stack:
+            rollout = stack.enter_context(open_rollout(job.folder.rollout(model, "test")))
+            validation = stack.enter_context(open_rollout(job.folder.rollout(model, "valid"))) if settings.recalibrate else None
             entries[model] = score_rollout(
                 rollout,
                 hotspot=settings.hotspot,
                 coverage_levels=settings.coverage,
-                recalibration=_recalibrate(job, model, progress(model, "valid")) if settings.recalibrate else None,
+                recalibration=None if validation is None else _recalibrate(job, model, validation, progress(model, "valid")),
+                validation=validation,
                 progress=progress(model, "test"),
             )
             entries[model]["n_meso"] = n_meso.get(model, n_own)
@@ -67,12 +73,11 @@ def _by_frame(job: Job) -> Callable[[str, Split], Callable[[int, int], None]]:
     return progress
 
 
-def _recalibrate(job: Job, model: str, progress: Callable[[int, int], None]) -> Recalibration:
+def _recalibrate(job: Job, model: str, validation: xr.Dataset, progress: Callable[[int, int], None]) -> Recalibration:
     """Fit on the validation rollout; what was fitted is kept for forecasts to come."""
-    from probtokens.predict import fit_recalibration, open_rollout
+    from probtokens.predict import fit_recalibration
 
-    with open_rollout(job.folder.rollout(model, "valid")) as rollout:
-        recalibration = fit_recalibration(rollout, progress)
+    recalibration = fit_recalibration(validation, progress)
     recalibration.save(job.folder.recalibration(model))
     return recalibration
 
