@@ -47,6 +47,15 @@ OUT = Path(__file__).parent / "results" / "suite"
 #: How tokens are adapted.
 RECIPE = load_config(Path(__file__).parents[1] / "examples" / "meso.yaml")
 
+
+def longer(factor: int) -> ParcConfig:
+    """PARC with so many times the steps of the package's own schedule."""
+    return ParcConfig(stages=tuple(stage.model_copy(update={"steps": factor * stage.steps}) for stage in ParcConfig().stages))
+
+
+#: How PARC is trained, and with half the steps, which tells whether it has converged.
+PARC, PARC_HALF = longer(4), longer(2)
+
 #: Processes that share a training's batches, where its objective allows it.
 DEVICES = 2
 
@@ -159,24 +168,27 @@ def micro_tokens(task: Task) -> Forecaster:
     return MicroTokens.load(resolved(Path("hmx-standard")))
 
 
-def parc(task: Task) -> Forecaster:
+def parc(task: Task, settings: ParcConfig = PARC) -> Forecaster:
     """PARC, trained on the cell's simulations alone."""
     torch.manual_seed(task.cell.seed)
     chosen = task.chosen()
-    model = Parc(ParcConfig(), Normalizer.fit(chosen), chosen.grid)
-    task.train(model, chosen, ParcConfig().stages)
+    model = Parc(settings, Normalizer.fit(chosen), chosen.grid)
+    task.train(model, chosen, settings.stages)
     return model.eval()
+
+
+def parc_half(task: Task) -> Forecaster:
+    """The same with half the steps."""
+    return parc(task, PARC_HALF)
 
 
 def parc_pretrained(task: Task) -> Forecaster:
     """PARC, trained on micro simulations first and then on the cell's."""
     torch.manual_seed(task.cell.seed)
     chosen = task.chosen()
-    model = Parc(ParcConfig(), Normalizer.fit(task.micro), task.micro.grid)
-    task.train(model, task.micro, ParcConfig().stages, "micro")
-    gentle = [
-        stage.model_copy(update={"learning_rate": stage.learning_rate / 4, "optimizer": "adamw"}) for stage in ParcConfig().stages[1:]
-    ]
+    model = Parc(PARC, Normalizer.fit(task.micro), task.micro.grid)
+    task.train(model, task.micro, PARC.stages, "micro")
+    gentle = [stage.model_copy(update={"learning_rate": stage.learning_rate / 4, "optimizer": "adamw"}) for stage in PARC.stages[1:]]
     task.train(model, chosen, gentle, "meso")
     return model.eval()
 
@@ -187,11 +199,11 @@ def persistence(task: Task) -> Forecaster:
 
 
 MODELS: dict[str, Callable[[Task], Forecaster]] = {
-    made.__name__: made for made in (tokens, twin, micro_tokens, parc, parc_pretrained, persistence)
+    made.__name__: made for made in (tokens, twin, micro_tokens, parc, parc_half, parc_pretrained, persistence)
 }
 
 #: Settings of what they train.
-SETTINGS = {"tokens": RECIPE.meso, "twin": RECIPE.meso, "parc": ParcConfig(), "parc_pretrained": ParcConfig()}
+SETTINGS = {"tokens": RECIPE.meso, "twin": RECIPE.meso, "parc": PARC, "parc_half": PARC_HALF, "parc_pretrained": PARC}
 
 
 def run(data: Path, cells: Sequence[Cell], *, split: str, draws: int, simulations: int | None, folder: Path, out: Path) -> None:
@@ -287,7 +299,7 @@ def main() -> None:
         run(args.data, args.cells, split=args.split, draws=args.draws, simulations=args.simulations, folder=args.folder, out=args.out)
     cells = read_cells(args.out / args.split)
     if args.command == "page":
-        write_page(cells, args.page)
+        write_page(cells, args.page, read_cells(args.out / "valid"))
     for row in summary(cells):
         print(" ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
 

@@ -12,7 +12,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
-from probtokens.config import ParcConfig
 from probtokens.evaluate.compare import Comparison, compare
 from probtokens.evaluate.leads import CELLS
 
@@ -37,6 +36,7 @@ TITLES = {
     "micro_tokens": "micro tokens as they are",
     "twin": "deterministic twin",
     "parc": "PARC",
+    "parc_half": "PARC, half the steps",
     "parc_pretrained": "PARC, micro data first",
     "persistence": "persistence",
 }
@@ -124,12 +124,25 @@ def holm(p_values: Sequence[float], of: int) -> list[float]:
     return corrected.tolist()
 
 
-def write_page(cells: Sequence[Document], page: Path) -> None:
-    """Write the page from its text ``PAGE.in``, and the learning curves beside it as a picture."""
+def convergence(cells: Sequence[Document]) -> str:
+    """Errors of PARC with all of its steps and with half of them, in cells of validation simulations."""
+    quantities = [f"absolute error, {title} [{unit}]" for title, unit in QUANTITIES.values()]
+    lines = [f"| model | N | seed | RMSE of temperature [K] | {' | '.join(quantities)} |", f"|{' --- |' * (len(quantities) + 4)}"]
+    for cell in cells:
+        model, n, seed = cell["cell"].values()
+        if model in ("parc", "parc_half"):
+            error = np.sqrt(np.mean(cell["scores"][CELLS]["error_square"]))
+            absolute = [f"{np.mean(cell['scores'][name]['crps']):.3g}" for name in QUANTITIES]
+            lines.append(f"| {title_of(model)} | {n} | {seed} | {error:.3g} | {' | '.join(absolute)} |")
+    return "\n".join(lines)
+
+
+def write_page(cells: Sequence[Document], page: Path, valid: Sequence[Document]) -> None:
+    """Write the page from its text ``PAGE.in``, and the learning curves beside it as a picture; ``valid`` are validation cells."""
     first = cells[0]
     text = Template(page.with_suffix(".md.in").read_text(encoding="utf-8")).substitute(
         short_table=short_table(cells),
-        parc_steps=sum(stage.steps for stage in ParcConfig().stages),
+        convergence=convergence(valid),
         table=_table(cells),
         crps_by_lead=_crps_by_lead(cells),
         leads_tables="\n\n".join(

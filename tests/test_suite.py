@@ -71,9 +71,10 @@ def test_page_compares_what_was_written_down(tmp_path: Path) -> None:
     assert found[("tokens", 4), ("parc", 16), "cells"].skill == pytest.approx(0.5)  # PARC with its errors: 4 times
     assert against_micro.p_value == pytest.approx(2 / 2**8)
     (tmp_path / "page.md.in").write_text(
-        "$short_table\n$table\n$crps_by_lead\n$leads_tables\n$endpoints\n$simulations $draws $leads $processors"
+        "$short_table\n$table\n$crps_by_lead\n$leads_tables\n$endpoints\n$simulations $draws $leads $processors\n$convergence"
     )
-    suite_page.write_page(cells, tmp_path / "page.md")
+    valid = [made_up("parc_half", 16, 0, [3.0] * 8), made_up("parc", 16, 0, [2.9] * 8), cells[0]]
+    suite_page.write_page(cells, tmp_path / "page.md", valid)
     text = (tmp_path / "page.md").read_text()
     assert "| PARC | 16 | 0 | nan |" in text
     assert "| meso tokens | 4 | 2 | nan | 3.4 | 0.50 | 0.90 | 3.4, 0.90 | 3.4, 0.90 |" in text  # two seeds: 1.7 and three times that
@@ -83,6 +84,7 @@ def test_page_compares_what_was_written_down(tmp_path: Path) -> None:
     assert "| PARC with errors | 16 | 0 | nan | 6.8 | 6.8 | 6.8 | 1.00 | 0.50 | 0.50 | 0.50 | 1 |" in text
     assert "| meso tokens | 4 | 0.50, 0.90 |" in text
     assert "| meso tokens, N = 4 | PARC, N = 16 | temperature | 0.50 | 0.50 to 0.50 |" in text
+    assert text.endswith("| PARC, half the steps | 16 | 0 | 2 | 3 | 3 | 3 |\n| PARC | 16 | 0 | 2 | 2.9 | 2.9 | 2.9 |")
     assert (tmp_path / "images" / "learning_curves.png").stat().st_size > 1000
 
 
