@@ -1,4 +1,4 @@
-"""Wall time of one forecast frame of every model, untrained, of default size.
+"""Wall time of forecasts of one burning run of many pores, beside that of simulating it.
 
 python -m benchmarks.forecasters
 """
@@ -6,44 +6,66 @@ python -m benchmarks.forecasters
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+import probtokens as pt
+from benchmarks.simulator import PRESSURE, crystals, stepping
 from benchmarks.timing import RESULTS, best_of, write_result
 from probtokens.baselines import Parc
-from probtokens.config import MesoConfig, ParcConfig, TokenConfig
-from probtokens.data import Normalizer
-from probtokens.fields import Grid, field_spec
+from probtokens.config import ParcConfig
 from probtokens.models.base import Forecaster
 from probtokens.models.meso import MesoTokens
-from probtokens.models.micro import MicroTokens
+from probtokens.predict.rollout import forecast_blocks
 
-FIELDS = tuple(map(field_spec, ("temperature", "pressure", "solid_fraction", "velocity_x", "velocity_y")))
-N_STEPS = 4
+#: Cells along y and x, and pores, as in the standard meso set.
+NY, NX, PORES = 128, 192, 10
+
+
+def build(n_steps: int, draws: int, *, compiled: bool = True) -> dict[str, Callable[[], object]]:
+    """What is timed: the simulator, tokens of both scales with so many draws, and PARC, untrained, which has a single member."""
+    micro = pt.load("hmx-standard")
+    first = pt.first_frame(1 - crystals(1, NY, NX, PORES), PRESSURE).sel(field=[spec.name for spec in micro.fields])
+    initial, context = torch.as_tensor(first.values, dtype=torch.float32), torch.tensor([[PRESSURE]])
+    grid = replace(micro.grid, ny=NY, nx=NX, n_times=n_steps + 1)
+    models: dict[str, Forecaster] = {
+        "tokens": MesoTokens.of_prior(micro),
+        "micro_tokens": micro,
+        "parc": Parc(ParcConfig(), micro.normalizer, micro.grid).eval(),
+    }
+
+    def forecast(model: Forecaster) -> None:
+        for _, frames in forecast_blocks(model, initial, context, grid=grid, n_steps=n_steps, draws=draws, seed=0, number=0):
+            for _ in frames:
+                pass
+
+    simulate, _ = stepping(1, NY, NX, PORES, compiled=compiled, duration=n_steps * grid.time_step)
+    return {"simulator": simulate} | {name: (lambda m=model: forecast(m)) for name, model in models.items()}
 
 
 def main() -> None:
-    """Time a frame of 96 × 144 cells, a single member, and write ``benchmarks/results/forecasters.json``."""
+    """Time forecasts of 40 leads and write ``benchmarks/results/forecasters.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--draws", type=int, default=64)
     parser.add_argument("--out", type=Path, default=RESULTS / "forecasters.json")
     args = parser.parse_args()
-    grid = Grid(96, 144, 0.04, 0.125, n_times=25)
-    normalizer = Normalizer(FIELDS, ("shock_pressure",))
-    micro = MicroTokens(TokenConfig(), normalizer, grid)
-    models: dict[str, Forecaster] = {
-        "tokens": MesoTokens(micro, MesoConfig(), 1, grid.n_times),
-        "micro_tokens": micro,
-        "parc": Parc(ParcConfig(), normalizer, grid),
-    }
-    initial, context = torch.zeros(1, len(FIELDS), *grid.shape), torch.zeros(1, 1)
-    request = {"grid": grid, "n_steps": N_STEPS, "n_draws": 1, "seed": 0}
-    with torch.no_grad():
-        work = {name: (lambda m=model: list(m.forecast(initial, context, **request))) for name, model in models.items()}
-        seconds = best_of(args.repeats, work)
-    frames = {f"{name}_frame_s": round(value / N_STEPS, 4) for name, value in seconds.items()}
-    write_result(args.out, {"repeats": args.repeats, **frames, "parc_per_tokens": round(seconds["parc"] / seconds["tokens"], 2)})
+    seconds = best_of(args.repeats, build(40, args.draws))
+    members = {"tokens": args.draws, "micro_tokens": args.draws, "parc": 1}
+    write_result(
+        args.out,
+        {
+            "repeats": args.repeats,
+            "cells": [NY, NX],
+            "leads": 40,
+            "draws": args.draws,
+            **{f"{name}_s": round(value, 2) for name, value in seconds.items()},
+            **{f"draws_of_{name}_per_simulation": round(n * seconds["simulator"] / seconds[name], 1) for name, n in members.items()},
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from probtokens.simulate.mixture import State
 from probtokens.simulate.run import build_solver
 
 SPACING = 0.04
+PRESSURE = 11.0  # GPa, burns
 
 #: Cases on a CPU and on a GPU: batch, cells along y and x, pores.
 CPU_CASES = {"micro": (4, 64, 96, 1), "meso": (1, 128, 192, 10)}
@@ -38,13 +39,17 @@ GPU_CASES = {"micro": (128, 64, 96, 1), "meso": (64, 128, 192, 10)}
 BYTES_PER_CELL_STEP = (2 * 2 + 3) * 9 * 4
 
 
+def crystals(batch: int, ny: int, nx: int, pores: int) -> np.ndarray:
+    """Pore fractions (batch, y, x) of the same porous crystals at every call."""
+    rng, config = np.random.default_rng(0), MicrostructureConfig(n_pores=(pores, pores))
+    return np.stack([pore_fraction(ny, nx, SPACING, config, rng) for _ in range(batch)])
+
+
 def stepping(batch: int, ny: int, nx: int, pores: int, compiled: bool, duration: float) -> tuple[Callable[[], object], int]:
-    """A call that advances the same porous crystals by ``duration`` [ns], and its number of steps."""
+    """A call that advances porous crystals shocked to ``PRESSURE`` by ``duration`` [ns], and its number of steps."""
     solver = build_solver(PhysicsConfig(compile=compiled), SPACING)
-    rng = np.random.default_rng(0)
-    config = MicrostructureConfig(n_pores=(pores, pores))
-    porosity = np.stack([pore_fraction(ny, nx, SPACING, config, rng) for _ in range(batch)])
-    state, outside = shocked_crystal(porosity, np.full(batch, 11.0), solver.model.mixture, SPACING, "piston")
+    porosity = crystals(batch, ny, nx, pores)
+    state, outside = shocked_crystal(porosity, np.full(batch, PRESSURE), solver.model.mixture, SPACING, "piston")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     state, outside = (State(*(value.to(device) for value in values)) for values in (state, outside))
     _, _, pace = solver.advance(state, outside, duration)
