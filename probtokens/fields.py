@@ -188,6 +188,8 @@ class Grid:
         Time between stored frames [ns].
     n_times
         Number of stored frames, the initial one included.
+    periodic
+        Axes whose ends meet: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
 
     Examples
     --------
@@ -200,8 +202,11 @@ class Grid:
     spacing: float
     time_step: float
     n_times: int
+    periodic: str = ""
 
     def __post_init__(self) -> None:
+        if self.periodic not in ("", "x", "y", "xy"):
+            raise ValueError(f"grid periodic: expected '', 'x', 'y' or 'xy', got {self.periodic!r}")
         for name in ("ny", "nx", "spacing", "time_step", "n_times"):
             value = getattr(self, name)
             if not value > 0:
@@ -213,10 +218,17 @@ class Grid:
         return (self.ny, self.nx)
 
     @property
+    def edges(self) -> str:
+        """What models have to know of the edges, in words."""
+        return f"edges that are periodic along {' and '.join(self.periodic)}" if self.periodic else "edges that are not periodic"
+
+    @property
     def cell_area(self) -> float:
         """Area of one cell [µm²]."""
         return self.spacing**2
 
     def compatible_with(self, other: Grid, rtol: float = 1e-5) -> bool:
-        """Whether cell size and frame step agree, whatever the extent."""
+        """Whether cell size, frame step and periodic axes agree, whatever the extent."""
+        if self.periodic != other.periodic:
+            return False
         return abs(self.spacing - other.spacing) <= rtol * self.spacing and abs(self.time_step - other.time_step) <= rtol * self.time_step

@@ -35,6 +35,7 @@ from probtokens.data.normalize import Normalizer
 from probtokens.data.support import Support
 from probtokens.fields import VELOCITY, Grid
 from probtokens.models.base import check_request
+from probtokens.nn.edges import wrap
 
 #: Edge of the blocks of cells that the networks see as one [cells].
 BLOCK = 4
@@ -59,7 +60,7 @@ class Parc(nn.Module):
     Raises
     ------
     ValueError
-        If the data have one velocity component without the other.
+        If the data have one velocity component without the other, or the coarsest level does not divide a periodic axis.
 
     Examples
     --------
@@ -96,6 +97,8 @@ class Parc(nn.Module):
         upper = [torch.inf if spec.upper is None else spec.upper for spec in self.fields]
         self.register_buffer("lower", torch.tensor(lower, dtype=torch.float32)[:, None, None], persistent=False)
         self.register_buffer("upper", torch.tensor(upper, dtype=torch.float32)[:, None, None], persistent=False)
+        wrap(self, grid.periodic)
+        self._require_whole(grid)
         self.float()  # whatever torch's default is
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
@@ -149,6 +152,7 @@ class Parc(nn.Module):
             n_draws=n_draws,
             seed=seed,
         )
+        self._require_whole(grid)
         return self._forecast(request.initial, request.context, n_steps)
 
     def tendency(self, state: Tensor, context: Tensor) -> Tensor:
@@ -156,12 +160,12 @@ class Parc(nn.Module):
 
         ``context`` is standardised, shape (batch, context).
         """
-        spacing, time_step = self.grid.spacing, self.grid.time_step
+        spacing, time_step, periodic = self.grid.spacing, self.grid.time_step, self.grid.periodic
         blocks = fold(state, BLOCK)
         maps = context[:, :, None, None].expand(-1, -1, *blocks.shape[-2:])
         features = self.features(torch.cat((blocks, maps), dim=1).contiguous(memory_format=torch.channels_last))
-        advected = _limited(time_step * advection(state, self._velocity(state, features), spacing))
-        diffused = _limited(spacing**2 * diffusion(state, spacing))
+        advected = _limited(time_step * advection(state, self._velocity(state, features), spacing, periodic))
+        diffused = _limited(spacing**2 * diffusion(state, spacing, periodic))
         read_out = self.reconstruction(features, fold(torch.cat((advected, diffused), dim=1), BLOCK))
         reaction, gain, diffusivity = unfold(read_out, BLOCK, *state.shape[-2:]).chunk(3, dim=1)
         return (reaction + gain * advected + diffusivity * diffused) / time_step
@@ -172,6 +176,13 @@ class Parc(nn.Module):
             cells_per_frame = unfold(self.velocity(features), BLOCK, *state.shape[-2:])
             return cells_per_frame * (self.grid.spacing / self.grid.time_step)
         return self.normalizer.denormalize(state)[:, self._velocity_channels]
+
+    def _require_whole(self, grid: Grid) -> None:
+        """Refuse periodic axes that the coarsest level would not divide: padded ones do not wrap."""
+        whole = BLOCK * self.features.multiple
+        sizes = {axis: size for axis, size in zip("yx", grid.shape, strict=True) if axis in grid.periodic}
+        if any(size % whole for size in sizes.values()):
+            raise ValueError(f"{self.name}: expected multiples of {whole} cells along periodic axes, got {sizes}")
 
     @property
     def support(self) -> Support:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from probtokens.nn.edges import Convolution, Wrapping, raised
+
 _SLOPE = 0.2
 #: Factor on the initial read-out: an untrained model starts near persistence.
 _SMALL = 0.1
@@ -38,14 +40,14 @@ def _padded(image: Tensor, multiple: int) -> Tensor:
 def conv_unit(n_in: int, n_out: int, kernel: int = 3) -> nn.Sequential:
     """Convolution ``kernel`` × ``kernel``, then 1 × 1, each followed by a leaky rectifier."""
     return nn.Sequential(
-        nn.Conv2d(n_in, n_out, kernel, padding=kernel // 2),
+        Convolution(n_in, n_out, kernel),
         nn.LeakyReLU(_SLOPE),
         nn.Conv2d(n_out, n_out, 1),
         nn.LeakyReLU(_SLOPE),
     )
 
 
-class FeatureExtractor(nn.Module):
+class FeatureExtractor(Wrapping):
     """U-Net: ``width`` channels at the finest level, doubled at each of ``levels`` halvings.
 
     Extents that do not divide by 2**levels are padded with the edge values and cropped again.
@@ -71,8 +73,7 @@ class FeatureExtractor(nn.Module):
             skips.append(hidden)
             hidden = unit(functional.max_pool2d(hidden, 2))
         for unit, reduce, skip in zip(reversed(self.up), reversed(self.reduce), reversed(skips), strict=True):
-            raised = functional.interpolate(reduce(hidden), scale_factor=2, mode="bilinear", align_corners=False)
-            hidden = skip + raised
+            hidden = skip + raised(reduce(hidden), 2, self.periodic)
             hidden = hidden + unit(hidden)
         return hidden[..., :ny, :nx]
 

@@ -59,6 +59,8 @@ def differences(first: ShardInfo, other: ShardInfo, names: Iterable[str], *, ext
     for side, kind in first.boundary.items():
         if other.boundary[side] != kind:
             found.append(Difference("boundary", f"{side} edge", kind, other.boundary[side]))
+    if first.grid.periodic != other.grid.periodic:
+        found.append(Difference("boundary", "edges", first.grid.edges, other.grid.edges))
     return found
 
 

@@ -12,14 +12,11 @@ import xarray as xr
 from torch import Tensor
 
 from probtokens.data.the_well import ShardInfo
-from probtokens.data.the_well.layout import check_values
+from probtokens.data.the_well.layout import BOUNDARY_TYPES, SIDES, check_values, periodic_axes
 from probtokens.fields import FieldSpec, Grid, field_spec
 
 #: What errors call simulations that come from no file.
 IN_MEMORY = Path("arrays")
-
-_SIDES = ("left", "right", "bottom", "top")
-_KINDS = ("WALL", "OPEN", "PERIODIC")
 
 #: Fields by name, by name and unit, or with all that is known of them.
 Fields = Sequence[str | FieldSpec] | Mapping[str, str]
@@ -97,12 +94,14 @@ def describe_arrays(
     if values.ndim != 5 or values.shape[2] != len(names) or 0 in values.shape:
         expected = f"(simulation, time, field, y, x) with the {len(names)} fields {list(names)}"
         raise ValueError(f"frames: expected shape {expected}, got {values.shape}")
+    edges = _edges(boundary)
     grid = Grid(
         ny=values.shape[3],
         nx=values.shape[4],
         spacing=_step(frames, "x", spacing, "spacing"),
         time_step=_step(frames, "time", time_step, "time_step"),
         n_times=values.shape[1],
+        periodic=periodic_axes(edges),
     )
     for number, simulation in enumerate(values):
         for position, spec in enumerate(specs):
@@ -117,7 +116,7 @@ def describe_arrays(
         units={spec.name: spec.unit for spec in specs},
         scalars=tuple(context),
         attributes={},
-        boundary=_edges(boundary),
+        boundary=edges,
         sources={},
         specs=specs,
         frames=values,
@@ -160,6 +159,6 @@ def _column(name: str, values: Any, n_simulations: int) -> np.ndarray:
 
 
 def _edges(boundary: Mapping[str, str]) -> dict[str, str]:
-    if not set(boundary) <= set(_SIDES) or not set(boundary.values()) <= set(_KINDS):
-        raise ValueError(f"boundary: expected some of {list(_SIDES)} as one of {list(_KINDS)}, got {dict(boundary)}")
-    return dict.fromkeys(_SIDES, "OPEN") | dict(boundary)
+    if not set(boundary) <= set(SIDES) or not set(boundary.values()) <= set(BOUNDARY_TYPES):
+        raise ValueError(f"boundary: expected some of {list(SIDES)} as one of {list(BOUNDARY_TYPES)}, got {dict(boundary)}")
+    return dict.fromkeys(SIDES, "OPEN") | dict(boundary)

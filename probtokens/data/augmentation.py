@@ -27,10 +27,10 @@ class Reflection(nn.Module):
 
 
 class Extension:
-    """Frames that begin some cells before their domain and are a patch longer along both axes, so that patches lie elsewhere.
+    """Frames that begin some cells before their domain and are a patch longer, so that patches lie elsewhere.
 
-    Beyond a wall lies the mirror image, with the velocity towards it turned around; beyond a periodic edge the other end, beyond an open
-    one what is at the edge.
+    Beyond a wall lies the mirror image, with the velocity towards it turned around; beyond an open edge what is at the edge. Along periodic
+    axes the domain is turned around and stays as long as it is.
 
     Parameters
     ----------
@@ -48,9 +48,12 @@ class Extension:
         self._sign = {axis: torch.tensor([spec.mirror_sign(axis) for spec in fields], dtype=torch.float32)[:, None, None] for axis in "yx"}
 
     def __call__(self, frames: Tensor, before: tuple[int, int]) -> Tensor:
-        """Extended frames (..., field, y + patch, x + patch) that begin ``before`` cells, at most a patch, below and left of the domain."""
+        """Extended frames (..., field, y', x') that begin ``before`` cells, at most a patch, below and left of the domain."""
         for axis, sides, cells in zip("yx", (("bottom", "top"), ("left", "right")), before, strict=True):
             dim = -2 if axis == "y" else -1
+            if self.boundary[sides[0]] == "PERIODIC":
+                frames = frames.roll(cells, dim)
+                continue
             first, last = (self._beyond(frames, dim, axis, side, n) for side, n in zip(sides, (cells, self.patch - cells), strict=True))
             frames = torch.cat([first, frames, last], dim=dim)
         return frames
@@ -63,9 +66,7 @@ class Extension:
             shape = list(frames.shape)
             shape[dim] = cells
             return edge.expand(shape)
-        near = self.boundary[side] == "WALL"
-        part = frames.narrow(dim, 0 if low == near else size - cells, cells)
-        return part.flip(dim) * self._sign[axis] if near else part
+        return frames.narrow(dim, 0 if low else size - cells, cells).flip(dim) * self._sign[axis]
 
 
 class RandomCrop(nn.Module):
@@ -74,18 +75,22 @@ class RandomCrop(nn.Module):
     Parameters
     ----------
     patch
-        Cells along each edge of a patch; as many are cut off along both axes.
+        Cells along each edge of a patch; as many are cut off along an axis.
+    periodic
+        Axes that wrap: nothing is cut off, the window is turned around.
     """
 
-    def __init__(self, patch: int) -> None:
+    def __init__(self, patch: int, periodic: str = "") -> None:
         super().__init__()
         self.patch = patch
+        self.periodic = periodic
 
     def forward(self, batch: Batch) -> Batch:
         """The batch from a random cell on, drawn from torch's global generator; windows of one patch stay as they are."""
-        starts, sizes = [], []
-        for size in batch.frames.shape[-2:]:
-            sizes.append(max(size - self.patch, self.patch))
-            starts.append(int(torch.randint(size - sizes[-1] + 1, ())))
-        (y, x), (ny, nx) = starts, sizes
-        return Batch(batch.frames[..., y : y + ny, x : x + nx], batch.context, batch.index)
+        frames = batch.frames
+        for axis, dim in (("y", -2), ("x", -1)):
+            size = frames.shape[dim]
+            kept = max(size - self.patch, self.patch)
+            start = int(torch.randint(size - kept + 1, ()))
+            frames = frames.roll(-start, dim) if axis in self.periodic else frames.narrow(dim, start, kept)
+        return Batch(frames, batch.context, batch.index)

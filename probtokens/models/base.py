@@ -194,7 +194,7 @@ def check_request(
     support
         What the model was trained on, with its context scalars in order; ``None`` where anything will do.
     trained_on
-        Grid of the training data; cell edge [µm] and frame step [ns] must agree. ``None`` where any will do.
+        Grid of the training data; cell edge [µm], frame step [ns] and periodic axes must agree. ``None`` where any will do.
     grid
         Grid asked for.
     n_steps, n_draws, seed
@@ -226,8 +226,8 @@ def check_request(
     check_context(known, len(first), None if support is None else len(support.scalars))
     if trained_on is not None and not trained_on.compatible_with(grid):
         raise ValueError(
-            f"grid: expected spacing {trained_on.spacing} µm and time step {trained_on.time_step} ns, "
-            f"got {grid.spacing} µm and {grid.time_step} ns{_unit_of_grid(trained_on, grid)}"
+            f"grid: expected spacing {trained_on.spacing} µm, time step {trained_on.time_step} ns and {trained_on.edges}, "
+            f"got {grid.spacing} µm, {grid.time_step} ns and {grid.edges}{_unit_of_grid(trained_on, grid)}"
         )
     numbers: dict[str, tuple[Any, int]] = {"n_steps": (n_steps, 1), "n_draws": (n_draws, 1), "seed": (seed, 0)}
     for name, (value, least) in numbers.items():

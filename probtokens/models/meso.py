@@ -21,6 +21,7 @@ from probtokens.models.priors import WeightPosterior, WeightPrior
 from probtokens.models.state_space import State, Weights
 from probtokens.models.tokens import TokenForecaster
 from probtokens.nn.coupling import NEIGHBOURS, NeighbourCoupling
+from probtokens.nn.edges import wrap
 from probtokens.nn.lattice import merge_leading
 
 #: Part of a fresh layer's numbers that a change of silent ones is measured in.
@@ -64,6 +65,7 @@ class MesoTokens(TokenForecaster):
         self._adapted = _Adapted({"transition": self.transition, "coupling": self.coupling}, super().parameter_groups()["noise"])
         self.prior = WeightPrior(self._adapted.sizes, len(self.tokens.groups), len(NEIGHBOURS), config.prior_scale)
         self.posterior = WeightPosterior(self.prior, self._adapted.n_spread, config.guide_rank)
+        wrap(self, self.grid.periodic)
         self.float().requires_grad_(False)  # whatever torch's default is
         for parameters in self.parameter_groups().values():
             for parameter in parameters:

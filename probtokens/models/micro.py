@@ -17,6 +17,7 @@ from probtokens.models.files import load_model, save_model
 from probtokens.models.state_space import State, Weights
 from probtokens.models.tokens import TokenForecaster
 from probtokens.nn.autoencoder import TokenAutoencoder
+from probtokens.nn.edges import wrap
 from probtokens.nn.lattice import merge_leading
 from probtokens.nn.smoothing import BackwardMessages, TokenEvidence, TrajectoryEncoder
 from probtokens.nn.transition import TokenTransition
@@ -69,6 +70,7 @@ class MicroTokens(TokenForecaster):
         self.trajectory_encoder = TrajectoryEncoder(sum(channels), self.context_dim, config.width, *effect)
         self.token_evidence = TokenEvidence(sum(channels), config.width)
         self.smoother = BackwardMessages(self.transition.channels)
+        wrap(self, grid.periodic)
         # Convolutions take a third less time on a CPU; torch declares no overload with the format alone.
         self.float().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

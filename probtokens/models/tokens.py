@@ -153,7 +153,7 @@ class TokenForecaster(StateSpace):
             return None
         zeros = self.lower.new_zeros(n_simulations, 3)
         site = sample("view", dist.Uniform(zeros, torch.ones_like(zeros), validate_args=False).to_event(1))
-        return View.of(site, self.tokens.patch if self.tokens.views == "shifted" else 0, self.fields)
+        return View.of(site, self.tokens.patch if self.tokens.views == "shifted" else 0, self.fields, self.grid.periodic)
 
     def encoded(self, frames: Tensor) -> Normal:
         """What the encoder makes of frames, always in single precision."""

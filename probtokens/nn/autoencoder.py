@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from probtokens.nn.blocks import ConvNextBlock, ScaleRange, SpreadHead, silent
+from probtokens.nn.edges import Convolution
 from probtokens.nn.lattice import merge_leading
 
 #: Range of the encoder's and the decoder's standard deviations, in units of the normalised latent and field: of either, one says nothing.
@@ -46,7 +47,7 @@ class GroupDecoder(nn.Module):
     def __init__(self, n_fields: int, channels: int, patch: int, width: int, blocks: int) -> None:
         super().__init__()
         self.linear = nn.Conv2d(channels, n_fields * patch**2, 1)
-        self.embed = nn.Conv2d(channels, width, 3, padding=1)
+        self.embed = Convolution(channels, width)
         self.blocks = nn.ModuleList(ConvNextBlock(width) for _ in range(blocks))
         self.head = silent(nn.Conv2d(width, n_fields * patch**2, 1))
         self.spread = SpreadHead(width, n_fields * patch**2)

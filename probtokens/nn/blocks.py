@@ -9,6 +9,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from probtokens.nn.edges import Convolution
+
 Layer = TypeVar("Layer", bound=nn.Module)
 
 #: Part of its upper bound from which a :class:`ScaleRange` is linear.
@@ -27,8 +29,8 @@ class ResidualBlock(nn.Module):
     def __init__(self, width: int, condition_dim: int = 0) -> None:
         super().__init__()
         self.film = silent(nn.Linear(condition_dim, 2 * width)) if condition_dim else None
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = silent(nn.Conv2d(width, width, 3, padding=1))
+        self.first = Convolution(width, width)
+        self.second = silent(Convolution(width, width))
 
     def forward(self, h: Tensor, condition: Tensor | None = None) -> Tensor:
         """Map (batch, width, y, x) to the same shape."""
@@ -48,7 +50,7 @@ class ConvNextBlock(nn.Module):
 
     def __init__(self, width: int, kernel: int = 3, expansion: int = 4) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.depthwise = Convolution(width, width, kernel, groups=width)
         self.expand = nn.Conv2d(width, expansion * width, 1)
         self.project = silent(nn.Conv2d(expansion * width, width, 1))
 

@@ -8,16 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from probtokens.nn.blocks import silent
+from probtokens.nn.edges import Wrapping, wrapped
 
 #: Offsets (dy, dx) of the eight neighbours, row by row, in the order of the direction axis of the weights.
 NEIGHBOURS: tuple[tuple[int, int], ...] = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 
 
-class NeighbourCoupling(nn.Module):
+class NeighbourCoupling(Wrapping):
     """Drift g(z_i, m_i) with messages m_i = Σ_d β_gd h_g(mean_i+d, log sd_i+d) from eight neighbours.
 
     Messages carry the neighbours' posterior, mean and log standard deviation, not a point. The last
-    layer starts at zero: untrained coupling changes nothing. Neighbours outside the domain send nothing.
+    layer starts at zero: untrained coupling changes nothing. Nothing comes from outside the domain but along periodic axes.
     """
 
     def __init__(self, channels: Sequence[int], width: int) -> None:
@@ -41,7 +42,8 @@ class NeighbourCoupling(nn.Module):
         kernel = nn.functional.pad(weights[..., :4], (0, 1)), weights[..., 4:]
         kernels = torch.cat(kernel, dim=-1).reshape(batch * groups, 1, 3, 3)
         images = h.permute(2, 0, 1, 3, 4).reshape(width, batch * groups, ny, nx)
-        total = nn.functional.conv2d(images, kernels, padding=1, groups=batch * groups)
+        images, padding = wrapped(images, (1, 1), self.periodic)
+        total = nn.functional.conv2d(images, kernels, padding=padding, groups=batch * groups)
         return total.reshape(width, batch, groups, ny, nx).permute(1, 2, 0, 3, 4).flatten(1, 2)
 
     def forward(self, z: Tensor, mean: Tensor, log_scale: Tensor, weights: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from probtokens.nn.blocks import ScaleRange, silent
+from probtokens.nn.edges import Convolution, Wrapping, wrapped
 
 #: Share of the transition's Jacobian at the identity before training: less than all, because a fresh transition predicts badly.
 _START = 0.5
@@ -59,7 +60,7 @@ class TrajectoryEncoder(nn.Module):
     def __init__(self, channels: int, context_dim: int, width: int, effect_dim: int, effect_patch: int) -> None:
         super().__init__()
         self.effect_patch = effect_patch
-        self.local = nn.Sequential(nn.Conv2d(channels + context_dim, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 1), nn.SiLU())
+        self.local = nn.Sequential(Convolution(channels + context_dim, width), nn.SiLU(), nn.Conv2d(width, width, 1), nn.SiLU())
         self.jacobian = silent(nn.Conv2d(width, effect_dim * channels, 1))
         self.log_share = nn.Parameter(torch.zeros(effect_dim))
 
@@ -100,7 +101,7 @@ class TokenEvidence(nn.Module):
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.local = nn.Sequential(nn.Conv2d(channels, width, 3, padding=1), nn.SiLU())
+        self.local = nn.Sequential(Convolution(channels, width), nn.SiLU())
         self.head = silent(nn.Conv2d(width, 2 * channels, 1))
 
     def forward(self, tokens: Tensor) -> Normal:
@@ -109,7 +110,7 @@ class TokenEvidence(nn.Module):
         return Normal(tokens + shift, EVIDENCE_SCALE(raw), validate_args=False)
 
 
-class BackwardMessages(nn.Module):
+class BackwardMessages(Wrapping):
     """Smoothing context of an amortized guide: the backward half of an information filter.
 
     Were the chain linear, z_t+1 = z_t + f(z_t) + σ ε with Jacobian J, what the frames after t say about z_t
@@ -128,7 +129,7 @@ class BackwardMessages(nn.Module):
         super().__init__()
         self.channels = list(channels)
         self.jacobians = nn.ParameterList(nn.Parameter(_START * _identity(k)) for k in channels)
-        self.gains = nn.ModuleList(silent(nn.Conv2d(k, k, 3, padding=1)) for k in channels)
+        self.gains = nn.ModuleList(silent(Convolution(k, k)) for k in channels)
 
     def forward(self, own: Normal, predicted: Normal) -> list[Factor]:
         """What later frames say of the tokens of every frame; of the last one nothing.
@@ -165,10 +166,15 @@ class BackwardMessages(nn.Module):
         ):
             z, r, w = (x.expand(*leading, *x.shape[-3:]).flatten(0, -4) for x in maps)
             factor = 2.0 * torch.sigmoid(gain(z))
-            information = factor * nn.functional.conv_transpose2d(r, kernel, padding=1)
-            precision = factor.square() * nn.functional.conv_transpose2d(w, kernel.square(), padding=1)
+            information = factor * self._spread(r, kernel)
+            precision = factor.square() * self._spread(w, kernel.square())
             parts.append((information.unflatten(0, leading), precision.unflatten(0, leading)))
         return torch.cat([part[0] for part in parts], dim=-3), torch.cat([part[1] for part in parts], dim=-3)
+
+    def _spread(self, lattice: Tensor, kernel: Tensor) -> Tensor:
+        """What each token (batch, channel, y, x) sends to those around it."""
+        wide, (y, x) = wrapped(lattice, (1, 1), self.periodic)
+        return nn.functional.conv_transpose2d(wide, kernel, padding=(2 - y, 2 - x))
 
 
 def _identity(channels: int) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from probtokens.nn.blocks import ResidualBlock, ScaleRange, SpreadHead, silent
+from probtokens.nn.edges import Convolution, Wrapping, raised
 
 #: Range of the process noise's standard deviation, in latent units.
 PROCESS_SCALE = ScaleRange(0.001, 1.5, start=0.01)
@@ -24,7 +25,7 @@ class TransitionNetwork(nn.Module):
 
     def __init__(self, channels: int, context_dim: int, effect_dim: int, width: int, blocks: int) -> None:
         super().__init__()
-        self.embed = nn.Conv2d(channels, width, 3, padding=1)
+        self.embed = Convolution(channels, width)
         self.effect = silent(nn.Conv2d(effect_dim, width, 1, bias=False))
         self.blocks = nn.ModuleList(ResidualBlock(width, context_dim) for _ in range(blocks))
         self.head = nn.Conv2d(width, channels, 1)
@@ -42,7 +43,7 @@ class TransitionNetwork(nn.Module):
         return self.head(h), self.spread(h)
 
 
-class TokenTransition(nn.Module):
+class TokenTransition(Wrapping):
     """p(z_t | z_t−1, u, c): mean z_t−1 + f(z_t−1, u, c) and noise of each token σ(z_t−1, u, c).
 
     Parameters
@@ -84,7 +85,7 @@ class TokenTransition(nn.Module):
     def forward(self, z: Tensor, u: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Drift and standard deviation of flat tokens (batch, channel, y, x), given effects (batch, D, …) and context (batch, c)."""
         ny, nx = z.shape[-2:]
-        u = nn.functional.interpolate(u, scale_factor=float(self.effect_patch), mode="bilinear")[..., :ny, :nx]
+        u = raised(u, self.effect_patch, self.periodic)[..., :ny, :nx]
         found = [network(part, u, context) for network, part in zip(self.networks, z.split(self.channels, dim=1), strict=True)]
         drift, raw = (torch.cat(part, dim=1) for part in zip(*found, strict=True))
         return drift, PROCESS_SCALE(raw)

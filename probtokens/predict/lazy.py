@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -113,6 +114,7 @@ def rollout(
             "precision": getattr(model, "precision", "float32"),
             "spacing": grid.spacing,
             "time_step": grid.time_step,
+            "periodic": grid.periodic,
         },
     )
 
@@ -246,7 +248,7 @@ def _request(model: Forecaster, first: Any, context: Any, steps: int | None) -> 
         torch.from_numpy(_scalars(names, first, context, len(frames))).to(device),
         names,
         [str(label) for label in np.atleast_1d(labels)],
-        Grid(frames.shape[-2], frames.shape[-1], known.spacing, known.time_step, (_STEPS if steps is None else steps) + 1),
+        replace(known, ny=frames.shape[-2], nx=frames.shape[-1], n_times=(_STEPS if steps is None else steps) + 1),
     )
 
 

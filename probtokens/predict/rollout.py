@@ -251,6 +251,7 @@ def _create(
             "spacing_unit": "µm",
             "time_step": trajectories.grid.time_step,
             "time_step_unit": "ns",
+            "periodic": trajectories.grid.periodic,
             "probtokens_version": __version__,
             "precision": getattr(forecaster, "precision", "float32"),
             "instructions": ", ".join(instructions()),

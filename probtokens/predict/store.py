@@ -228,7 +228,8 @@ def rollout_grid(rollout: xr.Dataset) -> Grid:
     edges = [_step(rollout, axis, "spacing") for axis in SPATIAL_DIMS]
     if abs(edges[0] - edges[1]) > _STEP_RTOL * edges[1]:
         raise ValueError(f"rollout: expected square cells, got {edges[0]:g} µm along y and {edges[1]:g} µm along x")
-    return Grid(sizes["y"], sizes["x"], edges[1], _step(rollout, "time", "time_step"), sizes["time"])
+    step = _step(rollout, "time", "time_step")
+    return Grid(sizes["y"], sizes["x"], edges[1], step, sizes["time"], str(rollout.attrs.get("periodic", "")))
 
 
 def _step(rollout: xr.Dataset, axis: str, attribute: str) -> float:

@@ -15,7 +15,7 @@ from probtokens.config import CampaignConfig, PhysicsConfig
 from probtokens.data.the_well import ShardInfo, write_shard
 from probtokens.data.the_well.hdf5 import opened
 from probtokens.data.the_well.info import FieldSource
-from probtokens.data.the_well.layout import FILE_DIMS
+from probtokens.data.the_well.layout import FILE_DIMS, periodic_axes
 from probtokens.fields import Grid
 from probtokens.simulate.campaign import Shard, batch_size, draw
 from probtokens.simulate.quality import FAILED_RUNS, FailedRun, dump_failed, fault, load_failed
@@ -238,16 +238,17 @@ def planned(path: Path, campaign: CampaignConfig, physics: PhysicsConfig) -> Sha
     stored = (campaign.nx, campaign.ny)
     vector = {f"velocity_{dim}": (axis,) for axis, dim in enumerate(FILE_DIMS)}
     places = {name: ("t1_fields", "velocity", vector[name]) if name in vector else ("t0_fields", name, ()) for name in FIELD_UNITS}
+    boundary = _stored_boundary(physics)
     return ShardInfo(
         path=path,
         n_simulations=campaign.n_train + campaign.n_valid + campaign.n_test,
-        grid=Grid(campaign.ny, campaign.nx, campaign.spacing, campaign.time_step, campaign.n_times),
+        grid=Grid(campaign.ny, campaign.nx, campaign.spacing, campaign.time_step, campaign.n_times, periodic_axes(boundary)),
         rounding={"spacing": 0.0, "time_step": 0.0},
         fields=tuple(FIELD_UNITS),
         units=FIELD_UNITS | SCALAR_UNITS,
         scalars=tuple(SCALAR_UNITS),
         attributes={},
-        boundary=_stored_boundary(physics),
+        boundary=boundary,
         sources={
             name: FieldSource(group, dataset, component, sample_varying=True, time_varying=True, axes=FILE_DIMS, stored=stored)
             for name, (group, dataset, component) in places.items()

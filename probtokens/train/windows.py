@@ -85,7 +85,9 @@ class StageData:
     def augmentations(self, stage: Stage) -> list[nn.Module]:
         """What happens to batches of frames: mirror images, and any position of the patches for the reconstruction of single frames."""
         found: list[nn.Module] = [Reflection(self.model.fields)] if self.reflect and not stage.on_tokens else []
-        return [*found, RandomCrop(self.model.tokens.patch)] if isinstance(stage, ReconstructionStage) else found
+        if isinstance(stage, ReconstructionStage):
+            found.append(RandomCrop(self.model.tokens.patch, self.trajectories.grid.periodic))
+        return found
 
     def _encoded(self, shifts: int, progress: Callable[[int, int], None]) -> list[np.ndarray]:
         mirror: View = partial(mirror_image, fields=self.model.fields)

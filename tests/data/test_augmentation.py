@@ -51,7 +51,7 @@ def test_crops_begin_at_any_cell_and_keep_whole_patches() -> None:
 
 def test_beyond_walls_lie_mirror_images_beyond_open_edges_what_is_at_them() -> None:
     frames = torch.randn(2, 5, 6, 7, generator=torch.Generator().manual_seed(0))
-    boundary = {"left": "WALL", "right": "OPEN", "bottom": "PERIODIC", "top": "PERIODIC"}
+    boundary = {"left": "WALL", "right": "OPEN", "bottom": "OPEN", "top": "OPEN"}
     found = Extension(FIELDS, boundary, patch=4)(frames, (1, 3))
     assert found.shape == (2, 5, 10, 11)
     assert torch.equal(found[..., 1:7, 3:10], frames)
@@ -60,8 +60,24 @@ def test_beyond_walls_lie_mirror_images_beyond_open_edges_what_is_at_them() -> N
         mirrored[:, VELOCITY_X] *= -1.0  # the velocity towards the wall
         assert torch.equal(found[..., 1:7, column], mirrored)
     assert torch.equal(found[..., 1:7, 10], frames[..., 6])
-    assert torch.equal(found[..., 0, 3:10], frames[..., 5, :])
-    assert torch.equal(found[..., 7:, 3:10], frames[..., :3, :])
+    assert torch.equal(found[..., 0, 3:10], frames[..., 0, :])
+
+
+def test_along_periodic_axes_views_and_crops_are_turned_around_and_as_long_as_the_domain() -> None:
+    frames = torch.randn(2, 5, 6, 7, generator=torch.Generator().manual_seed(0))
+    boundary = {"left": "OPEN", "right": "OPEN", "bottom": "PERIODIC", "top": "PERIODIC"}
+    found = Extension(FIELDS, boundary, patch=4)(frames, (1, 3))
+    assert found.shape == (2, 5, 6, 11)
+    assert torch.equal(found[..., 3:10], frames.roll(1, -2))
+    torch.manual_seed(0)
+    cells = torch.arange(16 * 24, dtype=torch.float32).reshape(1, 1, 1, 16, 24)
+    crop, starts = RandomCrop(8, "y"), set()
+    for _ in range(200):
+        cut = crop(Batch(cells, torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64))).frames
+        y, x = divmod(int(cut[0, 0, 0, 0, 0]), 24)
+        assert torch.equal(cut, cells.roll(-y, -2)[..., x : x + 16])
+        starts.add(y)
+    assert starts == set(range(9))
 
 
 def test_walls_below_and_above_turn_the_velocity_along_y_around() -> None:

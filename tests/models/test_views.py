@@ -48,6 +48,18 @@ def test_every_view_comes_back_as_the_domain() -> None:
     assert torch.equal(back, frames.expand_as(back))
 
 
+def test_views_along_periodic_axes_are_turned_around_and_no_longer() -> None:
+    frames = first()[0]
+    view = replace(every_view(), periodic="y")
+    seen = view.seen(frames)
+    assert torch.equal(view.back(seen), frames.expand(2 * PATCH**2, *frames.shape))
+    assert seen.shape[-2:] == (GRID.ny, GRID.nx + PATCH)
+    edges = {"left": "OPEN", "right": "OPEN", "bottom": "PERIODIC", "top": "PERIODIC"}
+    for draw in range(0, len(seen), 7):
+        image = mirror(frames[0]) if view.mirrored[draw, 0] else frames[0]
+        assert torch.equal(seen[draw, 0], Extension(FIELDS, edges, PATCH)(image, tuple(view.before[draw, 0].tolist())))
+
+
 def test_whole_windows_are_seen_as_their_frames_are() -> None:
     frames = window()[0]
     view = View.of(torch.rand(3, 2, 3, generator=torch.Generator().manual_seed(0)), PATCH, FIELDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from probtokens.data.importers.units import Mending, measure, mend
 from probtokens.data.splits import SPLITS
 from probtokens.data.the_well.axes import Axis, require_square
 from probtokens.data.the_well.faults import Place, fault, listed
-from probtokens.data.the_well.layout import AXIS_UNITS, BOUNDARY_TYPES, SIDES, check_values, components
+from probtokens.data.the_well.layout import AXIS_UNITS, BOUNDARY_TYPES, SIDES, check_values, components, periodic_axes
 from probtokens.data.the_well.reader import require_measured
 from probtokens.fields import KNOWN_FIELDS, FieldSpec, Grid, field_spec
 
@@ -133,7 +133,7 @@ def make_plan(contents: Contents, given: Given) -> Plan:
     grid, also_told = _grid(contents, given, units)
     return Plan(
         contents=contents,
-        grid=grid,
+        grid=replace(grid, periodic=periodic_axes(boundary)),
         fields=fields,
         scalars=scalars,
         boundary=boundary,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from probtokens.data.the_well.faults import listed
+from probtokens.data.the_well.faults import listed, prefixed
 from probtokens.data.the_well.hdf5 import Node
-from probtokens.data.the_well.layout import BOUNDARY_TYPES, SIDES
+from probtokens.data.the_well.layout import BOUNDARY_TYPES, SIDES, periodic_axes
 from probtokens.data.the_well.storage import require_numbers, require_stored
 from probtokens.fields import Grid
 
@@ -17,7 +17,8 @@ def read_boundary(conditions: Node, n_simulations: int, grid: Grid) -> dict[str,
     Raises
     ------
     ValueError
-        If a kind is unknown, a mask does not fit the grid, or the edges differ between simulations or frames.
+        If a kind is unknown, a mask does not fit the grid, the edges differ between simulations or frames, or an axis
+        is periodic on one side only.
     """
     boundary = dict.fromkeys(SIDES, "OPEN")
     for name in conditions.members():
@@ -33,6 +34,10 @@ def read_boundary(conditions: Node, n_simulations: int, grid: Grid) -> dict[str,
             cells = mask.take(position, axis=dims.index(dim))
             if cells.all() if kind == "WALL" else cells.any():
                 boundary[side] = kind
+    try:
+        periodic_axes(boundary)
+    except ValueError as error:
+        raise prefixed(error, conditions.path, conditions.name) from None
     return boundary
 
 

@@ -12,7 +12,7 @@ from probtokens.data.the_well.axes import read_grid, read_spatial_dims
 from probtokens.data.the_well.edges import read_boundary
 from probtokens.data.the_well.faults import prefixed
 from probtokens.data.the_well.hdf5 import Node, opened
-from probtokens.data.the_well.layout import FIELD_GROUPS, FILE_DIMS, GROUPS
+from probtokens.data.the_well.layout import FIELD_GROUPS, FILE_DIMS, GROUPS, periodic_axes
 from probtokens.data.the_well.limits import MAX_SIMULATIONS
 from probtokens.data.the_well.plain import single
 from probtokens.data.the_well.storage import missing_values, require_numbers, require_stored
@@ -144,17 +144,18 @@ def read_info(path: Path, *, any_unit: bool = False) -> ShardInfo:
         grid, rounding = read_grid(file.group("dimensions"), n_simulations, any_unit=any_unit)
         sources = _read_sources(file, n_simulations, grid, axes)
         attributes = file.attributes()
+        boundary = read_boundary(file.group("boundary_conditions"), n_simulations, grid)
         stored = _read_scalars(file.group("scalars"), n_simulations, grid)
         return ShardInfo(
             path=path,
             n_simulations=n_simulations,
-            grid=grid,
+            grid=replace(grid, periodic=periodic_axes(boundary)),
             rounding=rounding,
             fields=tuple(sources),
             units=_read_units(file, sources, stored, any_unit=any_unit),
             scalars=stored + tuple(name for name in _parameters(file, attributes) if name not in stored),
             attributes=attributes,
-            boundary=read_boundary(file.group("boundary_conditions"), n_simulations, grid),
+            boundary=boundary,
             sources=sources,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,25 @@ SIDES = {"left": ("x", 0), "right": ("x", -1), "bottom": ("y", 0), "top": ("y", 
 
 #: Kinds of boundary that the layout knows.
 BOUNDARY_TYPES = ("WALL", "OPEN", "PERIODIC")
+
+
+def periodic_axes(boundary: Mapping[str, str]) -> str:
+    """Axes whose sides are periodic.
+
+    Raises
+    ------
+    ValueError
+        If one side of an axis is and the other is not.
+
+    Examples
+    --------
+    >>> periodic_axes({"left": "OPEN", "right": "OPEN", "bottom": "PERIODIC", "top": "PERIODIC"})
+    'y'
+    """
+    for pair in (("left", "right"), ("bottom", "top")):
+        if [boundary[side] for side in pair].count("PERIODIC") == 1:
+            raise ValueError(f"boundary: expected both or neither of {pair} to be PERIODIC, got {dict(boundary)}")
+    return "".join(axis for axis, side in (("x", "left"), ("y", "bottom")) if boundary[side] == "PERIODIC")
 
 
 def components(name: str, order: int) -> tuple[str, ...]:

@@ -11,7 +11,18 @@ import h5py
 import numpy as np
 
 from probtokens.data.atomic import replacing
-from probtokens.data.the_well.layout import AXIS_UNITS, BOUNDARY_TYPES, FIELD_GROUPS, FILE_DIMS, GROUPS, SIDES, check_values, components
+from probtokens.data.the_well.faults import prefixed
+from probtokens.data.the_well.layout import (
+    AXIS_UNITS,
+    BOUNDARY_TYPES,
+    FIELD_GROUPS,
+    FILE_DIMS,
+    GROUPS,
+    SIDES,
+    check_values,
+    components,
+    periodic_axes,
+)
 from probtokens.fields import Grid, field_spec
 
 _RESERVED = ("dataset_name", "grid_type", "n_spatial_dims", "n_trajectories", "simulation_parameters")
@@ -39,7 +50,7 @@ def write_shard(
     frames
         Scalar-field name -> array of shape (simulation, time, y, x); one frame for a field that does not change in time.
     grid
-        Grid of all simulations: cell edge [µm], frame step [ns]; at least two points on every axis.
+        Grid of all simulations: cell edge [µm], frame step [ns]; at least two points on every axis. ``boundary`` tells what is periodic.
     scalars
         Scalar name -> array of shape (simulation,).
     units
@@ -126,9 +137,10 @@ def _check_boundary(path: Path, boundary: Mapping[str, str]) -> None:
     for side, kind in boundary.items():
         if kind not in BOUNDARY_TYPES:
             raise ValueError(f"{path}: boundary {side!r}: expected one of {BOUNDARY_TYPES}, got {kind!r}")
-    for pair in (("left", "right"), ("bottom", "top")):
-        if [boundary[side] for side in pair].count("PERIODIC") == 1:
-            raise ValueError(f"{path}: boundary: expected both or neither of {pair} to be PERIODIC, got {dict(boundary)}")
+    try:
+        periodic_axes(boundary)
+    except ValueError as error:
+        raise prefixed(error, path, "edges") from None
 
 
 def _check_attributes(path: Path, attributes: Mapping[str, Any]) -> None:
