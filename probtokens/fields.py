@@ -39,6 +39,8 @@ class FieldSpec:
     vector
         Vector that this is a component of, ``""`` if of none; its components share a scale. What is not declared is that of the known
         field of this name, or ``""``.
+    constant
+        Whether it keeps the values of the first frame. Models see it at every step and never change it; it has no scores.
 
     Raises
     ------
@@ -58,6 +60,7 @@ class FieldSpec:
     upper: float | None = None
     odd: str | None = None
     vector: str | None = None
+    constant: bool = False
 
     def __post_init__(self) -> None:
         vector, odd = _COMPONENTS.get(self.name, ("", ""))

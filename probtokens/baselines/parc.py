@@ -74,6 +74,7 @@ class Parc(nn.Module):
     name = "parc"
     #: A forecast has one member, whatever is asked.
     deterministic = True
+    constant: Tensor
     lower: Tensor
     upper: Tensor
 
@@ -96,6 +97,7 @@ class Parc(nn.Module):
         lower = [-torch.inf if spec.lower is None else spec.lower for spec in self.fields]
         upper = [torch.inf if spec.upper is None else spec.upper for spec in self.fields]
         self.register_buffer("lower", torch.tensor(lower, dtype=torch.float32)[:, None, None], persistent=False)
+        self.register_buffer("constant", torch.tensor([spec.constant for spec in self.fields])[:, None, None], persistent=False)
         self.register_buffer("upper", torch.tensor(upper, dtype=torch.float32)[:, None, None], persistent=False)
         wrap(self, grid.periodic)
         self._require_whole(grid)
@@ -156,7 +158,7 @@ class Parc(nn.Module):
         return self._forecast(request.initial, request.context, n_steps)
 
     def tendency(self, state: Tensor, context: Tensor) -> Tensor:
-        """Time derivative of normalised fields, shape (batch, field, y, x) [1/ns].
+        """Time derivative of normalised fields, shape (batch, field, y, x) [1/ns]; none of constant ones.
 
         ``context`` is standardised, shape (batch, context).
         """
@@ -168,7 +170,8 @@ class Parc(nn.Module):
         diffused = _limited(spacing**2 * diffusion(state, spacing, periodic))
         read_out = self.reconstruction(features, fold(torch.cat((advected, diffused), dim=1), BLOCK))
         reaction, gain, diffusivity = unfold(read_out, BLOCK, *state.shape[-2:]).chunk(3, dim=1)
-        return (reaction + gain * advected + diffusivity * diffused) / time_step
+        found = (reaction + gain * advected + diffusivity * diffused) / time_step
+        return found.masked_fill(self.constant, 0.0)
 
     def _velocity(self, state: Tensor, features: Tensor) -> Tensor:
         """Velocity along (x, y), shape (batch, 2, y, x) [µm/ns]: a field, or learned where the data have none."""
@@ -202,7 +205,7 @@ class Parc(nn.Module):
     def _forecast(self, initial: Tensor, context: Tensor, n_steps: int) -> Iterator[Tensor]:
         state = self.normalizer.normalize(initial)
         for frame in self._roll(state, self.normalizer.normalize_context(context), n_steps):
-            yield self.normalizer.denormalize(frame).clamp(self.lower, self.upper)[None]
+            yield torch.where(self.constant, initial, self.normalizer.denormalize(frame).clamp(self.lower, self.upper))[None]
 
 
 def _limited(term: Tensor) -> Tensor:

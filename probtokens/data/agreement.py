@@ -65,10 +65,14 @@ def differences(first: ShardInfo, other: ShardInfo, names: Iterable[str], *, ext
 
 
 def symmetry_differences(first: Iterable[FieldSpec], other: Iterable[FieldSpec]) -> list[Difference]:
-    """List the fields of which two files have the same name and not the same sign in mirror images."""
+    """List the fields of which two files have the same name and not the same sign in mirror images, or of which one is constant."""
     others = {spec.name: spec for spec in other}
     pairs = [(spec, others[spec.name]) for spec in first if spec.name in others]
-    return [Difference("symmetry", f"symmetry of field {a.name!r}", _oddness(a), _oddness(b)) for a, b in pairs if a.odd != b.odd]
+    found = [Difference("symmetry", f"symmetry of field {a.name!r}", _oddness(a), _oddness(b)) for a, b in pairs if a.odd != b.odd]
+    kinds = {True: "constant in time", False: "changing in time"}
+    return found + [
+        Difference("symmetry", f"field {a.name!r}", kinds[a.constant], kinds[b.constant]) for a, b in pairs if a.constant != b.constant
+    ]
 
 
 class Described(Protocol):

@@ -106,6 +106,8 @@ def describe_arrays(
     for number, simulation in enumerate(values):
         for position, spec in enumerate(specs):
             check_values(simulation[:, position], spec, path=IN_MEMORY, simulation=number)
+            if spec.constant and (simulation[:, position] != simulation[:1, position]).any():
+                raise ValueError(f"frames: field {spec.name!r}, simulation {number}: expected the same at all times, got others")
     values.setflags(write=False)
     return ArrayInfo(
         path=IN_MEMORY,

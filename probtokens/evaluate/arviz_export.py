@@ -104,7 +104,7 @@ def to_arviz(
     known = truth is not None or isinstance(ensemble, xr.Dataset)
     with as_rollout(ensemble, truth) as rollout:
         fields, observed, places = _observations(rollout, recalibration, block, max_observations, seed)
-        specs = rollout_fields(rollout)
+        specs = [spec for spec in rollout_fields(rollout) if not spec.constant]
     groups: dict[str, dict[str, Any]] = {"posterior_predictive": {name: values[None] for name, values in fields.items()}}
     groups |= {"observed_data": observed} if known else {}
     groups["constant_data"] = places

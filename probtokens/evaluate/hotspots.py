@@ -51,7 +51,7 @@ def fall(curve: ArrayLike) -> Floats:
 
 def curve_units(rollout: xr.Dataset, hotspot: HotSpot) -> dict[str, str]:
     """Unit of every curve of a rollout by name, in order of display."""
-    units = {spec.name: spec.unit for spec in rollout_fields(rollout)}
+    units = {spec.name: spec.unit for spec in rollout_fields(rollout) if not spec.constant}
     curves = dict(zip(hotspot.curves, ("µm²", units[hotspot.field]), strict=True))
     curves |= {"hotspot_count": "1", "hotspot_size": "µm²", "largest_hotspot": "µm²"}
     curves |= {"front": "µm"} if "pressure" in units else {}
@@ -161,7 +161,7 @@ def curve_fields(rollout: xr.Dataset, hotspot: HotSpot) -> list[str]:
     ValueError
         If the rollout lacks the field of hot spots.
     """
-    names = [spec.name for spec in rollout_fields(rollout)]
+    names = [spec.name for spec in rollout_fields(rollout) if not spec.constant]
     if hotspot.field not in names:
-        raise ValueError(f"hot spots: expected a field {hotspot.field!r}, got fields {names}")
+        raise ValueError(f"hot spots: expected a field {hotspot.field!r} that is forecast, got fields {names}")
     return [name for name in names if name == hotspot.field or name in _DOMAIN_MEANS]

@@ -104,7 +104,7 @@ def score_rollout(
         of_curves = {} if curves is None else {name: _score_curve(name, curves, known, coverage_levels, rollout) for name in curve_unit}
         sections.append({"fields": fields, "hotspot": of_curves})
     units = {
-        "fields": {spec.name: spec.unit for spec in rollout_fields(rollout)},
+        "fields": {spec.name: spec.unit for spec in rollout_fields(rollout) if not spec.constant},
         "hotspot": curve_unit,
         "time": "ns",
     }

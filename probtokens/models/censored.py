@@ -18,7 +18,8 @@ class CensoredNormal(TorchDistribution):
     """Normal(loc, scale) whose values beyond a bound lie on it.
 
     A draw is ``min(max(loc + scale · ε, lower), upper)``. Within the bounds the log-density is the normal's; a value on a bound, or
-    beyond it, has the log-probability of the normal's tail there (a Tobit likelihood; Tobin, Econometrica 26, 1958).
+    beyond it, has the log-probability of the normal's tail there (a Tobit likelihood; Tobin, Econometrica 26, 1958). Bounds that meet
+    leave a single value, of log-probability zero.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ class CensoredNormal(TorchDistribution):
             # Elsewhere any number will do, but not one whose gradient, times zero, is none.
             tail = torch.where(on_bound, side * (torch.where(on_bound, bound, self.loc) - self.loc) / self.scale, 0.0)
             found = torch.where(on_bound, _log_normal_cdf(tail), found)
-        return found
+        return torch.where(self.lower == self.upper, 0.0, found)
 
 
 def _log_normal_cdf(z: Tensor) -> Tensor:

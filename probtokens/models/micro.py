@@ -41,7 +41,7 @@ class MicroTokens(TokenForecaster):
     Raises
     ------
     ValueError
-        If the field groups are not exactly the normaliser's fields.
+        If the field groups are not exactly the normaliser's fields, or one has constant fields and others.
 
     Examples
     --------
@@ -55,6 +55,10 @@ class MicroTokens(TokenForecaster):
         groups = [[field_index(self.fields, name) for name in group.fields] for group in config.groups]
         if sorted(index for group in groups for index in group) != list(range(len(self.fields))):
             raise ValueError(f"groups: expected every field of {[f.name for f in self.fields]} once, got {config.groups}")
+        for group in groups:
+            together = {self.fields[index].name: self.fields[index].constant for index in group}
+            if len(set(together.values())) > 1:
+                raise ValueError(f"groups: expected constant fields in groups of their own, got {list(together)} in one")
         channels = [group.channels for group in config.groups]
         widths = [group.width or config.group_width for group in config.groups]
         effect = (config.trajectory_dim, config.trajectory_patch)

@@ -7,7 +7,7 @@ Given the first frame x_0 and a context c, the sites are::
     u           ~ Normal(0, I)                               effect of a trajectory, constant in time, on a coarse lattice
     z_0 | x_0   ~ Normal(m(x_0), s(x_0))                     tokens of the first frame
     z_t | z_t−1 ~ Normal(z_t−1 + f(z_t−1, u, c, w), σ(·))    a local step
-    x_t | z_t   ~ decoder, a Normal censored at the fields' bounds, t ≥ 1
+    x_t | z_t   ~ decoder, a Normal censored at the fields' bounds, t ≥ 1; constant fields are those of x_0
 
 :meth:`StateSpace.trajectory` is the only place where a step is taken. A *sampler* is asked for the value of every site by name and prior:
 
@@ -76,8 +76,11 @@ class StateSpace(nn.Module, ABC):
         """Distribution of the next tokens, given a context vector (..., simulation, feature)."""
 
     @abstractmethod
-    def observation(self, z: Tensor, view: View | None) -> CensoredNormal:
-        """Frames (..., field, y, x) in physical units, as the domain has them, of tokens in a view."""
+    def observation(self, z: Tensor, view: View | None, x0: Tensor | None = None) -> CensoredNormal:
+        """Frames (..., field, y, x) in physical units, as the domain has them, of tokens in a view.
+
+        Constant fields have no spread: they are as in first frames ``x0``, whose axes fit. Without these they are what the tokens say.
+        """
 
     @abstractmethod
     def effect_factor(self, tokens: Normal, predicted: Normal, context: Tensor) -> Factor:
@@ -354,7 +357,7 @@ def draw_from(program: StateSpace, x0: Tensor, context: Tensor, n_steps: int, dr
 
     view, states = program.forecast_states(x0, context, remembered)
     z = torch.stack([state.z for state in islice(states, n_steps + 1)], dim=-4)
-    x = draw("x", program.observation(z[..., 1:, :, :, :], view).to_event(4))
+    x = draw("x", program.observation(z[..., 1:, :, :, :], view, x0[:, None]).to_event(4))
     return torch.cat([x0[:, None], x[0]], dim=1), view, sites
 
 
@@ -429,7 +432,7 @@ class Model(nn.Module):
         view, first = program.begin(frames[:, 0], sample)
         states = islice(program.trajectory(first, program.context_vector(context), sample), horizon + 1)
         z = torch.stack([state.z for state in states][1:], dim=-4)
-        return sample("x", program.observation(z, view).to_event(4), obs=frames[:, 1:] if n_steps is None else None)
+        return sample("x", program.observation(z, view, frames[:, :1]).to_event(4), obs=frames[:, 1:] if n_steps is None else None)
 
 
 class Guide(nn.Module):

@@ -51,6 +51,8 @@ class TokenForecaster(StateSpace):
     smoother: BackwardMessages
     lower: Tensor
     upper: Tensor
+    constant: Tensor
+    moving: Tensor
 
     def __init__(self, tokens: TokenConfig, normalizer: Normalizer, grid: Grid) -> None:
         super().__init__()
@@ -62,6 +64,10 @@ class TokenForecaster(StateSpace):
         for name, absent in (("lower", -math.inf), ("upper", math.inf)):
             bounds = [absent if (bound := getattr(spec, name)) is None else bound for spec in self.fields]
             self.register_buffer(name, torch.tensor(bounds, dtype=torch.float32)[:, None, None], persistent=False)
+        constant = {spec.name for spec in self.fields if spec.constant}
+        moving = [not set(group.fields) <= constant for group in tokens.groups for _ in range(group.channels)]
+        self.register_buffer("constant", torch.tensor([spec.constant for spec in self.fields])[:, None, None], persistent=False)
+        self.register_buffer("moving", torch.tensor(moving, dtype=torch.float32)[:, None, None], persistent=False)
         tells = [set(group.fields) <= set(tokens.rest) for group in tokens.groups for _ in range(group.channels)]
         reach = math.ceil(tokens.wave_speed * grid.time_step / (tokens.patch * grid.spacing))
         self.rest = RestGate(tells, reach) if tokens.rest else None
@@ -75,6 +81,11 @@ class TokenForecaster(StateSpace):
     def guide(self) -> Guide:
         """The Pyro guide; arguments and parameters as those of :attr:`model`."""
         return Guide(self)
+
+    @property
+    def holds(self) -> bool:
+        """Whether some fields are constant."""
+        return any(spec.constant for spec in self.fields)
 
     @property
     def context_dim(self) -> int:
@@ -165,12 +176,12 @@ class TokenForecaster(StateSpace):
         return self.token_evidence(self.encoded(frames).mean)
 
     def moved(self, z: Tensor, drift: Tensor, scale: Tensor, leading: torch.Size) -> Normal:
-        """Next tokens: ``z + drift`` with noise of ``scale``, but as they are where nothing has come yet.
+        """Next tokens: ``z + drift`` with noise of ``scale``, but as they are of constant fields, and where nothing has come yet.
 
         The flat batch (batch, channel, y, x) is taken apart to ``leading``.
         """
-        if self.rest is not None:
-            gate = self.rest(z - self.at_rest(*z.shape[-2:]))
+        if self.rest is not None or self.holds:
+            gate = self.moving if self.rest is None else self.moving * self.rest(z - self.at_rest(*z.shape[-2:]))
             drift, scale = gate * drift, PROCESS_SCALE.low + gate * (scale - PROCESS_SCALE.low)
         shape = (*leading, *z.shape[1:])
         return Normal((z + drift).reshape(shape), scale.reshape(shape), validate_args=False)
@@ -187,13 +198,16 @@ class TokenForecaster(StateSpace):
         """Shape (D, y, x) of the trajectory effects of a lattice of ``ny`` × ``nx`` tokens."""
         return self.transition.effect_shape(ny, nx)
 
-    def observation(self, z: Tensor, view: View | None) -> CensoredNormal:
-        """What the decoder makes of tokens, turned back and within the fields' bounds."""
+    def observation(self, z: Tensor, view: View | None, x0: Tensor | None = None) -> CensoredNormal:
+        """What the decoder makes of tokens, turned back and within the fields' bounds; those of constant fields leave what was given."""
         pixels, scale = self.autoencoder.decode(z), self.normalizer.field_scale[:, None, None]
         mean, spread = self.normalizer.denormalize(pixels.mean), pixels.stddev * scale
         if view is not None:
             mean, spread = view.back(mean), view.spread_back(spread)
-        return CensoredNormal(mean, spread, self.lower, self.upper)
+        if x0 is None or not self.holds:
+            return CensoredNormal(mean, spread, self.lower, self.upper)
+        mean, lower, upper = (torch.where(self.constant, x0, values) for values in (mean, self.lower, self.upper))
+        return CensoredNormal(mean, spread, lower, upper)
 
     def effect_factor(self, tokens: Normal, predicted: Normal, context: Tensor) -> Factor:
         """What the trajectory encoder makes of several frames' tokens."""
@@ -210,7 +224,7 @@ class TokenForecaster(StateSpace):
         view, states = self.forecast_states(x0, context, Draws(1, sources=NO_SOURCES))
         for lead, state in enumerate(islice(states, max(leads) + 1)):
             if lead in leads:
-                mean = self.observation(state.z, view).loc[0]
+                mean = self.observation(state.z, view, x0).loc[0]
                 yield self.normalizer.normalize(mean)
 
     @torch.no_grad()
@@ -336,7 +350,7 @@ class TokenForecaster(StateSpace):
         for lead in range(1, max(leads, default=0) + 1):
             with self._half_precision():
                 state = next(states)
-                frames = self.observation(state.z, view) if lead in leads else None
+                frames = self.observation(state.z, view, initial) if lead in leads else None
             if frames is not None:
                 # Noise of a lead has a seed of its own, so that frames do not depend on which others are decoded.
                 number = int(np.random.SeedSequence([seed, lead]).generate_state(1)[0])

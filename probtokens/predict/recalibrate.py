@@ -139,7 +139,7 @@ def fit_recalibration(validation: xr.Dataset, progress: Callable[[int, int], Non
         raise ValueError(f"recalibration: expected every lead from 0 to {leads}, got {rollout_leads(validation)}")
     model = str(validation.attrs.get("model", "model"))
     if validation.sizes["draw"] == 1:
-        return Recalibration(model, n, {spec.name: [1.0] * leads for spec in fields})
+        return Recalibration(model, n, {spec.name: [1.0] * leads for spec in fields if not spec.constant})
     factors = {}
     for name, moments in map_slabs(_error_and_spread, validation, progress=progress).items():
         error, spread = np.array(moments).T.reshape(2, n, leads)

@@ -208,6 +208,7 @@ def rollout_fields(rollout: xr.Dataset) -> tuple[FieldSpec, ...]:
             upper=bound("field_upper", i),
             odd=text("field_odd", i),
             vector=text("field_vector", i),
+            constant="field_constant" in rollout.coords and bool(rollout["field_constant"].values[i]),
         )
         for i in range(rollout.sizes["field"])
     )
@@ -268,7 +269,7 @@ def map_slabs(
     fields: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, list[Result]]:
-    """Results of ``function`` for every field, each a list over simulations and, faster, leads >= 1.
+    """Results of ``function`` for every field, by default all that are not constant, each a list over simulations and, faster, leads >= 1.
 
     Frames are read and processed by as many threads as there are CPU cores (at most 4), each holding one frame with
     all draws at a time, so memory does not grow with the rollout. ``progress(done, total)`` is called after each frame.
@@ -281,7 +282,7 @@ def map_slabs(
     source = rollout.encoding.get("source", "rollout")
     rollout = all_axes(rollout)
     specs, leads = rollout_fields(rollout), rollout_leads(rollout)
-    names = [spec.name for spec in specs] if fields is None else list(fields)
+    names = [spec.name for spec in specs if not spec.constant] if fields is None else list(fields)
     indices = [field_index(specs, name) for name in names]
     arrays = rollout[["prediction", "truth"]].reset_coords(drop=True).drop_vars(rollout.dims, errors="ignore").isel(field=indices)
 
@@ -375,6 +376,7 @@ def coordinates(
         "field_most": ("field", bound([high for _, high in limits]), {}),
         "field_odd": ("field", text([str(spec.odd) for spec in fields]), {}),
         "field_vector": ("field", text([str(spec.vector) for spec in fields]), {}),
+        "field_constant": ("field", np.array([spec.constant for spec in fields]), {}),
         "y": ("y", (np.arange(grid.ny) + 0.5) * grid.spacing, {"unit": "µm"}),
         "x": ("x", (np.arange(grid.nx) + 0.5) * grid.spacing, {"unit": "µm"}),
     }

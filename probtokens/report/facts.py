@@ -82,7 +82,7 @@ def given(run: Run) -> str:
 
 def forecast(run: Run) -> str:
     """What is forecast, in words."""
-    return listing([spec.label for spec in run.fields])
+    return listing([spec.label for spec in run.forecast_fields])
 
 
 def timings(run: Run) -> list[tuple[str, str]]:

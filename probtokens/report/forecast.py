@@ -118,7 +118,7 @@ def write_page(path: Path, ensemble: xr.Dataset, bands: HotspotBands, image: Ima
     record
         What it was made from and with; all of it is on the page.
     """
-    fields = rollout_fields(ensemble)
+    fields = [spec for spec in rollout_fields(ensemble) if not spec.constant]
     hot, grid = bands.wording.spec, rollout_grid(ensemble)
     others = [spec for spec in fields if spec.name not in (hot.name, *VELOCITY)]
     with figure_style():

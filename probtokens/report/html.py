@@ -75,7 +75,7 @@ def write_report(run_dir: Path, path: Path | None = None, progress: Callable[[in
 
 def _told(run: Run, progress: Callable[[int, int, str], None]) -> Show:
     """Pictures, each of which is told; of all runs with an ensemble of tokens there are as many as are said."""
-    total, done = len(run.fields) + _PICTURES, 0
+    total, done = len(run.forecast_fields) + _PICTURES, 0
     progress(0, total, "pictures")
 
     def show(name: str, figure: Figure) -> str:
@@ -122,9 +122,9 @@ def _content(run: Run, show: Show) -> dict[str, Any]:
     models, wording = run.scores["models"], Wording.of(run.scores)
     recalibration = run.recalibrations.get(run.primary)
     n_validation = None if recalibration is None else recalibration.n_simulations
-    verdict = judge(run.scores, run.primary, run.fields, n_validation)
-    quantities = wording.quantities(run.fields)
-    others = [spec for spec in run.fields if spec.name not in (run.hotspot.field, *VELOCITY)]
+    verdict = judge(run.scores, run.primary, run.forecast_fields, n_validation)
+    quantities = wording.quantities(run.forecast_fields)
+    others = [spec for spec in run.forecast_fields if spec.name not in (run.hotspot.field, *VELOCITY)]
     return {
         "name": run.config.name,
         "headline": wording.headline,
@@ -154,7 +154,7 @@ def _content(run: Run, show: Show) -> dict[str, Any]:
         "physics_tables": score_tables(run.scores, wording.physics),
         "calibration": _calibration(run, show),
         "chance": tells_chance(models[run.primary]),
-        "leads": show("leads", lead_figure(models, run.fields)),
+        "leads": show("leads", lead_figure(models, run.forecast_fields)),
         "lead_calibration": _lead_calibration(run, show),
         "tokens": _tokens(run, show),
         "recalibrated": bool(run.recalibrations),
@@ -204,7 +204,7 @@ def _calibration(run: Run, show: Show) -> str | None:
 def _lead_calibration(run: Run, show: Show) -> str | None:
     if run.rollouts[run.primary].sizes["draw"] < 2:
         return None
-    figure = lead_calibration_figure(run.scores["models"][run.primary], run.fields, Wording.of(run.scores))
+    figure = lead_calibration_figure(run.scores["models"][run.primary], run.forecast_fields, Wording.of(run.scores))
     return show("calibration_by_lead", figure)
 
 

@@ -118,7 +118,7 @@ def reduce_reliability(run: Run) -> list[Reliability]:
 
     results = map_slabs(work, data.isel(time=leads))
     reliability = []
-    for spec in run.fields:
+    for spec in run.forecast_fields:
         parts = results[spec.name]
         observed = {version: np.mean([part[version][0] for part in parts], axis=0) for version in parts[0]}
         pit = {version: np.mean([part[version][1] for part in parts], axis=0) for version in parts[0]}

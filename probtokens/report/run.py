@@ -65,8 +65,13 @@ class Run:
 
     @cached_property
     def fields(self) -> tuple[FieldSpec, ...]:
-        """The forecast fields, in file order."""
+        """All fields, in file order."""
         return rollout_fields(self.rollouts[self.primary])
+
+    @property
+    def forecast_fields(self) -> tuple[FieldSpec, ...]:
+        """Those that are forecast, and have scores."""
+        return tuple(spec for spec in self.fields if not spec.constant)
 
     def field(self, name: str) -> FieldSpec:
         """The field called ``name``.

@@ -161,7 +161,7 @@ class RolloutScore(RolloutScoreSettings, Objective):
         scores = []
         for lead, state in enumerate(islice(states, max(leads) + 1)):
             if lead in leads:
-                members = draw("x", model.observation(state.z, view).to_event(3))
+                members = draw("x", model.observation(state.z, view, frames[:, 0]).to_event(3))
                 scores.append(rollout_score(standard(members), standard(frames[:, lead])))
         score = torch.stack(scores).mean()
         divergence = _divergence(model, frames, model.tokens.patch**2)

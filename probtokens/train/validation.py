@@ -20,7 +20,7 @@ _MEMBERS = 8
 
 
 def forecast_score(model: Any, trajectories: TrajectorySet, n_steps: int, *, seed: int = 0) -> float:
-    """Fair CRPS of forecasts from first frames, in standard units, mean over all fields, cells, leads and up to 8 simulations.
+    """Fair CRPS of forecasts from first frames, in standard units, mean over forecast fields, cells, leads and up to 8 simulations.
 
     Parameters
     ----------
@@ -40,6 +40,7 @@ def forecast_score(model: Any, trajectories: TrajectorySet, n_steps: int, *, see
     """
     check_rollout_request(model, trajectories, _MEMBERS)
     where, scale = model.normalizer.field_scale.device, model.normalizer.field_scale.cpu().numpy()[:, None, None]
+    forecast_fields = [number for number, spec in enumerate(trajectories.fields) if not spec.constant]
     found = []
     for number in range(min(_SIMULATIONS, len(trajectories))):
         truth = trajectories.frames(number, 0, n_steps + 1)
@@ -55,7 +56,7 @@ def forecast_score(model: Any, trajectories: TrajectorySet, n_steps: int, *, see
         with torch.no_grad():
             for lead, frame in enumerate(forecast, start=1):
                 members = frame[:, 0].cpu().numpy() / scale
-                found.append(scores.crps(members, truth[lead] / scale).mean())
+                found.append(scores.crps(members, truth[lead] / scale)[forecast_fields].mean())
     return float(np.mean(found))
 
 

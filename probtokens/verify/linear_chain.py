@@ -101,7 +101,7 @@ class LinearChain(StateSpace):
         mean = self.carry[:, None, None] * state.z + self.drive[:, None, None] * u
         return Normal(mean, self.log_noise.exp()[:, None, None].expand_as(mean), validate_args=False)
 
-    def observation(self, z: Tensor, view: View | None) -> CensoredNormal:
+    def observation(self, z: Tensor, view: View | None, x0: Tensor | None = None) -> CensoredNormal:
         """Frames (..., pixel, y, x), without bounds."""
         mean = torch.einsum("pk,...kyx->...pyx", self.get_buffer("matrix"), z)
         infinity = mean.new_full((), torch.inf)

@@ -366,7 +366,7 @@ COMPRESSIBLE = Case(
     given=Given(units={"length": "mm", "time": "µs", "density": "kg/m^3"}, splits=(1, 1, 1)),
     # lengths in mm and times in µs make speeds km/s; kg/m³ (km/s)² = MPa
     frames={"density": _DENSITY / 1e3, "pressure": _PRESSURE / 1e3, "velocity_x": _U, "velocity_y": _V},
-    grid=Grid(NY, NX, 125.0, 50.0, T),
+    grid=Grid(NY, NX, 125.0, 50.0, T, "xy"),
     boundary=dict.fromkeys(SIDES, "PERIODIC"),
     scalars={"eta": np.full(N, 0.01), "zeta": np.full(N, 0.01), "M": np.full(N, 0.1)},
     asked=(
@@ -498,7 +498,7 @@ WELL = Case(
         "velocity_y": _V,
         **{f"D_{'xy'[i]}{'xy'[j]}": _TENSOR[:, :, i, j] for i in range(2) for j in range(2)},
     },
-    grid=Grid(NY, NX, 0.5, 0.25, T),
+    grid=Grid(NY, NX, 0.5, 0.25, T, "x"),
     boundary={"left": "PERIODIC", "right": "PERIODIC", "bottom": "WALL", "top": "WALL"},
     scalars={"zeta": np.arange(3.0), "alpha": np.full(3, -1.0)},
     asked=(({"units": {"*": "1"}}, "--unit velocity"), ({"units": {"velocity": "km/s", "*": "1"}}, "--unit length")),

@@ -106,10 +106,13 @@ class ShardInfo:
     sources: Mapping[str, FieldSource] = field(repr=False)
 
     def spec(self, name: str, odd: str | None = None) -> FieldSpec:
-        """One of the fields, with its unit; the tensor order in the file tells the symmetry of a component, unless ``odd`` does."""
+        """One of the fields, with its unit; the tensor order in the file tells the symmetry of a component, unless ``odd`` does.
+
+        Fields that are stored without a time axis are constant.
+        """
         source = self.sources[name]
         found = field_spec(name, self.units[name], odd=source.odd, vector=source.vector)
-        return found if odd is None else replace(found, odd=odd)
+        return replace(found, odd=found.odd if odd is None else odd, constant=not source.time_varying)
 
 
 def is_shard(path: Path) -> bool:
