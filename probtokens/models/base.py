@@ -224,10 +224,12 @@ def check_request(
     if any(size % patch for size in grid.shape):
         raise ValueError(f"initial: expected y and x as multiples of the patch of {patch} cells, got {grid.ny} and {grid.nx}")
     check_context(known, len(first), None if support is None else len(support.scalars))
+    if trained_on is not None and trained_on.periodic != grid.periodic:
+        raise ValueError(f"grid: expected {trained_on.edges}, got {grid.edges}")
     if trained_on is not None and not trained_on.compatible_with(grid):
         raise ValueError(
-            f"grid: expected spacing {trained_on.spacing} µm, time step {trained_on.time_step} ns and {trained_on.edges}, "
-            f"got {grid.spacing} µm, {grid.time_step} ns and {grid.edges}{_unit_of_grid(trained_on, grid)}"
+            f"grid: expected spacing {trained_on.spacing} µm and time step {trained_on.time_step} ns, "
+            f"got {grid.spacing} µm and {grid.time_step} ns{_unit_of_grid(trained_on, grid)}"
         )
     numbers: dict[str, tuple[Any, int]] = {"n_steps": (n_steps, 1), "n_draws": (n_draws, 1), "seed": (seed, 0)}
     for name, (value, least) in numbers.items():
