@@ -18,6 +18,8 @@ from probtokens.predict.store import Slab, all_axes, map_slabs, rollout_fields, 
 _DOMAIN_MEANS = {"pressure": "mean_pressure", "reacted_fraction": "mean_reacted_fraction"}
 #: Curves whose rate is told beside those of the area and the heat of hot spots.
 _ALSO_RATED = ("front", "mean_reacted_fraction")
+#: Distance from the far edge, as a part of the domain, within which a front has left: rounding.
+_AT_EDGE = 1e-6
 #: How far the mean reacted fraction is below what it has been.
 _FALL = "reacted_fall"
 
@@ -100,6 +102,8 @@ def assemble_curves(columns: Mapping[str, Sequence[Mapping[str, Floats]]], rollo
     for name in (name.removesuffix("_rate") for name in units if name not in curves and name != _FALL):
         curves[f"{name}_rate"] = np.full_like(curves[name], np.nan)
         curves[f"{name}_rate"][..., 1:] = rates(curves[name], grid.time_step)
+    if "front" in curves:
+        curves["front_rate"][curves["front"] > (1 - _AT_EDGE) * grid.nx * grid.spacing] = np.nan  # a front that has left has no speed
     if _FALL in units:
         curves[_FALL] = fall(curves["mean_reacted_fraction"])
     variables: dict[str, tuple[tuple[str, ...], Floats, dict[str, str]]] = {}
@@ -136,7 +140,7 @@ def hotspot_curves(
         one) and ``largest_hotspot``; where there is a pressure, ``mean_pressure`` over the domain and the position ``front`` of the shock;
         where there is a reacted fraction, ``mean_reacted_fraction`` over the domain and ``reacted_fall``, see :func:`fall`: no
         reaction is undone. Last ``…_rate`` of ``area``, the field, ``front`` and ``mean_reacted_fraction``: backward differences, which
-        start at lead 1, NaN before. Time starts at the initial frame.
+        start at lead 1, NaN before; that of a front is NaN once it has left. Time starts at the initial frame.
 
     Raises
     ------
@@ -163,5 +167,5 @@ def curve_fields(rollout: xr.Dataset, hotspot: HotSpot) -> list[str]:
     """
     names = [spec.name for spec in rollout_fields(rollout) if not spec.constant]
     if hotspot.field not in names:
-        raise ValueError(f"hot spots: expected a field {hotspot.field!r} that is forecast, got fields {names}")
+        raise ValueError(f"hot spots: expected a field {hotspot.field!r}, got fields {names}")
     return [name for name in names if name == hotspot.field or name in _DOMAIN_MEANS]

@@ -230,7 +230,8 @@ def _score_curve(name: str, curves: xr.Dataset, known: xr.Dataset | None, levels
     ordered = np.sort(prediction, axis=0)
     members = len(ordered)
     table = element_scores(ordered, truth, levels)
-    if any(not np.isfinite(values).all() for values in table.values()):
+    # Rates are of curves that are checked; that of a front is not defined once it has left.
+    if not name.endswith("_rate") and any(not np.isfinite(values).all() for values in table.values()):
         raise ValueError(f"{name}: expected finite scores, got others; is a frame not finite, the initial one included?")
     table["median_error_square"] = (np.median(ordered, axis=0) - truth) ** 2
     quantiles: dict[str, Any] = {"mean": ensemble_mean(ordered), "median": np.median(ordered, axis=0)}

@@ -78,7 +78,7 @@ def test_curves_by_hand(tmp_path):
         "hotspot_size": ([0, 0.01, 0.03], [[0, 0, 0], [0, 0.02, 0.02]]),
         "largest_hotspot": ([0, 0.01, 0.03], [[0, 0, 0], [0, 0.02, 0.02]]),
         "front": ([0.5, 0.5, 0.5], [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]),
-        "front_rate": ([np.nan, 0, 0], [[np.nan, 0, 0], [np.nan, 0, 0]]),
+        "front_rate": ([np.nan] * 3, [[np.nan] * 3, [np.nan] * 3]),  # it has left
         "mean_reacted_fraction_rate": ([np.nan, 0, 0.4], [[np.nan, 0, 0], [np.nan, 0, 0.2]]),
         "reacted_fall": ([0, 0, 0], [[0, 0, 0], [0, 0, 0]]),
         "area_rate": ([np.nan, 0.02, 0.04], [[np.nan, 0, 0], [np.nan, 0.04, 0]]),

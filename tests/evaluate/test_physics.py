@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from probtokens.evaluate import hotspot_curves
+from probtokens.evaluate import hotspot_curves, score_rollout
 from probtokens.evaluate.hotspots import fall
 from probtokens.evaluate.physics import hotspot_regions, shock_front
 from probtokens.fields import HotSpot, field_spec
@@ -77,6 +77,24 @@ def test_front_that_has_left_is_at_the_far_edge():
     missing = shocked(2.0).copy()
     missing[0, 0] = np.nan
     assert np.isnan(shock_front(missing, SPACING))
+
+
+def test_a_front_that_has_left_has_no_speed_and_that_is_left_out_of_scores(tmp_path):
+    """Three frames of the truth's front are within the domain of 8 µm; a member's leaves one frame earlier."""
+    fields, n_times, shape = (field_spec("temperature"), field_spec("pressure")), 6, (16, 80)
+    frames = np.full((4, 1, n_times, 2, *shape), 300.0)
+    for run, speed in enumerate((4.0, 4.1, 3.9, 6.0)):
+        for lead in range(n_times):
+            frames[run, 0, lead, 1] = shocked(1.0 + speed * STEP * lead, shape)
+    frames[1:, :, 0] = frames[0, :, 0]
+    rollout = make_rollout(tmp_path / "r", frames[1:], frames[0], fields)
+    curves = hotspot_curves(rollout, HOT)
+    np.testing.assert_allclose(curves["front_rate_truth"][0], [np.nan, 4.0, 4.0, 4.0, np.nan, np.nan], atol=0.3)
+    np.testing.assert_array_equal(np.isfinite(curves["front_rate"][2, 0]), [False, True, True, False, False, False])
+    assert np.isfinite(curves["front"]).all()
+    found = score_rollout(rollout, hotspot=HOT, coverage_levels=(0.9,))["hotspot"]["front_rate"]
+    assert [value is None for value in found["by_lead"]["crps"]] == [False, False, True, True, True]
+    assert found["crps"] < 1.0
 
 
 def test_fall_is_what_has_been_lost():
