@@ -18,32 +18,39 @@ COLUMNS = ("rmse", "crps", "spread_skill", "coverage_50", "coverage_90")
 
 
 def table(scores: dict) -> str:
-    """Temperature scores of all models as a Markdown table."""
+    """Scores of all models as a Markdown table, of the field of hot spots."""
+    field = scores["hotspot"]["field"]
+    unit = scores["units"]["fields"][field]
     lines = [
-        "| model | meso runs | RMSE [K] | CRPS [K] | spread/skill | 50 % covers | 90 % covers |",
+        f"| model | meso runs | RMSE [{unit}] | CRPS [{unit}] | spread/skill | 50 % covers | 90 % covers |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, model in scores["models"].items():
-        cells = [model["fields"]["temperature"][column] for column in COLUMNS]
-        shown = ["–" if value is None else f"{value:.0f}" if number < 2 else f"{value:.2f}" for number, value in enumerate(cells)]
+        cells = [model["fields"][field][column] for column in COLUMNS]
+        shown = ["–" if value is None else digits(value) if number < 2 else f"{value:.2f}" for number, value in enumerate(cells)]
         lines.append(f"| {name} | {'–' if model['n_meso'] is None else model['n_meso']} | " + " | ".join(shown) + " |")
     return "\n".join(lines) + "\n"
 
 
 def hotspot_table(scores: dict) -> str:
     """Hot-spot scores of all models as a Markdown table."""
+    field = scores["hotspot"]["field"]
+    mean_crps = f"{field} CRPS [{scores['units']['fields'][field]}]"
     lines = [
-        "| model | area CRPS [µm²] | 90 % covers | true / forecast area at the end [µm²] | temperature CRPS [K] | 90 % covers |",
+        f"| model | area CRPS [µm²] | 90 % covers | true / forecast area at the end [µm²] | {mean_crps} | 90 % covers |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, model in scores["models"].items():
-        area, temperature = model["hotspot"]["area"], model["hotspot"]["temperature"]
+        area, mean = model["hotspot"]["area"], model["hotspot"][field]
         truth, forecast = (sum(curve[-1] for curve in area["curves"][key]) / len(area["curves"][key]) for key in ("truth", "mean"))
-        cover = ["–" if part["coverage_90"] is None else f"{part['coverage_90']:.2f}" for part in (area, temperature)]
-        lines.append(
-            f"| {name} | {area['crps']:.2f} | {cover[0]} | {truth:.2f} / {forecast:.2f} | {temperature['crps']:.0f} | {cover[1]} |"
-        )
+        cover = ["–" if part["coverage_90"] is None else f"{part['coverage_90']:.2f}" for part in (area, mean)]
+        lines.append(f"| {name} | {area['crps']:.2f} | {cover[0]} | {truth:.2f} / {forecast:.2f} | {digits(mean['crps'])} | {cover[1]} |")
     return "\n".join(lines) + "\n"
+
+
+def digits(value: float) -> str:
+    """A number of a table."""
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def reduced(scores: Any) -> Any:
@@ -70,7 +77,7 @@ def main() -> None:
     (args.out / "stages.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
     scores = load_scores(args.run / "scores.json")
     (args.out / "scores.json").write_text(json.dumps(reduced(scores), separators=(",", ":")) + "\n", encoding="utf-8")
-    (args.out / "temperature.md").write_text(table(scores), encoding="utf-8")
+    (args.out / f"{scores['hotspot']['field']}.md").write_text(table(scores), encoding="utf-8")
     (args.out / "hotspots.md").write_text(hotspot_table(scores), encoding="utf-8")
     hero_figure(args.run, args.out / "rollout.png")
     print(f"wrote {args.out}")

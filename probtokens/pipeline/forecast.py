@@ -101,6 +101,7 @@ def forecast_image(asked: ImageForecast, out: Path) -> None:
     """
     import probtokens as pt
     from probtokens.data import TrajectorySet
+    from probtokens.data.the_well.layout import boundary_of
     from probtokens.predict import open_rollout, write_rollout
     from probtokens.report.forecast import HotspotBands, write_page
     from probtokens.simulate.microstructure.micrograph import find_voids, threshold_of, whole
@@ -116,7 +117,12 @@ def forecast_image(asked: ImageForecast, out: Path) -> None:
     first = pt.first_frame(1.0 - void, asked.pressure, spacing=model.grid.spacing).sel(field=[spec.name for spec in model.fields])
     grid = replace(model.grid, ny=void.shape[0], nx=void.shape[1], n_times=asked.steps + 1)
     frames = TrajectorySet.from_arrays(
-        first.values[:, None], model.fields, spacing=grid.spacing, time_step=grid.time_step, context={_CONTEXT: [asked.pressure]}
+        first.values[:, None],
+        model.fields,
+        spacing=grid.spacing,
+        time_step=grid.time_step,
+        context={_CONTEXT: [asked.pressure]},
+        boundary=boundary_of(grid.periodic),
     )
     how = "Otsu" if asked.image.threshold == "otsu" else "given"
     say(screen, f"{asked.image.path}: threshold {threshold:.3g} ({how}), {asked.image.pores} pores, {100 * covered:.3g} % of the image")

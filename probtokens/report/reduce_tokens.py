@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from probtokens.data import TrajectorySet
+from probtokens.data.the_well.layout import boundary_of
 from probtokens.evaluate.ablation import score_leads, source_rows
 from probtokens.fields import FieldSpec, field_index
 from probtokens.pipeline.tokens_of_run import TOKEN_MODELS, load_tokens
@@ -200,6 +201,7 @@ def reduce_parts(run: Run, model: TokenForecaster, spec: FieldSpec) -> Parts:
         list(run.fields),
         spacing=grid.spacing,
         time_step=grid.time_step,
+        boundary=boundary_of(grid.periodic),
         context={name: data[name].values[:used] for name in model.normalizer.context_names},
     )
     leads = strip_frames(grid.n_times, _PART_LEADS)

@@ -169,5 +169,5 @@ def test_what_is_converted_is_trained_forecast_and_scored_without_its_constant_f
     assert list(scores["fields"]) == list(scores["units"]["fields"]) == ["heat"]
     assert list(fit_recalibration(with_truth(ensemble, test)).factors) == ["heat"]
     assert list(to_arviz(ensemble, test)["posterior_predictive"].data_vars) == ["heat"]
-    with pytest.raises(ValueError, match="expected a field 'obstacle' that is forecast"):
+    with pytest.raises(ValueError, match="expected a field 'obstacle', got fields"):
         score(ensemble, test, hotspot=HotSpot("obstacle", 0.5))

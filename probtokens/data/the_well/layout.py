@@ -49,6 +49,17 @@ def periodic_axes(boundary: Mapping[str, str]) -> str:
     return "".join(axis for axis, side in (("x", "left"), ("y", "bottom")) if boundary[side] == "PERIODIC")
 
 
+def boundary_of(periodic: str) -> dict[str, str]:
+    """Edges of a domain of which the periodic axes alone are known; the others are open.
+
+    Examples
+    --------
+    >>> boundary_of("y")
+    {'left': 'OPEN', 'right': 'OPEN', 'bottom': 'PERIODIC', 'top': 'PERIODIC'}
+    """
+    return {side: "PERIODIC" if axis in periodic else "OPEN" for side, (axis, _) in SIDES.items()}
+
+
 def components(name: str, order: int) -> tuple[str, ...]:
     """Scalar fields that a field of this tensor order has, in the order of the file.
 
