@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-#: Largest file that is read [bytes]; scores of many models at many leads take a hundredth of it.
-MAX_BYTES = 64 * 1024**2
+from probtokens.limits import MAX_JSON_BYTES
 
 
 def read_json(path: Path, what: str) -> Any:
@@ -27,8 +26,8 @@ def read_json(path: Path, what: str) -> Any:
     """
     if not path.is_file():
         raise ValueError(f"{path}: expected {what}, found {'something else' if path.exists() else 'none'}")
-    if (size := path.stat().st_size) > MAX_BYTES:
-        raise ValueError(f"{path}: expected {what} of at most {MAX_BYTES} bytes, got {size}")
+    if (size := path.stat().st_size) > MAX_JSON_BYTES:
+        raise ValueError(f"{path}: expected {what} of at most {MAX_JSON_BYTES} bytes, got {size}")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

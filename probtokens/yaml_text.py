@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from probtokens.limits import MAX_YAML_KEYS
+
 _PREFIX = "tag:yaml.org,2002:"
 #: Kind of a plain scalar, how it is written in the core schema of YAML 1.2 (section 10.3.2), and its first letters.
 _PLAIN: tuple[tuple[str, str, str], ...] = (
@@ -16,9 +18,6 @@ _PLAIN: tuple[tuple[str, str, str], ...] = (
     ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
     ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+.0123456789"),
 )
-
-#: Keys of one mapping, merged ones included.
-_MOST_KEYS = 1000
 
 
 class NotYaml(ValueError):
@@ -57,8 +56,8 @@ class _Loader(yaml.SafeLoader):
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)
-        if len(node.value) > _MOST_KEYS:  # merges of merges multiply
-            raise yaml.constructor.ConstructorError(None, None, f"more than {_MOST_KEYS} keys in one mapping", node.start_mark)
+        if len(node.value) > MAX_YAML_KEYS:  # merges of merges multiply
+            raise yaml.constructor.ConstructorError(None, None, f"more than {MAX_YAML_KEYS} keys in one mapping", node.start_mark)
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         text = str(self.construct_scalar(node))

@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import json
-import resource
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,69 +18,31 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from probtokens.config import Config, dump_config, load_config
+from probtokens.data.importers import Given, open_source
 from probtokens.evaluate import load_scores
+from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
 from probtokens.pipeline.fingerprint import fingerprints
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.graph import build_stages
 from probtokens.pipeline.record import read_record, started, write_record
+from probtokens.predict import open_rollout, rollout_grid, write_rollout
 from probtokens.predict.recalibrate import Recalibration, load_recalibration
+from probtokens.predict.store import map_slabs
 from probtokens.simulate.microstructure.image import read_grey
-from probtokens.verify.token_pairs import micro_tokens
+from probtokens.verify.token_pairs import meso_tokens, micro_tokens
 from probtokens.yaml_text import write_yaml
+from tests.data.layouts import CASES
+from tests.predict.synthetic import RandomWalk, Trajectories
+from tests.tally import Tally
 
-#: Most letters of a message beside the name of the file.
-LIMIT = 300
-COUNTS = [pytest.param(25, id="few"), pytest.param(1000, id="many", marks=pytest.mark.slow)]
+COUNTS = [pytest.param(20, id="few"), pytest.param(100, id="many", marks=pytest.mark.slow)]
 
 
 def fuzz(count: int) -> Callable[..., Any]:
     """As many examples, always the same ones."""
     known = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
     return settings(max_examples=count, deadline=None, derandomize=True, database=None, suppress_health_check=known)
-
-
-class Tally:
-    """Counts what became of inputs, and sees that no one takes long or much memory."""
-
-    def __init__(self, note: Callable[[str, Any], None]) -> None:
-        self.note, self.memory, self.slowest = note, peak_memory(), 0.0
-        self.counts = {"read": 0, "refused": 0}
-
-    def look(self, read: Callable[[], Any], name: str) -> None:
-        """See that an input is read, or refused by a message that names ``name``, is short and of one line."""
-        began = time.monotonic()
-        try:
-            read()
-        except ValueError as error:
-            message = str(error)
-            assert name in message, message
-            assert len(message) - len(name) <= LIMIT, message
-            assert "\n" not in message, message
-            self.counts["refused"] += 1
-        else:
-            self.counts["read"] += 1
-        self.slowest = max(self.slowest, time.monotonic() - began)
-
-    def close(self) -> None:
-        """Note the counts for the page that ``examples/reliability_page.py`` writes."""
-        grown = (peak_memory() - self.memory) / 2**20
-        for name, value in (*self.counts.items(), ("slowest_s", round(self.slowest, 2)), ("grown_mib", round(grown))):
-            self.note(name, value)
-        assert self.slowest < 10
-        assert grown < 1024
-
-
-def peak_memory() -> int:
-    """Bytes that this process has had at most."""
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-@pytest.fixture
-def tally(record_property: Callable[[str, Any], None]) -> Iterator[Tally]:
-    counted = Tally(record_property)
-    yield counted
-    counted.close()
 
 
 @st.composite
@@ -102,6 +62,10 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
 
 def a_model(path: Path) -> None:
     micro_tokens().save(path)
+
+
+def a_meso_model(path: Path) -> None:
+    meso_tokens().save(path)
 
 
 def a_recalibration(path: Path) -> None:
@@ -125,33 +89,68 @@ def an_array(path: Path) -> None:
     np.save(path, np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30))
 
 
+def a_recipe(path: Path) -> None:
+    path.write_text(dump_config(Config()), encoding="utf-8")
+
+
+def a_rollout(path: Path) -> None:
+    write_rollout(RandomWalk(), Trajectories(2), path, members=3, seed=0)
+
+
+def read_rollout(path: Path) -> None:
+    rollout = open_rollout(path)
+    rollout_grid(rollout)
+    map_slabs(lambda slab: float(slab.prediction.mean() + slab.truth.mean()), rollout)
+
+
 READERS: dict[str, tuple[Callable[[Path], None], Callable[[Path], Any]]] = {
     "model.pt": (a_model, MicroTokens.load),
+    "meso.pt": (a_meso_model, MesoTokens.load),
     "recalibration.json": (a_recalibration, load_recalibration),
     "scores.json": (scores, load_scores),
     "train_micro.json": (a_record, read_record),
     "image.png": (a_picture, read_grey),
     "image.pgm": (a_picture, read_grey),
     "image.npy": (an_array, read_grey),
-    "recipe.yaml": (lambda path: path.write_text(dump_config(Config()), encoding="utf-8"), load_config),  # type: ignore[dict-item, return-value]
+    "recipe.yaml": (a_recipe, load_config),
+    "rollout.zarr": (a_rollout, read_rollout),
 }
+
+
+def read_source(source: Path, given: Given) -> None:
+    """Read all simulations of a set in the layout of others."""
+    opened = open_source(source, given)
+    for number in range(len(opened.contents.names)):
+        opened.read(number)
+
+
+def damage_and_read(source: Path, read: Callable[[Path], Any], count: int, tally: Tally) -> None:
+    """Damage one file of ``source`` after the other, which is a file or a folder of files."""
+    sound = {file: file.read_bytes() for file in sorted(source.rglob("*") if source.is_dir() else [source]) if file.is_file()}
+
+    @fuzz(count)
+    @given(st.sampled_from(list(sound)).flatmap(lambda file: st.tuples(st.just(file), damaged(sound[file]))))
+    def check(change: tuple[Path, bytes]) -> None:
+        file, content = change
+        file.write_bytes(content)
+        tally.look(lambda: read(source), str(source))
+        file.write_bytes(sound[file])
+
+    check()
 
 
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("name", READERS)
 def test_damaged_files_are_read_or_refused_by_name(name: str, count: int, tmp_path: Path, tally: Tally) -> None:
     write, read = READERS[name]
-    path = tmp_path / name
-    write(path)
-    sound = path.read_bytes()
+    write(tmp_path / name)
+    damage_and_read(tmp_path / name, read, count, tally)
 
-    @fuzz(count)
-    @given(damaged(sound))
-    def check(content: bytes) -> None:
-        path.write_bytes(content)
-        tally.look(lambda: read(path), str(path))
 
-    check()
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("name", CASES)
+def test_damaged_sets_of_others_are_read_or_refused_by_name(name: str, count: int, tmp_path: Path, tally: Tally) -> None:
+    damage_and_read(CASES[name].write(tmp_path), lambda source: read_source(source, CASES[name].given), count, tally)
 
 
 def keys(section: Any, prefix: str = "") -> list[str]:

@@ -32,6 +32,6 @@ def test_missing_files_folders_and_files_that_are_too_large_are_refused(tmp_path
         read_json(tmp_path, "scores")
     path = tmp_path / "scores.json"
     path.write_text("[1, 2, 3]", encoding="utf-8")
-    monkeypatch.setattr(json_text, "MAX_BYTES", 8)
+    monkeypatch.setattr(json_text, "MAX_JSON_BYTES", 8)
     with pytest.raises(ValueError, match="expected scores of at most 8 bytes, got 9"):
         read_json(path, "scores")

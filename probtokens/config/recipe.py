@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from probtokens.config.run import Config
+from probtokens.limits import MAX_RECIPE_BYTES
 from probtokens.yaml_text import NotYaml, read_yaml, read_yaml_value, write_yaml
 
 #: Letters of a value or of overrides that a message shows.
@@ -22,9 +23,6 @@ _LONGEST = 60
 _SHOWN = reprlib.Repr()
 _SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = _LONGEST
 _SHOWN.maxlevel, _SHOWN.maxlist, _SHOWN.maxdict = 3, 4, 4
-
-#: Largest recipe that is read [bytes].
-_MAX_BYTES = 1024**2
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = (), uses: Collection[str] | None = None) -> Config:
@@ -130,8 +128,8 @@ def _without_none(annotation: Any) -> Any:
 def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path}: expected a recipe file, found none")
-    if (size := path.stat().st_size) > _MAX_BYTES:
-        raise ValueError(f"{path}: expected a recipe of at most {_MAX_BYTES} bytes, got {size}")
+    if (size := path.stat().st_size) > MAX_RECIPE_BYTES:
+        raise ValueError(f"{path}: expected a recipe of at most {MAX_RECIPE_BYTES} bytes, got {size}")
     try:
         raw = read_yaml(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:

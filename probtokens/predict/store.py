@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from probtokens.data.support import Support
+from probtokens.data.zarr_store import open_store, reading
 from probtokens.fields import SPATIAL_DIMS, FieldSpec, Grid, field_index
 
 TRUTH_DIMS = ("simulation", "time", "field", "y", "x")
@@ -150,17 +151,18 @@ def open_rollout(path: Path | str) -> xr.Dataset:
     path = Path(path)
     if not (path / "zarr.json").is_file():
         raise ValueError(f"{path}: expected a rollout (a Zarr group), found {'something else' if path.exists() else 'nothing'}")
-    rollout = xr.open_zarr(path, consolidated=False, chunks={})
+    rollout = open_store(path, chunks={})
     for name, dims in (("prediction", PREDICTION_DIMS), ("truth", TRUTH_DIMS)):
         found = rollout[name].dims if name in rollout else None
         if found != dims:
             raise ValueError(f"{path}: expected a rollout with {name!r} of dimensions {dims}, got {found or 'none of that name'}")
-    texts = {
-        name: (values.dims, np.array([str(value) for value in values.values]), values.attrs)
-        for name, values in rollout.coords.items()
-        if values.dtype.kind in "TO"
-    }
-    return rollout.assign_coords({name: values.load() for name, values in rollout.coords.items()} | texts)
+    with reading(path, "coordinates"):
+        texts = {
+            name: (values.dims, np.array([str(value) for value in values.values]), values.attrs)
+            for name, values in rollout.coords.items()
+            if values.dtype.kind in "TO"
+        }
+        return rollout.assign_coords({name: values.load() for name, values in rollout.coords.items()} | texts)
 
 
 def all_axes(rollout: xr.Dataset) -> xr.Dataset:
@@ -288,10 +290,8 @@ def map_slabs(
 
     def work(key: tuple[int, int]) -> list[Result]:
         simulation, frame = key
-        try:
+        with reading(source, f"simulation {simulation}, frame {frame}"):
             values = arrays.isel(simulation=simulation, time=frame).compute(scheduler="synchronous")
-        except (ValueError, RuntimeError) as error:  # of the checksum and of the compressor
-            raise ValueError(f"{source}: simulation {simulation}, frame {frame}: expected values that can be read, got: {error}") from None
         prediction, truth = values["prediction"].values, values["truth"].values
         return [function(Slab(specs[i], simulation, frame, leads[frame], prediction[:, k], truth[k])) for k, i in enumerate(indices)]
 

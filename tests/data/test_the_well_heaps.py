@@ -1,4 +1,4 @@
-"""A hole of zeros in a heap of texts, over which the HDF5 library loops for ever, is found before it is opened."""
+"""Damages of heaps of texts over which the HDF5 library loops for ever, or fills gigabytes, are found before it opens the file."""
 
 from __future__ import annotations
 
@@ -45,6 +45,22 @@ def test_an_object_beyond_its_heap(shard: Path, size: int) -> None:
     overwrite(shard, OBJECTS + 8, size.to_bytes(8, "little"))
     with pytest.raises(ValueError, match=f"expected a complete HDF5 file, got an object of {size} bytes"):
         read_info(shard)
+
+
+def test_a_text_that_is_said_to_be_longer_than_the_file(shard: Path) -> None:
+    """The library would ask for that much memory, fill it with zeros, and then find that the heap has less."""
+    sound = shard.read_bytes()
+    address = sound.index(b"GCOL").to_bytes(8, "little")
+    places = [place for place in range(4, len(sound)) if sound.startswith(address, place)]
+    assert len(places) > 4
+    for place in places:
+        for length, refused in ((1 << 31, True), (1 << 20, False)):  # other things than texts may precede an address
+            shard.write_bytes(sound[: place - 4] + length.to_bytes(4, "little") + sound[place:])
+            if refused:
+                with pytest.raises(ValueError, match=f"expected a complete HDF5 file, got a text of {length} bytes in"):
+                    require_sound_heaps(shard)
+            else:
+                require_sound_heaps(shard)
 
 
 def test_only_the_ends_of_large_files_are_searched(shard: Path, monkeypatch: pytest.MonkeyPatch) -> None:

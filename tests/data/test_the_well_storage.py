@@ -10,8 +10,9 @@ import h5py
 import numpy as np
 import pytest
 
+from probtokens import limits
 from probtokens.data import TrajectorySet, read_frames, read_info, read_scalar
-from probtokens.data.the_well import limits, read_scalar_as_stored
+from probtokens.data.the_well import read_scalar_as_stored
 from probtokens.data.the_well.storage import undeclared_missing
 
 FIELD = "t0_fields/pressure"
@@ -335,10 +336,3 @@ def test_an_axis_for_every_simulation_is_read_as_a_whole(shard: Path, monkeypatc
     monkeypatch.setattr(limits, "MAX_EXPANSION", 0)
     with pytest.raises(ValueError, match="/dimensions/time: expected values of at most 63 B in a file of .*, got 64 B"):
         read_info(shard)
-
-
-def test_the_documented_limits_are_those_of_the_code() -> None:
-    page = Path("docs/data_files.md").read_text(encoding="utf-8")
-    assert f"| simulations in a file | {limits.MAX_SIMULATIONS:,} |".replace(",", " ") in page
-    assert f"| points on an axis | {limits.MAX_POINTS:,} |".replace(",", " ") in page
-    assert f"{limits.MAX_EXPANSION} times the size of the file, and never less than {limits.ALWAYS_ALLOWED / 1e6:.0f} MB" in page

@@ -6,13 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import h5py
 import numpy as np
 import xarray as xr
 
 from probtokens.data.importers.source import AXES, Contents, Given, Simulation, Variable, files_below, simulation_names, splits_by_folder
 from probtokens.data.the_well.axes import Axis, uniform_axis
 from probtokens.data.the_well.faults import Place, fault, listed
+from probtokens.data.the_well.hdf5 import opened
+from probtokens.data.the_well.storage import require_there
+from probtokens.data.zarr_store import open_store, reading
 
+#: How netCDF marks an HDF5 data set that stands for an axis without coordinates.
+_NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
 _NUMPY = (".npy", ".npz")
 _XARRAY = (".nc", ".nc4", ".cdf", ".netcdf", ".zarr")
 
@@ -65,9 +71,10 @@ class ArraySource:
         path, index = self._places[number]
         values = self._dataset(path)
         values = values.isel(simulation=index) if "simulation" in values.dims else values
-        frames = {name: np.asarray(values[name].transpose(..., "y", "x").values) for name in self.contents.fields}
-        frames = {name: frame if frame.ndim == 3 else frame[None] for name, frame in frames.items()}
-        return Simulation(path, frames, {name: float(values[name]) for name in self.contents.scalars})
+        with reading(path, f"simulation {index}"):
+            frames = {name: np.asarray(values[name].transpose(..., "y", "x").values) for name in self.contents.fields}
+            scalars = {name: float(values[name]) for name in self.contents.scalars}
+        return Simulation(path, {name: frame if frame.ndim == 3 else frame[None] for name, frame in frames.items()}, scalars)
 
     def _dataset(self, path: Path) -> xr.Dataset:
         """Arrays of a file by scalar field; the last file stays open, for the simulations of one are read one after the other."""
@@ -164,11 +171,23 @@ def _member(path: Path, loaded: Any, name: str) -> np.ndarray:
 
 
 def _xarray_dataset(path: Path) -> xr.Dataset:
-    options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if _is_zarr(path) else {}
+    if _is_zarr(path):
+        return open_store(path, decode_times=False)
+    if h5py.is_hdf5(path):
+        _require_sound(path)
     try:
-        return xr.open_dataset(path, decode_times=False, **options)
+        return xr.open_dataset(path, decode_times=False)
     except Exception as error:
-        raise fault(path, f"a complete {'Zarr store' if options else 'netCDF file'}", error) from error
+        raise fault(path, "a complete netCDF file", error) from error
+
+
+def _require_sound(path: Path) -> None:
+    """Refuse a netCDF file whose variables are larger than it can hold, or lie elsewhere; those that only name an axis have no values."""
+    with opened(path) as file:
+        for name in file.members():
+            node = file.find(name)
+            if isinstance(node.item, h5py.Dataset) and node.item.shape is not None and not str(node.get("NAME")).startswith(_NO_VARIABLE):
+                require_there(node)
 
 
 def _by_field(path: Path, data: xr.Dataset, given: Given) -> xr.Dataset:

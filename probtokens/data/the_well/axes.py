@@ -10,9 +10,9 @@ import numpy as np
 from probtokens.data.the_well.faults import Faulty, fault, listed
 from probtokens.data.the_well.hdf5 import Node
 from probtokens.data.the_well.layout import AXIS_UNITS, FILE_DIMS
-from probtokens.data.the_well.limits import MAX_POINTS, require_fits
 from probtokens.data.the_well.storage import require_numbers, require_stored
 from probtokens.fields import Grid
+from probtokens.limits import MAX_POINTS, require_fits
 
 _AXIS_RTOL = 1e-3
 _AXIS_DIGITS = 6

@@ -19,12 +19,7 @@ import numpy as np
 from probtokens.data.the_well.faults import fault, listed
 from probtokens.data.the_well.heaps import require_sound_heaps
 from probtokens.data.the_well.plain import as_text, plain, raw_name, single
-
-#: Links that may follow each other before an object is reached.
-_MAX_LINKS = 16
-
-#: Largest attribute that is read [bytes].
-_MAX_ATTRIBUTE = 16 * 1024**2
+from probtokens.limits import MAX_ATTRIBUTE_BYTES, MAX_LINKS
 
 _KINDS = {
     stat.S_ISDIR: "a folder",
@@ -175,8 +170,8 @@ class Node:
             simple = _is_simple(stored)
         if not simple:
             raise self.fault(f"attribute {name!r} to be text or numbers", "values of another type")
-        if size > _MAX_ATTRIBUTE:
-            raise self.fault(f"attribute {name!r} of at most {_MAX_ATTRIBUTE} bytes", size)
+        if size > MAX_ATTRIBUTE_BYTES:
+            raise self.fault(f"attribute {name!r} of at most {MAX_ATTRIBUTE_BYTES} bytes", size)
         with naming(self.path, f"{self.name}, attribute {name!r}"):
             return plain(self.item.attrs[name])
 
@@ -248,8 +243,8 @@ class Node:
                     item = item[raw]
                 continue
             n_links += 1
-            if n_links > _MAX_LINKS:
-                raise self.fault(f"{name!r} to lead to an object", f"more than {_MAX_LINKS} links")
+            if n_links > MAX_LINKS:
+                raise self.fault(f"{name!r} to lead to an object", f"more than {MAX_LINKS} links")
             parts.appendleft(target)
         return item
 

@@ -13,10 +13,10 @@ from probtokens.data.the_well.edges import read_boundary
 from probtokens.data.the_well.faults import prefixed
 from probtokens.data.the_well.hdf5 import Node, opened
 from probtokens.data.the_well.layout import FIELD_GROUPS, FILE_DIMS, GROUPS, periodic_axes
-from probtokens.data.the_well.limits import MAX_SIMULATIONS
 from probtokens.data.the_well.plain import single
 from probtokens.data.the_well.storage import missing_values, require_numbers, require_stored
 from probtokens.fields import FieldSpec, Grid, field_spec
+from probtokens.limits import MAX_SIMULATIONS
 
 #: Endings of files of simulations.
 SHARD_SUFFIXES = (".hdf5", ".h5")

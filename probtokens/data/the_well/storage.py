@@ -13,17 +13,14 @@ import numpy as np
 
 from probtokens.data.the_well.faults import fault
 from probtokens.data.the_well.hdf5 import Node, naming, opened
-from probtokens.data.the_well.limits import require_fits
 from probtokens.data.the_well.plain import plain, single
+from probtokens.limits import MAX_VIRTUAL_DEPTH, require_fits
 
 #: Attributes with a value that stands for none, as netCDF has them.
 _MISSING = ("_FillValue", "missing_value")
 
 #: Attributes of packed values, with the value that changes nothing.
 _PACKING = {"scale_factor": 1, "add_offset": 0}
-
-#: Virtual data sets whose sources are virtual data sets, and so on.
-_MAX_DEPTH = 4
 
 #: Values that programs store for "none" without declaring it: powers of ten, the default of netCDF, the largest numbers.
 _SENTINELS = (1e30, 1e31, 1e32, 1e33, 1e34, 1e35, 1e36, 1e37, 1e38, 9.969209968386869e36, float(np.finfo(np.float32).max))
@@ -57,7 +54,7 @@ def require_numbers(node: Node, *, flags: bool = False) -> None:
 
 
 def require_stored(node: Node, *, by_simulation: bool = False) -> None:
-    """Refuse a data set of which a part was never written, lies elsewhere or is larger than its file can hold.
+    """Refuse a data set of which a part is not there, see :func:`require_there`, or whose numbers are not the values.
 
     Parameters
     ----------
@@ -69,9 +66,9 @@ def require_stored(node: Node, *, by_simulation: bool = False) -> None:
     Raises
     ------
     ValueError
-        If chunks are missing, a source of a virtual data set is, values lie outside of HDF5 or are packed.
+        As :func:`require_there`, and if values are packed.
     """
-    _backing(node, 0, by_simulation=by_simulation)
+    require_there(node, by_simulation=by_simulation)
     for name, neutral in _PACKING.items():
         value = single(node.get(name))
         if value is not None and value != neutral:
@@ -103,8 +100,28 @@ def undeclared_missing(values: np.ndarray) -> float | None:
     return largest if others.size and 0 < float(others.max()) < _SENTINEL_RATIO * largest else None
 
 
-def _backing(node: Node, depth: int, *, by_simulation: bool = False) -> int:
-    """Size of the files that hold all values of a data set [bytes]."""
+def require_there(node: Node, depth: int = 0, *, by_simulation: bool = False) -> int:
+    """Refuse a data set of which a part was never written, lies elsewhere or is larger than its file can hold.
+
+    Parameters
+    ----------
+    node
+        The data set.
+    depth
+        How many virtual data sets it is a source of, one behind the other.
+    by_simulation
+        Whether its first axis counts simulations, which are read one by one; else it is read as a whole.
+
+    Returns
+    -------
+    int
+        Size of the files that hold all its values [bytes].
+
+    Raises
+    ------
+    ValueError
+        If chunks are missing, a source of a virtual data set is, or values lie outside of HDF5.
+    """
     with naming(node.path, node.name):
         properties = node.item.id.get_create_plist()
         layout, external = properties.get_layout(), properties.get_external_count()
@@ -139,8 +156,8 @@ def _require_chunks(node: Node, file_bytes: int) -> None:
 
 def _require_sources(node: Node, depth: int) -> int:
     """Size of the files that a virtual data set takes its values from [bytes]."""
-    if depth == _MAX_DEPTH:
-        raise node.fault(f"at most {_MAX_DEPTH} virtual data sets one behind the other", "more")
+    if depth == MAX_VIRTUAL_DEPTH:
+        raise node.fault(f"at most {MAX_VIRTUAL_DEPTH} virtual data sets one behind the other", "more")
     with naming(node.path, node.name):
         sources = [
             (source.file_name, source.dset_name, source.vspace.get_select_npoints(), source.src_space)
@@ -166,7 +183,7 @@ def _require_source(node: Node, file: Node, dataset: str, points: int, space: An
     if not isinstance(source.item, h5py.Dataset) or source.item.shape is None:
         raise node.fault("data sets as sources of a virtual one", source.name)
     require_numbers(source)
-    size = _backing(source, depth + 1)
+    size = require_there(source, depth + 1)
     with naming(node.path, node.name):
         everything = space.get_select_type() == h5py.h5s.SEL_ALL
         last = () if everything else tuple(end + 1 for end in space.get_select_bounds()[1])

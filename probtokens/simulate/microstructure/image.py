@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+
+from probtokens.limits import MAX_PIXELS
 
 #: Pillow's names of the formats that are read; its PPM covers PGM.
 _FORMATS = ("PNG", "PPM")
@@ -65,13 +69,18 @@ def _from_array(path: Path) -> np.ndarray:
 
 def _from_picture(path: Path) -> np.ndarray:
     try:
-        with Image.open(path, formats=_FORMATS) as opened:
+        with (
+            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
+            Image.open(path, formats=_FORMATS) as opened,
+        ):
+            if math.prod(opened.size) > MAX_PIXELS:
+                raise Image.DecompressionBombError(f"{opened.width} × {opened.height}")
             opened.load()
             picture = opened.copy()
     except UnidentifiedImageError:
         raise ValueError(f"{path}: expected an image of format PNG, PGM or npy, got another") from None
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{path}: expected a picture of a size that PNG and PGM are read at (save it as npy), got {error}") from None
+        raise ValueError(f"{path}: expected a picture of at most {MAX_PIXELS} pixels (save it as npy), got {error}") from None
     except Exception as error:  # noqa: BLE001 - Pillow raises errors of any type over damaged files
         raise ValueError(f"{path}: expected a complete image, got {error!s:.120}") from None
     return _scaled(path, _one_channel(path, picture))

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import label
 
 from probtokens.config import ImageConfig, MicrostructureConfig
+from probtokens.limits import MAX_CELLS
 from probtokens.simulate.microstructure.image import read_grey
 from probtokens.simulate.microstructure.rasterize import area_average
 
@@ -19,8 +20,6 @@ ATTEMPTS = 200
 SPLIT_PARTS = {"train": (0.0, 0.5), "valid": (0.5, 0.7), "test": (0.7, 1.0)}
 #: Grey levels that Otsu's threshold tells apart.
 _LEVELS = 256
-#: A forecast of so many cells takes some ten gigabytes.
-_MOST_CELLS = 4_000_000
 
 
 def crop(
@@ -84,9 +83,9 @@ def whole(image: ImageConfig, spacing: float, *, multiple: int = 1, margin: floa
             f"{image.path}: expected more than {multiple * spacing:g} × {2.0 * margin:g} µm (height × width), got "
             f"{height:g} × {width:g} µm ({voids.shape[0]} × {voids.shape[1]} pixels of {image.pixel_size:g} µm): is the scale right?"
         )
-    if ny * nx > _MOST_CELLS:
+    if ny * nx > MAX_CELLS:
         raise ValueError(
-            f"{image.path}: expected at most {_MOST_CELLS:.0e} cells of {spacing:g} µm, got {ny} × {nx}: {height:g} × {width:g} µm "
+            f"{image.path}: expected at most {MAX_CELLS:.0e} cells of {spacing:g} µm, got {ny} × {nx}: {height:g} × {width:g} µm "
             f"({voids.shape[0]} × {voids.shape[1]} pixels of {image.pixel_size:g} µm): is the scale right?"
         )
     void = _on_cells(voids, image.pixel_size, ny, nx, spacing, margin)
