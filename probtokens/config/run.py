@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from probtokens.config.base import Strict, Whole
+from probtokens.config.base import NonNegative, Strict, Whole
 from probtokens.config.forecast import OWN_MODELS, EvaluateConfig, ReportConfig, RolloutConfig
 from probtokens.config.simulation import SimulateConfig
 from probtokens.config.training import MesoConfig, MicroConfig, ParcConfig
@@ -43,6 +43,10 @@ class DataConfig(Strict):
     )
     odd: dict[str, Literal["", "x", "y", "xy"]] = Field(
         default_factory=dict, description="Axes along which a mirror image changes a field's sign, where the file does not tell."
+    )
+
+    frame_cache: NonNegative = Field(
+        default=0.5, description="Memory [GiB] for frames that have been read, of each set of simulations; with 0 all are read again."
     )
 
     @property

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import os
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from probtokens.data.atomic import writing
 from probtokens.data.dataset import Window, WindowDataset
 from probtokens.data.trajectories import TrajectorySet
 
@@ -17,13 +22,55 @@ _CHUNK = 16
 View = Callable[[Tensor], Tensor]
 
 
+class TokenFile:
+    """Tokens of many views, all of one shape, on disk: in a file without a name, which goes with its process however that ends.
+
+    Parameters
+    ----------
+    folder
+        Where the file lies; made if needed.
+
+    Raises
+    ------
+    WriteError
+        If the folder cannot be made or written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._shape, self._n = folder, (0,), 0
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with the object
+
+    def __len__(self) -> int:
+        """Number of views."""
+        return self._n
+
+    def append(self, tokens: np.ndarray) -> None:
+        """Add a view (time, channel, token_y, token_x), float32; raises a ``WriteError`` if there is no room."""
+        assert self._n == 0 or tokens.shape == self._shape
+        self._shape = tokens.shape
+        with writing(self._folder):
+            self._file.write(np.ascontiguousarray(tokens, dtype=np.float32))
+            self._file.flush()
+        self._n += 1
+
+    def read(self, number: int, start: int, stop: int) -> np.ndarray:
+        """Tokens of view ``number`` at the times ``start`` to ``stop`` - 1; forked processes may read at once."""
+        n_times, *lattice = self._shape
+        frame = 4 * math.prod(lattice)
+        content = os.pread(self._file.fileno(), (stop - start) * frame, (number * n_times + start) * frame)
+        return np.frombuffer(content, dtype=np.float32).reshape(stop - start, *lattice)
+
+
 @torch.inference_mode()
 def encode_views(
     trajectories: TrajectorySet,
     encode: Callable[[Tensor], Tensor],
     views: Callable[[int], Sequence[View]],
+    folder: Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> list[np.ndarray]:
+) -> TokenFile:
     """Tokens (time, channel, token_y, token_x) of all views of the first trajectory, of the second, ….
 
     Views, such as mirror images, are encoded by themselves because tokens cannot be mirrored.
@@ -35,10 +82,12 @@ def encode_views(
     views
         For every trajectory, given by its number, what is made of its frames (time, field, y, x) before they are encoded; all
         of one extent, and as many for every trajectory.
+    folder
+        Where the tokens are kept while they are needed.
     progress
         Told trajectories done and in all, before the first one and after each.
     """
-    found = []
+    found = TokenFile(folder)
     progress(0, len(trajectories))
     for number in range(len(trajectories)):
         frames = torch.tensor(trajectories.frames(number))
@@ -70,7 +119,7 @@ class TokenWindows(WindowDataset):
         self,
         trajectories: TrajectorySet,
         horizon: int,
-        tokens: Sequence[np.ndarray],
+        tokens: TokenFile,
         latest_start: int | None = None,
     ) -> None:
         super().__init__(trajectories, horizon, latest_start)
@@ -87,4 +136,4 @@ class TokenWindows(WindowDataset):
             raise IndexError(f"window: expected 0..{len(self) - 1}, got {k}")
         number, start = divmod(k, self.n_starts)
         simulation = number // self._per_trajectory
-        return self._tokens[number][start : start + self.horizon + 1], self.trajectories.context[simulation], simulation
+        return self._tokens.read(number, start, start + self.horizon + 1), self.trajectories.context[simulation], simulation

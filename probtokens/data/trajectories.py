@@ -16,7 +16,7 @@ from probtokens.data.the_well import SHARD_SUFFIXES, ShardInfo, is_shard, read_f
 from probtokens.data.the_well.faults import fault, listed
 from probtokens.fields import FieldSpec, Grid
 
-_CACHE_BYTES = 2 * 1024**3
+_CACHE_BYTES = 512 * 1024**2
 
 
 @dataclass

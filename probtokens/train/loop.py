@@ -128,8 +128,8 @@ def train_stages(
     """
     check_schedule(model, stages, trajectories.grid.n_times, devices)
     kind = accelerator(devices, device)
-    data = StageData(model, trajectories, seed=seed, reflect=reflect)
-    replayed = None if replay is None else StageData(model, replay, seed=seed, reflect=reflect)
+    data = StageData(model, trajectories, out_dir, seed=seed, reflect=reflect)
+    replayed = None if replay is None else StageData(model, replay, out_dir, seed=seed, reflect=reflect)
     told: dict[str, Trained] = {}
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from probtokens.config import ReconstructionStage, Stage
 from probtokens.data.augmentation import Extension, RandomCrop, Reflection
 from probtokens.data.dataset import TrajectorySet, WindowDataset
-from probtokens.data.latents import TokenWindows, View, encode_views
+from probtokens.data.latents import TokenFile, TokenWindows, View, encode_views
 from probtokens.data.normalize import mirror_image
 
 
@@ -38,18 +39,21 @@ class StageData:
 
     Parameters
     ----------
+    folder
+        Where tokens are kept while they are needed.
     seed
         Seeds the cells at which shifted views begin.
     reflect
         Whether to train on mirror images along y as well.
     """
 
-    def __init__(self, model: nn.Module, trajectories: TrajectorySet, *, seed: int, reflect: bool) -> None:
+    def __init__(self, model: nn.Module, trajectories: TrajectorySet, folder: Path, *, seed: int, reflect: bool) -> None:
         self.model: Any = model
         self.trajectories = trajectories
+        self.folder = folder
         self.seed = seed
         self.reflect = reflect
-        self._tokens: dict[int, list[np.ndarray]] = {}
+        self._tokens: dict[int, TokenFile] = {}
 
     def windows(self, stage: Stage, encoding: Callable[[int, int], None] = lambda done, total: None) -> WindowDataset:
         """Windows of a stage.
@@ -89,12 +93,12 @@ class StageData:
             found.append(RandomCrop(self.model.tokens.patch, self.trajectories.grid.periodic))
         return found
 
-    def _encoded(self, shifts: int, progress: Callable[[int, int], None]) -> list[np.ndarray]:
+    def _encoded(self, shifts: int, progress: Callable[[int, int], None]) -> TokenFile:
         mirror: View = partial(mirror_image, fields=self.model.fields)
         images = [_as_it_is, *([mirror] if self.reflect else [])]
         extension = Extension(self.model.fields, self.trajectories.boundary, self.model.tokens.patch)
         views = partial(_shifted, images=images, extension=extension, n=shifts, seed=self.seed) if shifts else lambda number: images
-        return encode_views(self.trajectories, self._means, views, progress)
+        return encode_views(self.trajectories, self._means, views, self.folder, progress)
 
     def _means(self, frames: Tensor) -> Tensor:
         """Token means (frame, channel, token_y, token_x) of frames (frame, field, y, x)."""

@@ -115,8 +115,8 @@ def open_split(config: Config, folder: RunFolder, scale: Scale, split: Split) ->
     if getattr(config.data, scale) is None:
         root = folder.data(scale)
         require_planned(root, plan(config.simulate.campaigns[scale], root, campaign_seed(config, scale)))
-    given = config.data
-    return TrajectorySet.open(split_folder(data_root(config, folder, scale), split), given.fields, given.context, odd=given.odd)
+    given, place = config.data, split_folder(data_root(config, folder, scale), split)
+    return TrajectorySet.open(place, given.fields, given.context, odd=given.odd, cache_bytes=round(given.frame_cache * 2**30))
 
 
 def data_root(config: Config, folder: RunFolder, scale: Scale) -> Path:
