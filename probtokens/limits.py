@@ -43,6 +43,9 @@ MAX_RECIPE_BYTES = 1024**2
 #: Keys of one YAML mapping, merged ones included.
 MAX_YAML_KEYS = 1000
 
+#: Brackets of a YAML text that are open at once; the time that PyYAML takes grows with their square.
+MAX_YAML_LEVELS = 200
+
 #: Largest JSON file [bytes]; scores of many models at many leads take a hundredth of it.
 MAX_JSON_BYTES = 64 * 1024**2
 

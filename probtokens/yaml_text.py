@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
+from itertools import accumulate
 from typing import Any
 
 import yaml
 
-from probtokens.limits import MAX_YAML_KEYS
+from probtokens.limits import MAX_YAML_KEYS, MAX_YAML_LEVELS
 
 _PREFIX = "tag:yaml.org,2002:"
 #: Kind of a plain scalar, how it is written in the core schema of YAML 1.2 (section 10.3.2), and its first letters.
@@ -84,6 +85,8 @@ def read_yaml(text: str) -> Any:
     NotYaml
         If it is none, or has a key twice.
     """
+    if max(accumulate((letter in "[{") - (letter in "]}") for letter in text), default=0) > MAX_YAML_LEVELS:
+        raise NotYaml("too many levels")
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:

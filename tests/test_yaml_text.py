@@ -47,6 +47,15 @@ def test_plain_values_are_those_of_yaml_1_2(text, value):
     assert (found, type(found)) == (value, type(value))
 
 
+@pytest.mark.parametrize(("levels", "known"), [(200, "end"), (201, "too many levels"), (500_000, "too many levels")])
+def test_brackets_that_are_open_at_once_are_few(levels, known):
+    """PyYAML's time grows with the square of their number: a recipe of half a megabyte of them would take a day."""
+    with pytest.raises(NotYaml, match=known):
+        read_yaml("[" * levels)
+    assert read_yaml("[" * 100 + "]" * 100 + "\n") is not None
+    assert read_yaml(f"a: '{'[' * 100}'") == {"a": "[" * 100}
+
+
 def test_no_number():
     assert math.isnan(read_yaml_value(".nan"))
 

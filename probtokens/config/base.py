@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(gt=0, le=1)]
-NonNegative = Annotated[float, Field(ge=0)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-Frames = Annotated[int, Field(ge=2)]
-Whole = Annotated[int, Field(ge=0)]
+
+def _a_number(value: Any) -> Any:
+    """Python counts true and false as 1 and 0; in a recipe they are a slip."""
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+Real = Annotated[float, BeforeValidator(_a_number)]
+Int = Annotated[int, BeforeValidator(_a_number)]
+Positive = Annotated[Real, Field(gt=0)]
+Share = Annotated[Real, Field(gt=0, le=1)]
+NonNegative = Annotated[Real, Field(ge=0)]
+Finite = Annotated[Real, Field(allow_inf_nan=False)]
+Count = Annotated[Int, Field(ge=1)]
+Frames = Annotated[Int, Field(ge=2)]
+Whole = Annotated[Int, Field(ge=0)]
 #: Part of a file's name, or an option of a scheduler: nothing that a path or a shell would take for more.
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.,@:+=-]*$", max_length=100)]
 
@@ -26,8 +36,8 @@ class Strict(BaseModel):
 class Interval(Strict):
     """Closed range ``low..high`` of a uniformly drawn quantity."""
 
-    low: float = Field(description="Lower end.")
-    high: float = Field(description="Upper end.")
+    low: Real = Field(description="Lower end.")
+    high: Real = Field(description="Upper end.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Interval:

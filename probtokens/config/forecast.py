@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from probtokens.config.base import Finite, Strict, Whole
+from probtokens.config.base import Finite, Int, Real, Strict, Whole
 from probtokens.fields import HotSpot
 
 #: Models of the package, by the names that recipes have for them.
@@ -46,7 +46,7 @@ class RolloutConfig(Strict):
     """
 
     scale: Literal["micro", "meso"] = Field(default="meso", description="Simulations that are forecast.")
-    members: Annotated[int, Field(ge=2)] = Field(default=50, description="Draws of probabilistic models.")
+    members: Annotated[Int, Field(ge=2)] = Field(default=50, description="Draws of probabilistic models.")
     models: tuple[Annotated[str, AfterValidator(_known)], ...] = Field(
         default=OWN_MODELS,
         description="Models that forecast: tokens, micro_tokens as they are, parc, persistence, own ones as module:Class or entry point. "
@@ -73,7 +73,7 @@ class EvaluateConfig(Strict):
 
     hotspot_field: str = Field(default="temperature", description="Field whose excess makes a hot spot; models are ranked by it.")
     hotspot_threshold: Finite = Field(default=875.0, description="Value that hot spots exceed, in the field's unit.")
-    coverage: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+    coverage: tuple[Annotated[Real, Field(gt=0, lt=1)], ...] = Field(
         default=(0.5, 0.8, 0.9), min_length=1, description="Probabilities of central intervals whose coverage is told."
     )
     recalibrate: bool = Field(default=True, description="Whether spreads are recalibrated on validation forecasts.")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from probtokens.config.base import Count, Interval, NonNegative, Positive, Strict
+from probtokens.config.base import Count, Interval, NonNegative, Positive, Real, Strict
 
 PoreKind = Literal["ellipse", "v", "crack", "cluster"]
 
@@ -23,7 +23,7 @@ class ImageConfig(Strict):
 
     path: Path = Field(description="Grey image (PNG, PGM or npy) of a section.")
     pixel_size: Positive = Field(description="Edge of a pixel [µm].")
-    threshold: Annotated[float, Field(gt=0, lt=1)] | Literal["otsu"] = Field(
+    threshold: Annotated[Real, Field(gt=0, lt=1)] | Literal["otsu"] = Field(
         default="otsu", description="Grey value between voids and crystal, a fraction of the full range or Otsu's."
     )
     pores: Literal["dark", "bright"] = Field(default="dark", description="Whether voids are darker or brighter than the threshold.")

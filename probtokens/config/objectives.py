@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from probtokens.config.base import NonNegative, Positive, Share, Strict
+from probtokens.config.base import Int, NonNegative, Positive, Share, Strict
 
 #: Parameter groups that models declare; see :meth:`probtokens.models.tokens.TokenForecaster.parameter_groups`.
 Group = Literal["codec", "dynamics", "noise", "guide", "weights"]
@@ -32,7 +32,7 @@ class LatentErrorSettings(Strict):
     """Squared error of rollouts without noise, in tokens that are encoded once: a step costs a fraction of one that decodes."""
 
     field_weights: dict[str, Positive] = Field(default_factory=dict, description="Weights of squared errors by field; 1 for all others.")
-    curriculum: dict[int, Share] = Field(
+    curriculum: dict[Int, Share] = Field(
         default_factory=dict,
         description="Shorter horizons to begin with, each with its share of the stage's steps; windows are then cut into such pieces.",
     )
@@ -52,7 +52,7 @@ class RolloutErrorSettings(Strict):
 class RolloutScoreSettings(Strict):
     """Proper score of rollouts as forecasts draw them: generalised variational inference, with the divergence of global sites."""
 
-    members: int = Field(default=3, ge=2, description="Draws of every window.")
+    members: Int = Field(default=3, ge=2, description="Draws of every window.")
     kl_weight: NonNegative = Field(default=_KL_WEIGHT, description=_KL)
     learn: tuple[ForecastGroup, ...] = Field(default=("dynamics", "noise"), description=_LEARN)
 

@@ -19,6 +19,9 @@ from probtokens.yaml_text import NotYaml, read_yaml, read_yaml_value, write_yaml
 #: Letters of a value or of overrides that a message shows.
 _LONGEST = 60
 
+#: Letters of a message beside the file, what it is that was found, and how many more like it there are.
+_ROOM = 270
+
 #: Values in messages: aliases in YAML make values of any size out of little text.
 _SHOWN = reprlib.Repr()
 _SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = _LONGEST
@@ -72,12 +75,13 @@ def _describe(error: ErrorDetails) -> str:
             annotations = [section.model_fields[part].annotation for section in sections if part in section.model_fields]
             last, sections = sections, [kind for annotation in annotations for kind in _sections(annotation)]
     key = _bare(".".join(keys)) or "config"
-    if error["type"] != "extra_forbidden":
-        return f"{key}: {_bare(error['msg'], 170)} (got {_SHOWN.repr(error['input'])})"
-    known = sorted({name for section in last for name in section.model_fields})
-    close = difflib.get_close_matches(loc[-1], known, n=1, cutoff=0.75)
-    hint = f"; did you mean {close[0]!r}?" if close else f", expected one of {_short(repr(known), 150)}" if known else ""
-    return f"{key}: no such key (got {_SHOWN.repr(error['input'])}){hint}"
+    before, after = f"{key}: {_bare(error['msg'], 170)}", ""
+    if error["type"] == "extra_forbidden":
+        known = sorted({name for section in last for name in section.model_fields})
+        close = difflib.get_close_matches(loc[-1], known, n=1, cutoff=0.75)
+        before = f"{key}: no such key"
+        after = f"; did you mean {close[0]!r}?" if close else f", expected one of {_short(repr(known), 120)}" if known else ""
+    return f"{before} (got {_short(_SHOWN.repr(error['input']), _ROOM - len(before) - len(after))}){after}"
 
 
 def _short(text: str, longest: int = _LONGEST) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from probtokens.config.base import Count, Frames, Interval, Positive, Strict, Whole, Word
+from probtokens.config.base import Count, Frames, Int, Interval, Positive, Real, Strict, Whole, Word
 from probtokens.config.microstructure import MicrostructureConfig
 
 #: At this pressure [GPa] solid HMX is beyond any detonation; a larger number is in another unit.
@@ -22,7 +22,7 @@ def _physical(pressure: Interval) -> Interval:
 ShockPressure = Annotated[Interval, AfterValidator(_physical)]
 
 #: Each has a seed of its own, which are drawn before anything runs.
-Simulations = Annotated[int, Field(ge=0, le=1_000_000)]
+Simulations = Annotated[Int, Field(ge=0, le=1_000_000)]
 
 
 class CampaignConfig(Strict):
@@ -68,7 +68,7 @@ class PhysicsConfig(Strict):
 
     eos: Literal["menikoff_sewell", "lasl"] = Field(default="menikoff_sewell", description="Equation of state of solid HMX.")
     kinetics: Literal["tarver", "arrhenius", "none"] = Field(default="tarver", description="Reaction rates.")
-    viscosity: Annotated[float, Field(ge=0, le=10)] = Field(
+    viscosity: Annotated[Real, Field(ge=0, le=10)] = Field(
         default=0.1, description="Viscosity of the melt [Pa·s]; explicit steps shrink with it."
     )
     frame: Literal["piston", "laboratory"] = Field(
@@ -79,7 +79,7 @@ class PhysicsConfig(Strict):
     )
     lateral: Literal["wall", "periodic"] = Field(default="wall", description="Edges along the shock's way.")
     kapila: bool = Field(default=True, description="Whether volume fractions follow Kapila's term.")
-    cfl: Annotated[float, Field(gt=0, le=0.9)] = Field(default=0.4, description="Courant number.")
+    cfl: Annotated[Real, Field(gt=0, le=0.9)] = Field(default=0.4, description="Courant number.")
     dtype: Literal["float32", "float64"] = Field(default="float32", description="Precision of the solver.")
     compile: bool = Field(default=True, description="Whether kernels are compiled with a C++ compiler if there is one.")
 

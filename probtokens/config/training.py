@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from probtokens.config.base import Count, Finite, NonNegative, Positive, Strict, Whole, Word
+from probtokens.config.base import Count, Finite, Int, NonNegative, Positive, Strict, Whole, Word
 from probtokens.config.objectives import (
     ElboSettings,
     InferenceCompilationSettings,
@@ -32,7 +32,7 @@ class Stage(Strict):
     on_tokens: ClassVar[bool] = False
     objective: str
     learn: tuple[str, ...] = ()
-    horizon: int = Field(default=1, ge=1, description="Steps after the first frame of a window.")
+    horizon: Int = Field(default=1, ge=1, description="Steps after the first frame of a window.")
     precision: Asked = Field(default="float32", description=_PRECISION)
 
     name: Word = Field(description="Names the stage's files and what progress tells.")

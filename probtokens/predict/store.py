@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from probtokens.data.support import Support
+from probtokens.data.the_well.faults import fault
 from probtokens.data.zarr_store import open_store, reading
 from probtokens.fields import SPATIAL_DIMS, FieldSpec, Grid, field_index
 
@@ -156,6 +157,8 @@ def open_rollout(path: Path | str) -> xr.Dataset:
         found = rollout[name].dims if name in rollout else None
         if found != dims:
             raise ValueError(f"{path}: expected a rollout with {name!r} of dimensions {dims}, got {found or 'none of that name'}")
+        if rollout[name].dtype != np.float32:
+            raise fault(path, "numbers of type float32", rollout[name].dtype, where=name)
     with reading(path, "coordinates"):
         texts = {
             name: (values.dims, np.array([str(value) for value in values.values]), values.attrs)
@@ -293,6 +296,8 @@ def map_slabs(
         with reading(source, f"simulation {simulation}, frame {frame}"):
             values = arrays.isel(simulation=simulation, time=frame).compute(scheduler="synchronous")
         prediction, truth = values["prediction"].values, values["truth"].values
+        if np.isnan(prediction).any():  # no forecast has them, and they stand for chunks that were lost or never written
+            raise fault(Path(source), "a forecast of finite values", "NaN", where=f"simulation {simulation}, frame {frame}")
         return [function(Slab(specs[i], simulation, frame, leads[frame], prediction[:, k], truth[k])) for k, i in enumerate(indices)]
 
     keys = [(simulation, frame) for simulation in range(rollout.sizes["simulation"]) for frame in range(1, rollout.sizes["time"])]

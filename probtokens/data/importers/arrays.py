@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from probtokens.data.the_well.faults import Place, fault, listed
 from probtokens.data.the_well.hdf5 import opened
 from probtokens.data.the_well.storage import require_there
 from probtokens.data.zarr_store import open_store, reading
+from probtokens.limits import require_fits
 
 #: How netCDF marks an HDF5 data set that stands for an axis without coordinates.
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
@@ -132,10 +134,17 @@ def load_array(path: Path) -> Any:
     ValueError
         If it is damaged or holds Python objects.
     """
+    members: list[zipfile.ZipInfo] = []
     try:
-        return np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                members = archive.infolist()
+        loaded = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
     except Exception as error:
         raise fault(path, f"a complete {path.suffix} file of numbers", error) from error
+    for member in members:
+        require_fits(Place(path, member.filename), member.file_size, path.stat().st_size, "an array")
+    return loaded
 
 
 def _numpy_dataset(path: Path, dims: Sequence[str]) -> xr.Dataset:
