@@ -21,7 +21,7 @@ def as_floats(values: ArrayLike, name: str = "values") -> Floats:
     """
     if isinstance(values, np.ma.MaskedArray):
         values = np.ma.filled(values.astype(np.float64), np.nan)
-    array = np.asarray(values)
+    array = np.asarray(values.detach() if hasattr(values, "detach") else values)  # of tensors that a gradient is known of
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name}: expected real numbers, got an array of {array.dtype}")
     return array.astype(np.float64, copy=False)

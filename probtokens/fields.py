@@ -45,7 +45,7 @@ class FieldSpec:
     Raises
     ------
     ValueError
-        If ``odd`` is something else.
+        If ``odd`` is something else, a name or unit is no text, or no value is within the bounds.
 
     Examples
     --------
@@ -70,6 +70,11 @@ class FieldSpec:
             object.__setattr__(self, "odd", odd)
         if self.odd not in ("", "x", "y", "xy"):
             raise ValueError(f"field {self.name!r}: expected odd '', 'x', 'y' or 'xy', got {self.odd!r}")
+        texts = (self.name, self.unit, self.label, self.vector)
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"field {self.name!r}: expected name, unit, label and vector as text, got {texts}")
+        if not (self.lower is None or self.upper is None or self.lower < self.upper):
+            raise ValueError(f"field {self.name!r}: expected lower < upper, got {self.lower} and {self.upper}")
 
     def mirror_sign(self, axis: str) -> float:
         """What values are multiplied with in a mirror image along ``axis``, ``"x"`` or ``"y"``: -1 or 1."""

@@ -126,6 +126,7 @@ def read_source(source: Path, given: Given) -> None:
 
 def damage_and_read(source: Path, read: Callable[[Path], Any], count: int, tally: Tally) -> None:
     """Damage one file of ``source`` after the other, which is a file or a folder of files."""
+    read(source)
     sound = {file: file.read_bytes() for file in sorted(source.rglob("*") if source.is_dir() else [source]) if file.is_file()}
 
     @fuzz(count)

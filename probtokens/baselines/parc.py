@@ -34,7 +34,7 @@ from probtokens.config import ParcConfig
 from probtokens.data.normalize import Normalizer
 from probtokens.data.support import Support
 from probtokens.fields import VELOCITY, Grid
-from probtokens.models.base import check_request
+from probtokens.models.base import check_request, require_single
 from probtokens.nn.edges import wrap
 
 #: Edge of the blocks of cells that the networks see as one [cells].
@@ -143,6 +143,7 @@ class Parc(nn.Module):
         ValueError
             If shapes, fields or grid do not fit, or values are absurd.
         """
+        require_single(self)
         request = check_request(
             initial,
             context,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -270,6 +271,8 @@ def shard_paths(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise fault(folder, "a folder of HDF5 files", "none")
     paths = sorted(path for path in folder.iterdir() if is_shard(path))
+    if wrong := next((path for path in paths if not path.name.isprintable()), None):  # simulations are called after them
+        raise fault(wrong, "a file name of printable letters in UTF-8", repr(os.fsencode(wrong.name)))
     if not paths:
         raise fault(folder, f"files ending in {' or '.join(SHARD_SUFFIXES)}", listed(sorted(path.name for path in folder.iterdir())))
     return paths

@@ -233,7 +233,7 @@ def check_request(
         )
     numbers: dict[str, tuple[Any, int]] = {"n_steps": (n_steps, 1), "n_draws": (n_draws, 1), "seed": (seed, 0)}
     for name, (value, least) in numbers.items():
-        if not isinstance(value, int | np.integer) or value < least:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < 2**63:
             raise ValueError(f"{name}: expected a whole number >= {least}, got {value}")
     check_frames(first[:, None], fields, "initial", support)
     if not known.isfinite().all():
@@ -280,6 +280,18 @@ def as_single(values: Any, name: str) -> Tensor:
         return found.to(torch.float32)
     with np.errstate(over="ignore"):  # what is beyond single precision becomes infinite, which is refused by name
         return torch.from_numpy(found.astype(np.float32))
+
+
+def require_single(model: nn.Module) -> None:
+    """Refuse a model whose weights are no longer in single precision, in which all forecast.
+
+    Raises
+    ------
+    ValueError
+        Naming the precision, and how to get back.
+    """
+    if wrong := {weight.dtype for weight in model.parameters() if weight.is_floating_point()} - {torch.float32}:
+        raise ValueError(f"{type(model).__name__}: expected weights of torch.float32, got {wrong.pop()}; model.float() converts them")
 
 
 def check_frames(frames: Tensor, fields: Sequence[FieldSpec], name: str, support: Support | None = None) -> None:

@@ -18,7 +18,7 @@ from probtokens.config import TokenConfig
 from probtokens.data.normalize import Normalizer
 from probtokens.data.support import Support
 from probtokens.fields import FieldSpec, Grid, field_index
-from probtokens.models.base import as_single, check_context, check_frames, check_request
+from probtokens.models.base import as_single, check_context, check_frames, check_request, require_single
 from probtokens.models.censored import CensoredNormal
 from probtokens.models.state_space import ALL_SOURCES, NO_SOURCES, Draws, Guide, Model, Sample, Source, Sources, StateSpace, posterior_draws
 from probtokens.models.views import View
@@ -246,6 +246,7 @@ class TokenForecaster(StateSpace):
         ValueError
             If the fields or extents do not fit the model, or a value is not finite or not physical.
         """
+        require_single(self)
         single = as_single(frames, "frames")
         self.autoencoder.check_frames(single)
         check_frames(single.flatten(0, -4)[:, None] if single.ndim > 3 else single[None, None], self.fields, "frames")
@@ -316,6 +317,7 @@ class TokenForecaster(StateSpace):
         ValueError
             Also if a lead is not in 1 … ``n_steps``, a source is unknown or effects have another shape.
         """
+        require_single(self)
         request = check_request(
             initial,
             context,

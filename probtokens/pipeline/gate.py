@@ -15,7 +15,7 @@ from probtokens.config import Config
 from probtokens.config.forecast import OWN_MODELS
 from probtokens.data.agreement import require_agreement
 from probtokens.data.the_well import ShardInfo
-from probtokens.data.the_well.faults import fault, listed, prefixed
+from probtokens.data.the_well.faults import fault, prefixed
 from probtokens.fields import FieldSpec, Grid
 from probtokens.models.foreign import load_class
 from probtokens.pipeline.folder import RunFolder, Scale, Split
@@ -95,7 +95,12 @@ def require_fit(config: Config, folder: RunFolder, stages: Sequence[Stage], chos
     for simulations in every[1:]:
         require_agreement(every[0], simulations)
     if any(name.startswith("rollout_") for name in needed):
-        _require_free_names(config)
+        from probtokens.predict.store import require_free_names
+
+        try:
+            require_free_names(config.data.context)
+        except ValueError as error:
+            raise ValueError(f"data.{error}") from None
     if "train_micro" in needed:
         _require_patches(config, known, tokens)
     if config.data.mirrored and not needed.isdisjoint(_TRAININGS):
@@ -166,13 +171,6 @@ def _learned_from(tokens: MicroTokens, path: Path) -> _Simulations:
         sources={},
     )
     return _Simulations(tokens.fields, tokens.normalizer.context_names, (info,), tokens.grid, 0)
-
-
-def _require_free_names(config: Config) -> None:
-    from probtokens.predict.store import RESERVED
-
-    if taken := sorted(set(config.data.context) & set(RESERVED)):
-        raise ValueError(f"data.context: expected names that rollouts do not use for something else, got {listed(taken)}")
 
 
 def _require_patches(config: Config, known: _Known, tokens: MicroTokens | None) -> None:

@@ -82,8 +82,8 @@ def finished(
 def read_record(path: Path) -> StageRecord | None:
     """Record in ``path``; ``None`` if there is none that this version understands."""
     try:
-        return StageRecord.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValidationError):
+        return StageRecord.model_validate_json(path.read_bytes()) if path.is_file() else None
+    except ValidationError:
         return None
 
 

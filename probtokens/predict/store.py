@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from probtokens.data.support import Support
-from probtokens.data.the_well.faults import fault
+from probtokens.data.the_well.faults import fault, listed
 from probtokens.data.zarr_store import open_store, reading
 from probtokens.fields import SPATIAL_DIMS, FieldSpec, Grid, field_index
 
@@ -117,7 +117,7 @@ def create_store(
         What the model was trained on, and what of every simulation's beginning lies outside of it, where that is known.
     """
     empty = xr.Dataset(coords=coordinates(draws, simulations, fields, grid, context, support, outside), attrs=dict(attributes))
-    empty.to_zarr(path, mode="w", consolidated=False)
+    empty.to_zarr(path, mode="w", consolidated=False, zarr_format=3)
     group = zarr.open_group(path, mode="r+")
     names = " ".join(sorted(str(name) for name in empty.coords if name not in empty.dims))
     sizes = {"draw": draws, "simulation": len(simulations), "time": grid.n_times, "field": len(fields), "y": grid.ny, "x": grid.nx}
@@ -166,6 +166,21 @@ def open_rollout(path: Path | str) -> xr.Dataset:
             if values.dtype.kind in "TO"
         }
         return rollout.assign_coords({name: values.load() for name, values in rollout.coords.items()} | texts)
+
+
+def require_free_names(context: Iterable[str]) -> None:
+    """Refuse names of context scalars that a rollout cannot have: those of its own arrays, and those that are no names of arrays.
+
+    Raises
+    ------
+    ValueError
+        Naming the first of them.
+    """
+    for name in context:
+        if name in RESERVED:
+            raise ValueError(f"context {name!r}: expected a name that rollouts do not use for something else, none of {listed(RESERVED)}")
+        if not name or "/" in name or name.startswith((".", "__")):  # names of arrays are paths in a store
+            raise ValueError(f"context {name!r:.100}: expected a name without a slash that begins with a letter")
 
 
 def all_axes(rollout: xr.Dataset) -> xr.Dataset:
@@ -242,7 +257,9 @@ def _step(rollout: xr.Dataset, axis: str, attribute: str) -> float:
     """Step of a coordinate; the attribute's value, which is not rounded, where they agree."""
     if axis not in rollout.coords or (rollout.sizes[axis] < 2 and attribute not in rollout.attrs):
         raise ValueError(f"rollout: expected a coordinate {axis!r} or, of one point, an attribute {attribute!r}, got neither")
-    values, stated = rollout[axis].values.astype(np.float64), float(rollout.attrs.get(attribute, np.nan))
+    values, stated = rollout[axis].values.astype(np.float64), rollout.attrs.get(attribute, np.nan)
+    if not isinstance(stated, int | float):
+        raise ValueError(f"rollout: expected a number as attribute {attribute!r}, got {stated!r:.40}")
     if len(values) < 2:
         return stated
     steps = np.diff(values)
@@ -385,10 +402,7 @@ def coordinates(
         "y": ("y", (np.arange(grid.ny) + 0.5) * grid.spacing, {"unit": "µm"}),
         "x": ("x", (np.arange(grid.nx) + 0.5) * grid.spacing, {"unit": "µm"}),
     }
+    require_free_names(context)
     for name, values in context.items():
-        if name in found:
-            raise ValueError(f"context {name!r}: expected a name that is none of {list(found)}")
-        if not name or "/" in name or name.startswith((".", "__")):  # names of arrays are paths in a store
-            raise ValueError(f"context {name!r:.100}: expected a name without a slash that begins with a letter")
         found[name] = ("simulation", np.asarray(values, dtype=np.float64), {})
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -251,7 +252,7 @@ class _ChunkEnd(Callback):
 
 
 class _quiet_lightning(warnings.catch_warnings):
-    """No banners, tips or worker-count advice from Lightning while a stage runs."""
+    """No banners, tips or worker-count advice from Lightning while a stage runs, and no settings of its own from the environment."""
 
     def __enter__(self) -> None:
         super().__enter__()
@@ -259,8 +260,10 @@ class _quiet_lightning(warnings.catch_warnings):
         self._levels = {name: logging.getLogger(name).level for name in ("lightning.pytorch", "lightning.fabric")}
         for name in self._levels:
             logging.getLogger(name).setLevel(logging.ERROR)
+        self._asked = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PL_")}
 
     def __exit__(self, *exc_info: Any) -> None:
+        os.environ.update(self._asked)
         for name, level in self._levels.items():
             logging.getLogger(name).setLevel(level)
         super().__exit__(*exc_info)
