@@ -230,19 +230,19 @@ def _score_curve(name: str, curves: xr.Dataset, known: xr.Dataset | None, levels
     ordered = np.sort(prediction, axis=0)
     members = len(ordered)
     table = element_scores(ordered, truth, levels)
-    # Rates are of curves that are checked; that of a front is not defined once it has left.
-    if not name.endswith("_rate") and any(not np.isfinite(values).all() for values in table.values()):
+    # The speed of a front is not defined once it has left; its position is checked.
+    if name != "front_rate" and any(not np.isfinite(values).all() for values in table.values()):
         raise ValueError(f"{name}: expected finite scores, got others; is a frame not finite, the initial one included?")
     table["median_error_square"] = (np.median(ordered, axis=0) - truth) ** 2
     quantiles: dict[str, Any] = {"mean": ensemble_mean(ordered), "median": np.median(ordered, axis=0)}
     if members > 1:
-        informative = (ordered[0] != ordered[-1]) | (ordered[0] != truth)
+        informative = ((ordered[0] != ordered[-1]) | (ordered[0] != truth)) & np.isfinite(table["crps"])
         for level in levels:
             table[_key("coverage", level)] = np.where(informative, table[_key("coverage", level)], np.nan)
             quantiles[_key("lower", level)], quantiles[_key("upper", level)] = scores.central_interval(ordered, level, is_sorted=True)
         if known is not None:
             lower, upper = conformal_band(prediction, known[name].values[..., 1:], known[f"{name}_truth"].values[..., 1:], level=_BAND)
-            table[_key("conformal", _BAND)] = np.where(informative, (lower <= truth) & (truth <= upper), np.nan)
+            table[_key("conformal", _BAND)] = np.where(informative & ~np.isnan(lower), (lower <= truth) & (truth <= upper), np.nan)
             quantiles[_key("conformal_lower", _BAND)], quantiles[_key("conformal_upper", _BAND)] = lower, upper
     lists = {key: values.tolist() for key, values in ({"truth": truth} | quantiles).items()}
     summary = _summarise(table, levels, rollout)
