@@ -369,7 +369,10 @@ def _errors_reported(debug: bool) -> Iterator[None]:
         typer.echo("probtokens: interrupted; the same command goes on from here", err=True)
         raise typer.Exit(128 + (stop.number if isinstance(stop, _Stopped) else signal.SIGINT)) from None
     except (ValueError, OSError) as error:
-        _show(str(error), debug)
+        from probtokens.data.the_well.faults import fault
+
+        named = isinstance(error, OSError) and error.filename is not None  # of the system: a name may be of any length
+        _show(str(fault(error.filename, "a path that can be used", error.strerror)) if named else str(error), debug)
         raise typer.Exit(2) from None
     except Exception as error:  # noqa: BLE001 - the last line of defence: whatever it is becomes one line
         _show(f"unexpected {type(error).__name__}: {error} (--debug shows where)", debug)

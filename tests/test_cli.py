@@ -302,12 +302,17 @@ def test_usage_errors_are_user_errors(call):
     ("error", "code", "text"),
     [
         (ValueError("file x:\n  expected a, got b"), 2, "probtokens: error: file x: expected a, got b\n"),
-        (FileNotFoundError(2, "No such file", "x"), 2, "probtokens: error: [Errno 2] No such file: 'x'\n"),
+        (FileNotFoundError(2, "No such file", "x"), 2, "probtokens: error: x: expected a path that can be used, got No such file\n"),
+        (
+            OSError(36, "File name too long", "x" * 5000),
+            2,
+            f"probtokens: error: …{'x' * 149}: expected a path that can be used, got File name too long\n",
+        ),
         (WriteError("x: cannot write: No space left on device"), 2, "probtokens: error: x: cannot write: No space left on device\n"),
         (RuntimeError("broken"), 1, "probtokens: error: unexpected RuntimeError: broken (--debug shows where)\n"),
         (KeyboardInterrupt(), 130, "probtokens: interrupted; the same command goes on from here\n"),
     ],
-    ids=["bad value", "missing file", "full disk", "bug", "Ctrl-C"],
+    ids=["bad value", "missing file", "long name", "full disk", "bug", "Ctrl-C"],
 )
 def test_exit_codes(call, monkeypatch, error, code, text):
     def fail(path):

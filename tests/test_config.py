@@ -350,3 +350,10 @@ def test_only_what_is_used_has_to_fit(override, section):
     for uses in (None, {section}):
         with pytest.raises(ValueError, match=r"expected"):
             load_config(None, overrides, uses=uses)
+
+
+@pytest.mark.parametrize(("key", "value"), [("seed", "true"), ("rollout.members", "false"), ("evaluate.coverage", "[true]")])
+def test_true_and_false_are_no_numbers(key, value):
+    with pytest.raises(ValueError, match=f"{key}.*expected a number"):
+        load_config(None, [f"{key}={value}"])
+    assert load_config(None, ["evaluate.recalibrate=false"]).evaluate.recalibrate is False

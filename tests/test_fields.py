@@ -44,6 +44,12 @@ def test_a_description_from_before_there_was_a_symmetry_has_the_known_one():
     assert FieldSpec(**dataclasses.asdict(field_spec("v", "m/s", odd="y", vector="u"))) == field_spec("v", "m/s", odd="y", vector="u")
 
 
+@pytest.mark.parametrize(("changes", "message"), [({"unit": 5}, "as text"), ({"lower": 2.0, "upper": 1.0}, "lower < upper, got 2.0")])
+def test_descriptions_that_describe_nothing_are_refused(changes, message):
+    with pytest.raises(ValueError, match=f"field 'v': expected .*{message}"):
+        FieldSpec(**{"name": "v", "unit": "m/s", "label": "v"} | changes)
+
+
 @pytest.mark.parametrize("odd", ["z", "yx", "both"])
 def test_other_symmetries_are_refused(odd):
     with pytest.raises(ValueError, match=f"field 'v': expected odd '', 'x', 'y' or 'xy', got '{odd}'"):

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +18,8 @@ from PIL import Image
 
 from probtokens.config import Config, dump_config, load_config
 from probtokens.data.importers import Given, open_source
-from probtokens.evaluate import load_scores
+from probtokens.evaluate import load_scores, score_rollout, write_scores
+from probtokens.fields import HotSpot
 from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
 from probtokens.pipeline.fingerprint import fingerprints
@@ -33,7 +33,7 @@ from probtokens.simulate.microstructure.image import read_grey
 from probtokens.verify.token_pairs import meso_tokens, micro_tokens
 from probtokens.yaml_text import write_yaml
 from tests.data.layouts import CASES
-from tests.predict.synthetic import RandomWalk, Trajectories
+from tests.predict.synthetic import RandomWalk, Trajectories, gaussian_rollout
 from tests.tally import Tally
 
 COUNTS = [pytest.param(20, id="few"), pytest.param(100, id="many", marks=pytest.mark.slow)]
@@ -73,8 +73,9 @@ def a_recalibration(path: Path) -> None:
 
 
 def scores(path: Path) -> None:
-    curves = {"area": {"rmse": 1.0}}
-    path.write_text(json.dumps({"schema": 1, "members": 4, "models": {"tokens": {"hotspot": curves}}}), encoding="utf-8")
+    hotspot = HotSpot("temperature", 875.0)
+    entry = score_rollout(gaussian_rollout(path.with_suffix(".zarr"), members=2, n=1, leads=1), hotspot=hotspot, coverage_levels=(0.9,))
+    write_scores(path, {"tokens": entry | {"n_meso": 1}}, hotspot, members=2, n_test=1, provenance={})
 
 
 def a_record(path: Path) -> None:

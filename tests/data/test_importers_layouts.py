@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +13,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from probtokens import limits
 from probtokens.data import TrajectorySet, read_info
 from probtokens.data.importers import Given, convert, make_plan, open_source
 from probtokens.data.importers.units import measure, mend
-from tests.data.layouts import CASES, GROUPED, NPZ, NX, NY, PARC, PARCTORCH, SCIMITAR, WELL, write_parctorch
+from tests.data.layouts import CASES, GROUPED, NETCDF, NPZ, NX, NY, PARC, PARCTORCH, SCIMITAR, WELL, write_parctorch
 
 
 @pytest.mark.parametrize(
@@ -266,6 +269,35 @@ def test_an_xarray_with_an_axis_of_fields(tmp_path: Path) -> None:
 def test_wrong_axes_of_numpy_arrays(dims: tuple[str, ...], text: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=text):
         open_source(NPZ.write(tmp_path), replace(NPZ.given, dims=dims))
+
+
+def test_an_archive_of_far_more_than_it_has_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = NPZ.write(tmp_path)
+    target = source if source.is_file() else next(source.rglob("*.npz"))
+    with zipfile.ZipFile(target, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("zeros.npy", "w") as member:
+        np.lib.format.write_array(member, np.zeros((3, 500, 500)))
+    monkeypatch.setattr(limits, "ALWAYS_ALLOWED", 5_000_000)
+    with pytest.raises(ValueError, match=r"zeros.npy: expected an array of at most 5 MB in a file of .* kB, got 6 MB"):
+        open_source(source, NPZ.given)
+
+
+def _link(file: h5py.File) -> None:
+    del file["T"]
+    file["T"] = h5py.ExternalLink("other.nc", "/T")
+
+
+def _long(file: h5py.File) -> None:
+    del file["time"]
+    file.create_dataset("time", (10**11,), "f8", chunks=(1 << 16,))
+
+
+@pytest.mark.parametrize(("harm", "text"), [(_link, "expected 'T' in the file itself"), (_long, "/time: expected .* chunks .* only 0")])
+def test_a_netcdf_file_that_is_not_what_it_says(harm: Callable[[h5py.File], None], text: str, tmp_path: Path) -> None:
+    source = NETCDF.write(tmp_path)
+    with h5py.File(source, "r+") as file:
+        harm(file)
+    with pytest.raises(ValueError, match=f"set.nc: .*{text}"):
+        open_source(source, NETCDF.given)
 
 
 def test_arrays_of_objects_are_not_unpickled(tmp_path: Path) -> None:

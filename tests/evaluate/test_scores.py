@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import scoringrules
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -329,3 +330,8 @@ def test_masked_truths_are_missing():
     masked = np.ma.masked_where(np.arange(30) == 3, truth)
     np.testing.assert_array_equal(np.isnan(scores.crps(prediction, masked)), np.arange(30) == 3)
     assert np.isnan(scores.coverage(prediction, masked, 0.9))
+
+
+def test_tensors_with_a_gradient_are_numbers():
+    x, y = np.random.default_rng(0).normal(size=(5, 9)), np.zeros(9)
+    assert np.array_equal(scores.crps(torch.tensor(x, requires_grad=True), torch.tensor(y)), scores.crps(x, y))

@@ -121,6 +121,8 @@ CHANGES = [
     ("settings", None, "expected settings of a micro model"),
     ("fields", [], "expected settings of a micro model"),
     ("fields.0.name", 7, "expected settings of a micro model|expected weights"),
+    ("fields.0.unit", 7, "expected name, unit, label and vector as text"),
+    ("fields.2.lower", 1e9, "expected lower < upper"),
     ("fields.0.nosuch", 7, "expected settings of a micro model"),
     ("grid.spacing", float("nan"), "grid spacing: expected > 0"),
     ("grid.nosuch", 1, "expected settings of a micro model"),

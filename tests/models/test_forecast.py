@@ -105,12 +105,22 @@ def test_frames_do_not_depend_on_which_are_decoded(monkeypatch: pytest.MonkeyPat
     [
         ({"leads": (0, 2)}, r"leads: expected some of 1\.\.3, got \[0, 2\]"),
         ({"leads": (4,)}, r"leads: expected some of 1\.\.3, got \[4\]"),
+        ({"n_draws": True}, "n_draws: expected a whole number >= 1, got True"),
+        ({"seed": 2**70}, "seed: expected a whole number >= 0, got 1180591620717411303424"),
         ({"sources": frozenset({"luck"})}, r"sources: expected some of \['view', 'initial state', .*got \['luck'\]"),
     ],
 )
 def test_what_is_not_there_is_refused_before_the_first_frame(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         forecast(micro_tokens(), **options)
+
+
+def test_weights_of_another_precision_are_refused_by_name() -> None:
+    model = micro_tokens().double()
+    for ask in (lambda: forecast(model), lambda: model.encode(window()[0][:, 0])):
+        with pytest.raises(ValueError, match=r"MicroTokens: expected weights of torch.float32, got torch.float64; model.float\(\)"):
+            ask()
+    assert torch.equal(forecast(model.float()), forecast(micro_tokens()))
 
 
 @pytest.mark.parametrize("views", ["one", "shifted"])

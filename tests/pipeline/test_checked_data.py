@@ -7,6 +7,7 @@ import logging
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from probtokens.config import Config, load_config
@@ -14,7 +15,7 @@ from probtokens.evaluate.scores_file import seen_before
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.stage import Job
 from probtokens.pipeline.work.evaluate import provenance
-from probtokens.pipeline.work.simulations import check_data, duplicates
+from probtokens.pipeline.work.simulations import check_data, duplicates, open_split
 from tests.helpers import make_campaign
 
 SHAPE = {"ny": 8, "nx": 8, "n_times": 3}
@@ -76,6 +77,13 @@ def test_a_damaged_list_is_named(config: Config, tmp_path: Path) -> None:
     folder.checked("micro").write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match="run/checks/micro.json: expected digests of simulations, got"):
         duplicates(config, folder)
+
+
+def test_the_frame_cache_is_as_large_as_the_recipe_says(config: Config, tmp_path: Path) -> None:
+    for gibibytes, held in ((0.5, True), (0.0, False)):
+        data = config.data.model_copy(update={"frame_cache": gibibytes})
+        opened = open_split(config.model_copy(update={"data": data}), RunFolder(tmp_path), "micro", "train")
+        assert np.shares_memory(opened.frames(0, 0, 1), opened.frames(0, 0, 1)) == held
 
 
 def test_scores_of_unseen_simulations_say_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -152,8 +153,30 @@ def test_names_that_rollouts_need_are_refused(data: Path, check: Callable[..., N
                 data / scale / split / "shard_0000.hdf5",
                 lambda file: file["scalars"].attrs.__setitem__("field_names", ["shock_pressure", "lead"]),
             )
-    with pytest.raises(ValueError, match=r"data.context: expected names that rollouts do not use for something else, got \['lead'\]"):
+    with pytest.raises(ValueError, match=r"data.context 'lead': expected a name that rollouts do not use for something else"):
         check(data, "data.context=[lead]")
+
+
+@pytest.mark.parametrize("name", ["a/b", ".hidden", "__x"])
+def test_names_that_are_no_names_of_arrays_are_refused_before_anything_is_trained(
+    name: str, data: Path, check: Callable[..., None]
+) -> None:
+    def rename(file: h5py.File) -> None:
+        file.attrs["simulation_parameters"] = [name]
+        file.attrs[name] = 1.0
+
+    for path in data.rglob("*.hdf5"):
+        rewrite(path, rename)
+    with pytest.raises(ValueError, match=f"data.context '{name}': expected a name without a slash that begins with a letter"):
+        check(data, f"data.context=[{name}]")
+
+
+def test_names_of_files_that_no_text_can_hold_are_refused(data: Path, check: Callable[..., None]) -> None:
+    """Simulations are called after their files, in rollouts too."""
+    file = data / "meso" / "test" / "shard_0000.hdf5"
+    os.rename(file, os.fsencode(file.parent) + b"/caf\xe9.hdf5")
+    with pytest.raises(ValueError, match=r"expected a file name of printable letters in UTF-8, got b'caf\\xe9.hdf5'"):
+        check(data)
 
 
 def test_reserved_names_are_those_of_a_store(tmp_path: Path) -> None:

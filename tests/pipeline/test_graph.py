@@ -32,6 +32,7 @@ MESO = {"train_meso", "train_parc", *(f"rollout_{model}" for model in MODELS)}
     [
         ("report.simulation=77", {"report"}),
         ("simulate.jobs=7", set()),
+        ("data.frame_cache=0", set()),
         ("simulate.cluster.partition=short", set()),
         ("name=other", {"report"}),
         ("evaluate.hotspot_threshold=901.5", LAST),

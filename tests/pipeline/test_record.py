@@ -1,4 +1,5 @@
 import json
+import os
 
 from probtokens.pipeline.record import finished, read_record, started, write_record
 
@@ -14,6 +15,8 @@ def test_a_record_is_read_back_as_written(tmp_path):
 def test_what_is_not_a_record_counts_as_none(tmp_path):
     path = tmp_path / "train.json"
     assert read_record(path) is None
+    os.mkfifo(tmp_path / "waits.json")  # whoever opens it waits for ever
+    assert read_record(tmp_path / "waits.json") is None
     for text in ("", "{", json.dumps({"stage": "train"}), json.dumps({"status": "done", "unknown": 1})):
         path.write_text(text, encoding="utf-8")
         assert read_record(path) is None

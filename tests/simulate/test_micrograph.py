@@ -252,6 +252,14 @@ def test_images_that_cannot_be_used_are_named(tmp_path, name, make, parts):
     assert all(part in str(error.value) for part in (str(path), *parts)), str(error.value)
 
 
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.png", micrograph(0.02))
+    read_grey(path)
+    monkeypatch.setattr("probtokens.simulate.microstructure.image.MAX_PIXELS", 10_000)
+    with pytest.raises(ValueError, match=r"a.png: expected a picture of at most 10000 pixels \(save it as npy\), got \d+ × \d+"):
+        read_grey(path)
+
+
 def test_an_image_that_fits_one_way_only_cannot_be_turned(tmp_path):
     path = write(tmp_path / "a.png", micrograph(0.02))
     with pytest.raises(

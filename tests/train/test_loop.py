@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
@@ -322,6 +323,21 @@ def test_a_stage_keeps_the_precision_that_it_began_with(data, tmp_path: Path, mo
     assert train_stages(micro(data), data[0], stages, out_dir=tmp_path / "moved", **settings) == found
     after = torch.load(tmp_path / "moved" / "00_latent.pt", weights_only=True)
     assert all(torch.equal(value, after[name]) for name, value in straight.state_dict().items())
+
+
+def test_lightnings_variables_change_nothing(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its trainer would take every argument that it is not given from the environment."""
+    stages = (ReconstructionStage(name="codec", steps=4, batch_size=2),)
+
+    def losses(folder: str) -> list[float]:
+        return train_stages(micro(data), data[0], stages, weight_decay=0.0, seed=0, out_dir=tmp_path / folder)["codec"].losses
+
+    expected = losses("without")
+    asked = {"PL_TRAINER_FAST_DEV_RUN": "1", "PL_TRAINER_GRADIENT_CLIP_ALGORITHM": "value"}
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    assert losses("with") == expected
+    assert asked.items() <= os.environ.items()
 
 
 def test_tokens_are_encoded_once_for_consecutive_latent_stages(data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
