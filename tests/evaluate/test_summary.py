@@ -247,7 +247,7 @@ def test_errors(small, tmp_path):
     prediction, truth = small.prediction.values.copy(), small.truth.values
     prediction[0, 1, 2, 1, 3, 3] = np.nan
     broken = make_rollout(tmp_path / "broken", prediction, truth)
-    with pytest.raises(ValueError, match="solid_fraction, simulation 1, lead 2: expected finite scores"):
+    with pytest.raises(ValueError, match="broken: simulation 1, frame 2: expected a forecast of finite values"):
         score_rollout(broken, **OPTIONS)
     cold = make_rollout(tmp_path / "p", prediction[:, :, :, :1], truth[:, :, :1], (field_spec("pressure"),))
     with pytest.raises(ValueError, match="expected a field 'temperature'"):
