@@ -30,7 +30,7 @@ class FieldSpec:
     unit
         Unit string written to files and axis labels, e.g. ``"K"``.
     label
-        Human-readable name for figures.
+        Human-readable name for figures; ``name`` with spaces by default.
     lower, upper
         Physical bounds, ``None`` where there is none. Values outside are a data error.
     odd
@@ -49,13 +49,13 @@ class FieldSpec:
 
     Examples
     --------
-    >>> FieldSpec("vorticity", "1/ns", "vorticity", odd="xy").mirror_sign("y")
+    >>> FieldSpec("vorticity", "1/ns", odd="xy").mirror_sign("y")
     -1.0
     """
 
     name: str
     unit: str
-    label: str
+    label: str = ""
     lower: float | None = None
     upper: float | None = None
     odd: str | None = None
@@ -63,6 +63,8 @@ class FieldSpec:
     constant: bool = False
 
     def __post_init__(self) -> None:
+        if not self.label:
+            object.__setattr__(self, "label", self.name.replace("_", " "))
         vector, odd = _COMPONENTS.get(self.name, ("", ""))
         if self.vector is None:
             object.__setattr__(self, "vector", vector)
@@ -162,7 +164,7 @@ def field_spec(name: str, unit: str | None = None, *, odd: str | None = None, ve
     """
     known = KNOWN_FIELDS.get(name)
     if known is None:
-        return FieldSpec(name, unit or "1", name.replace("_", " "), odd=odd, vector=vector)
+        return FieldSpec(name, unit or "1", odd=odd, vector=vector)
     if unit is not None and unit != known.unit:
         raise ValueError(f"field {name!r}: expected unit {known.unit!r}, got {unit!r}")
     return known

@@ -81,7 +81,10 @@ def test_settings_cannot_be_changed_afterwards():
         ("rollout: {members: 1}", ["rollout.members", "greater than or equal to 2", "got 1"]),
         ("rollout: {members: many}", ["rollout.members", "valid integer", "'many'"]),
         ("simulate: {micro: {shock_pressure: {low: 5, high: 4}}}", ["simulate.micro.shock_pressure", "low <= high", "5.0 > 4.0"]),
-        ("data: {fields: [temperature]}", ["micro.tokens.groups", "exactly the fields of data.fields"]),
+        (
+            "data: {fields: [temperature]}\nmicro: {tokens: {groups: [{fields: [pressure], channels: 2}]}}",
+            ["recipe.yaml: micro.tokens.groups: expected exactly the fields of data.fields ['temperature'], got ['pressure']"],
+        ),
         ("micro: {tokens: {groups: [{fields: [pressure, pressure], channels: 2}]}}", ["groups", "every field once"]),
         (PORES % "kinds: [ellipse, disc]", ["kinds.1", "'ellipse', 'v', 'crack' or 'cluster'", "'disc'"]),
         (PORES % "kinds: []", ["kinds", "at least 1 item"]),
@@ -96,7 +99,14 @@ def test_settings_cannot_be_changed_afterwards():
         (PORES % "image: {path: a.png, pixel_size: 0.02, treshold: 0.4}", ["image.treshold", "did you mean 'threshold'?"]),
         (PORES % "image: {path: a.png, pixel_size: 0.02, threshold: 1.5}", ["image.threshold", "less than 1", "got 1.5"]),
         (PORES % "image: {path: a.png, pixel_size: 0.02}, gap: 0.1", ["expected no settings of drawn pores beside it, got ['gap']"]),
-        ("evaluate: {hotspot_field: pore}", ["evaluate.hotspot_field: expected one of data.fields ['temperature'", "got 'pore'"]),
+        (
+            "evaluate: {hotspot_field: pressure}",
+            ["recipe.yaml: evaluate.hotspot_threshold: expected a value that hot spots of 'pressure' exceed, got none"],
+        ),
+        (
+            "evaluate: {hotspot_field: pore, hotspot_threshold: 1}",
+            ["evaluate.hotspot_field: expected one of data.fields ['temperature'", "got 'pore'"],
+        ),
         ("evaluate: {hotspot_threshold: .inf}", ["evaluate.hotspot_threshold", "finite number"]),
         ("evaluate: {hotspot_field: area}", ["evaluate: ", "not named as one of the curves", "got 'area'"]),
         ("[1, 2]", ["expected a mapping", "got list"]),
@@ -128,7 +138,7 @@ def test_malformed_overrides_are_refused(tmp_path, override):
 def test_an_empty_file_means_defaults(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text("# nothing set\n", encoding="utf-8")
-    assert load_config(path) == Config()
+    assert load_config(path) == Config(name="recipe")  # a run is called as its recipe
     assert yaml.safe_load(dump_config(Config()))["seed"] == 0
 
 
@@ -247,7 +257,7 @@ def test_coverage_needs_a_level():
 
 def test_fields_that_tokens_do_not_have_are_refused():
     given = "latent_error, field_weights: {density: 2}"
-    with pytest.raises(ValueError, match=r"b: field_weights: expected some of \['pressure', .*\], got \['density'\]"):
+    with pytest.raises(ValueError, match=r"b: field_weights: expected some of \['temperature', .*\], got \['density'\]"):
         load_config(None, [stages("objective: elbo", f"objective: {given}")])
 
 
@@ -335,7 +345,7 @@ def test_a_recipe_says_what_mirror_images_are():
 @pytest.mark.parametrize(
     ("override", "section"),
     [
-        ("data.fields=[temperature]", "micro"),
+        ("micro.tokens.groups=[{fields: [temperature], channels: 4}]", "micro"),
         ("data.symmetry=[]", "micro"),
         ("meso.stages=[{name: a, objective: latent_error, steps: 1, field_weights: {density: 2}}]", "meso"),
         ("rollout.scale=micro", "rollout"),

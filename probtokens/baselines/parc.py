@@ -33,6 +33,7 @@ from probtokens.baselines.parc_operators import advection, diffusion
 from probtokens.config import ParcConfig
 from probtokens.data.normalize import Normalizer
 from probtokens.data.support import Support
+from probtokens.data.trajectories import TrajectorySet
 from probtokens.fields import VELOCITY, Grid
 from probtokens.models.base import check_request, require_single
 from probtokens.nn.edges import wrap
@@ -64,10 +65,11 @@ class Parc(nn.Module):
 
     Examples
     --------
-    >>> from probtokens import rollout
-    >>> from probtokens.verify.token_pairs import GRID, normalizer, window
+    >>> from probtokens import Trajectories, rollout
+    >>> from probtokens.verify.token_pairs import FIELDS, window
     >>> frames, context = window()
-    >>> rollout(Parc(ParcConfig(width=8), normalizer(), GRID), frames[:, 0], context, steps=3).shape
+    >>> data = Trajectories.from_arrays(frames, FIELDS, spacing=0.04, time_step=0.125, context={"shock_pressure": context[:, 0]})
+    >>> rollout(Parc.untrained(data, ParcConfig(width=8)), data).shape
     (1, 2, 3, 5, 16, 24)
     """
 
@@ -102,6 +104,11 @@ class Parc(nn.Module):
         wrap(self, grid.periodic)
         self._require_whole(grid)
         self.float()  # whatever torch's default is
+
+    @classmethod
+    def untrained(cls, trajectories: TrajectorySet, config: ParcConfig | None = None, *, mirrored: bool = True) -> Parc:
+        """PARC that knows the training data's normalisation and grid alone; see the class."""
+        return cls(config or ParcConfig(), Normalizer.fit(trajectories), trajectories.grid, mirrored=mirrored)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """All parameters, as ``dynamics``."""

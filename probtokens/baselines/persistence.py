@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from torch import Tensor
 
-from probtokens.fields import FieldSpec, Grid
+from probtokens.data.arrays import Fields, specs_of
+from probtokens.data.trajectories import TrajectorySet
+from probtokens.fields import Grid
 from probtokens.models.base import check_request
 
 
@@ -16,25 +18,32 @@ class Persistence:
     Parameters
     ----------
     fields
-        Fields of the frames, in order.
+        Fields of the frames in order, as :meth:`probtokens.Trajectories.from_arrays` takes them; or trajectories, which bring their grid.
     grid
         Grid of the data that it is compared on; ``None`` accepts any cell edge and frame step.
 
+    Raises
+    ------
+    ValueError
+        If there is no field, or one comes twice.
+
     Examples
     --------
-    >>> from probtokens import rollout
-    >>> from probtokens.verify.token_pairs import FIELDS, GRID, window
-    >>> frames, _ = window()
-    >>> rollout(Persistence(FIELDS, GRID), frames[:, 0], steps=3).sizes["draw"]
-    1
+    >>> import numpy as np
+    >>> from probtokens import Trajectories, rollout
+    >>> data = Trajectories.from_arrays(np.ones((2, 4, 1, 8, 8)), {"height": "m"}, spacing="1 m", time_step="1 s")
+    >>> rollout(Persistence(data), data).shape
+    (1, 2, 3, 1, 8, 8)
     """
 
     name = "persistence"
     #: A forecast has one member, whatever is asked.
     deterministic = True
 
-    def __init__(self, fields: Sequence[FieldSpec], grid: Grid | None = None) -> None:
-        self.fields = tuple(fields)
+    def __init__(self, fields: Fields | TrajectorySet, grid: Grid | None = None) -> None:
+        if isinstance(fields, TrajectorySet):
+            fields, grid = fields.fields, grid or fields.grid
+        self.fields = specs_of(fields)
         self.grid = grid
 
     def forecast(self, initial: Tensor, context: Tensor, *, grid: Grid, n_steps: int, n_draws: int, seed: int) -> Iterator[Tensor]:

@@ -72,7 +72,9 @@ class EvaluateConfig(Strict):
     """
 
     hotspot_field: str = Field(default="temperature", description="Field whose excess makes a hot spot; models are ranked by it.")
-    hotspot_threshold: Finite = Field(default=875.0, description="Value that hot spots exceed, in the field's unit.")
+    hotspot_threshold: Finite = Field(
+        default=875.0, description="Value that hot spots exceed, in the field's unit; fields other than temperature have no default."
+    )
     coverage: tuple[Annotated[Real, Field(gt=0, lt=1)], ...] = Field(
         default=(0.5, 0.8, 0.9), min_length=1, description="Probabilities of central intervals whose coverage is told."
     )

@@ -41,7 +41,7 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = (), uses: C
         value does not fit; the message names the file, the key, what was expected and what came.
     """
     source = str(path) if path is not None else "overrides"
-    raw = _read_yaml(path) if path is not None else {}
+    raw = {"name": path.stem} | _read_yaml(path) if path is not None else {}
     for override in overrides:
         _apply_override(raw, override)
     try:
@@ -74,7 +74,10 @@ def _describe(error: ErrorDetails) -> str:
         if not part.isdigit():
             annotations = [section.model_fields[part].annotation for section in sections if part in section.model_fields]
             last, sections = sections, [kind for annotation in annotations for kind in _sections(annotation)]
-    key = _bare(".".join(keys)) or "config"
+    key = _bare(".".join(keys))
+    if error["type"] == "value_error":  # our own, which says what it got
+        return f"{key}: {_bare(str(error['ctx']['error']), 210)}".removeprefix(": ")
+    key = key or "config"
     before, after = f"{key}: {_bare(error['msg'], 170)}", ""
     if error["type"] == "extra_forbidden":
         known = sorted({name for section in last for name in section.model_fields})

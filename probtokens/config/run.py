@@ -69,7 +69,7 @@ class DataConfig(Strict):
 class Config(Strict):
     """Everything that determines a run. Written resolved to ``config.yaml`` in the run folder."""
 
-    name: str = Field(default="quick", description="Name of the run, told in scores and report.")
+    name: str = Field(default="run", description="Name of the run, told in scores and report; by default that of the recipe's file.")
     seed: Whole = Field(default=0, description="What everything random in the run follows from.")
     simulate: SimulateConfig = Field(default=SimulateConfig(), description="Simulations.")
     data: DataConfig = Field(default=DataConfig(), description="Given data, fields and context.")
@@ -110,13 +110,13 @@ class Config(Strict):
     def _token_fields_are_loaded(self, info: ValidationInfo) -> Config:
         known = set(self.data.fields)
         used = {name for group in self.micro.tokens.groups for name in group.fields}
-        if _used(info, "micro") and used != known and self.data.micro_tokens is None:
+        if _used(info, "micro") and used and used != known and self.data.micro_tokens is None:
             raise ValueError(f"micro.tokens.groups: expected exactly the fields of data.fields {sorted(known)}, got {sorted(used)}")
         return self
 
     @model_validator(mode="after")
     def _stages_name_loaded_fields(self, info: ValidationInfo) -> Config:
-        for stage in self.meso.stages if _used(info, "meso") else ():
+        for stage in (stage for section in ("micro", "meso") if _used(info, section) for stage in getattr(self, section).stages):
             stage.check_fields(self.data.fields)
         return self
 
@@ -133,7 +133,13 @@ class Config(Strict):
     def _hot_spots_are_of_a_loaded_field(self, info: ValidationInfo) -> Config:
         if _used(info, "evaluate") and self.evaluate.hotspot_field not in self.data.fields:
             raise ValueError(
-                f"evaluate.hotspot_field: expected one of data.fields {list(self.data.fields)}, got {self.evaluate.hotspot_field!r}"
+                f"evaluate.hotspot_field: expected one of data.fields {list(self.data.fields)}, and its hotspot_threshold, "
+                f"got {self.evaluate.hotspot_field!r}"
+            )
+        own_field = self.evaluate.hotspot_field != EvaluateConfig().hotspot_field
+        if _used(info, "evaluate") and own_field and "hotspot_threshold" not in self.evaluate.model_fields_set:
+            raise ValueError(
+                f"evaluate.hotspot_threshold: expected a value that hot spots of {self.evaluate.hotspot_field!r} exceed, got none"
             )
         return self
 

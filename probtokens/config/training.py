@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,7 @@ from probtokens.config.objectives import (
     RolloutErrorSettings,
     RolloutScoreSettings,
 )
+from probtokens.fields import FieldSpec
 
 Asked = Literal["auto", "float32", "bfloat16"]
 
@@ -32,7 +33,7 @@ class Stage(Strict):
     on_tokens: ClassVar[bool] = False
     objective: str
     learn: tuple[str, ...] = ()
-    horizon: Int = Field(default=1, ge=1, description="Steps after the first frame of a window.")
+    horizon: Int = Field(default=1, ge=1, description="Steps after the first frame of a window, at most those that simulations have.")
     precision: Asked = Field(default="float32", description=_PRECISION)
 
     name: Word = Field(description="Names the stage's files and what progress tells.")
@@ -50,6 +51,14 @@ class Stage(Strict):
         ValueError
             If one is not.
         """
+
+    def within(self, n_times: int) -> Self:
+        """The stage for simulations of so many frames, at least 2: none of its windows is longer."""
+        return self if self.horizon < n_times else self.model_copy(update=self._cut(n_times - 1))
+
+    def _cut(self, horizon: int) -> dict[str, Any]:
+        """What changes with a shorter horizon."""
+        return {"horizon": horizon}
 
     def shared(self, devices: int) -> Self:
         """The stage of one of so many devices, which has its share of every batch.
@@ -86,6 +95,10 @@ class LatentErrorStage(LatentErrorSettings, Stage):
         """See that all fields with weights are known; raises a ``ValueError`` otherwise."""
         if not set(self.field_weights) <= set(known):
             raise ValueError(f"{self.name}: field_weights: expected some of {list(known)}, got {sorted(self.field_weights)}")
+
+    def _cut(self, horizon: int) -> dict[str, Any]:
+        """What changes with a shorter horizon: shorter ones to begin with have to divide it."""
+        return {"horizon": horizon, "curriculum": {first: share for first, share in self.curriculum.items() if horizon % first == 0}}
 
     @model_validator(mode="after")
     def _windows_can_be_cut(self) -> Self:
@@ -139,18 +152,18 @@ class FieldGroupConfig(Strict):
     width: Count | None = Field(default=None, description="Width of encoder and decoder; group_width by default.")
 
 
+#: Numbers of a token for the groups of fields that the built-in simulator has, and for others.
+_CHANNELS = {"temperature": 4, "pressure": 2, "solid_fraction": 3, "vector velocity": 2}
+_OTHER_CHANNELS = 4
+
+
 class TokenConfig(Strict):
     """Token lattice and the networks on it."""
 
     patch: Count = Field(default=4, description="Cells along each edge of a patch, which one token stands for.")
     groups: tuple[FieldGroupConfig, ...] = Field(
-        default=(
-            FieldGroupConfig(fields=("temperature",), channels=4),
-            FieldGroupConfig(fields=("pressure",), channels=2),
-            FieldGroupConfig(fields=("solid_fraction",), channels=3),
-            FieldGroupConfig(fields=("velocity_x", "velocity_y"), channels=2),
-        ),
-        description="Field groups; every field is in one of them.",
+        default=(),
+        description="Field groups; every field is in one of them. By default each field is a group, and so are the components of a vector.",
     )
     coupled: bool = Field(default=True, description="Whether one transition sees all field groups; else each evolves alone.")
     width: Count = Field(default=64, description="Width of the transition.")
@@ -182,10 +195,34 @@ class TokenConfig(Strict):
 
     @model_validator(mode="after")
     def _rest_of_whole_groups(self) -> TokenConfig:
-        told = [name for group in self.groups if set(group.fields) <= set(self.rest) for name in group.fields]
+        if self.groups:
+            self._require_rest(self.groups)
+        return self
+
+    def _require_rest(self, groups: Sequence[FieldGroupConfig]) -> None:
+        told = [name for group in groups if set(group.fields) <= set(self.rest) for name in group.fields]
         if sorted(told) != sorted(self.rest):
             raise ValueError(f"rest: expected all fields of some groups, got {sorted(self.rest)}")
-        return self
+
+    def of(self, fields: Sequence[FieldSpec]) -> Self:
+        """The same with groups for these fields: its own, or one of each field and of the components of each vector.
+
+        Raises
+        ------
+        ValueError
+            If its groups have not exactly these fields, or ``rest`` has some of a group alone.
+        """
+        together: dict[str, list[str]] = {}
+        for spec in fields:
+            together.setdefault(f"vector {spec.vector}" if spec.vector else spec.name, []).append(spec.name)
+        groups = self.groups or tuple(
+            FieldGroupConfig(fields=tuple(names), channels=_CHANNELS.get(key, _OTHER_CHANNELS)) for key, names in together.items()
+        )
+        names = [name for group in groups for name in group.fields]
+        if sorted(names) != sorted(spec.name for spec in fields):
+            raise ValueError(f"groups: expected every field of {[spec.name for spec in fields]} once, got {names}")
+        self._require_rest(groups)
+        return self.model_copy(update={"groups": groups})
 
 
 class TokenTraining(Strict):
@@ -228,13 +265,6 @@ class MicroConfig(TokenTraining):
         description="Schedule.",
     )
     weight_decay: NonNegative = Field(default=1e-4, description="Weight decay of AdamW, per step and learning rate.")
-
-    @model_validator(mode="after")
-    def _stages_name_its_own_fields(self) -> MicroConfig:
-        known = sorted(field for group in self.tokens.groups for field in group.fields)
-        for stage in self.stages:
-            stage.check_fields(known)
-        return self
 
 
 class MesoConfig(TokenTraining):

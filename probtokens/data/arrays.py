@@ -12,14 +12,16 @@ import xarray as xr
 from torch import Tensor
 
 from probtokens.data.the_well import ShardInfo
+from probtokens.data.the_well.faults import listed
 from probtokens.data.the_well.layout import BOUNDARY_TYPES, SIDES, check_values, periodic_axes
 from probtokens.fields import FieldSpec, Grid, field_spec
+from probtokens.units import quantity
 
 #: What errors call simulations that come from no file.
 IN_MEMORY = Path("arrays")
 
-#: Fields by name, by name and unit, or with all that is known of them.
-Fields = Sequence[str | FieldSpec] | Mapping[str, str]
+#: Fields by name, by name and unit, or with all that is known of them; a name alone is one field.
+Fields = str | Sequence[str | FieldSpec] | Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,7 @@ def with_fields(values: Any, names: Sequence[str], dims: tuple[str, ...], name: 
             raise ValueError(f"{name}: expected dimensions {list(dims)}, got {list(values.dims)}")
         found = [str(field) for field in values["field"].values]
         if missing := [field for field in names if field not in found]:
-            raise ValueError(f"{name}: expected the fields {list(names)}, got none called {missing}")
+            raise ValueError(f"{name}: expected the fields {list(names)}, got {listed(found)} without {listed(missing)}")
         values = values.isel(field=[found.index(field) for field in names]).transpose(*(dim for dim in dims if dim in values.dims))
     return numbers(values, name)
 
@@ -76,8 +78,8 @@ def with_fields(values: Any, names: Sequence[str], dims: tuple[str, ...], name: 
 def describe_arrays(
     frames: Any,
     fields: Fields | None,
-    spacing: float | None,
-    time_step: float | None,
+    spacing: Any,
+    time_step: Any,
     context: Mapping[str, Any],
     boundary: Mapping[str, str],
 ) -> ArrayInfo:
@@ -98,8 +100,8 @@ def describe_arrays(
     grid = Grid(
         ny=values.shape[3],
         nx=values.shape[4],
-        spacing=_step(frames, "x", spacing, "spacing"),
-        time_step=_step(frames, "time", time_step, "time_step"),
+        spacing=_step(frames, "x", spacing, "spacing", "µm"),
+        time_step=_step(frames, "time", time_step, "time_step", "ns"),
         n_times=values.shape[1],
         periodic=periodic_axes(edges),
     )
@@ -134,8 +136,21 @@ def _specs(frames: Any, fields: Fields | None) -> tuple[FieldSpec, ...]:
         names = [str(name) for name in frames["field"].values]
         units = [str(unit) for unit in frames["field_unit"].values] if "field_unit" in frames.coords else [None] * len(names)
         fields = [field_spec(name, unit) for name, unit in zip(names, units, strict=True)]
-    elif isinstance(fields, Mapping):
+    return specs_of(fields)
+
+
+def specs_of(fields: Fields) -> tuple[FieldSpec, ...]:
+    """All that is known of fields.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or one comes twice.
+    """
+    if isinstance(fields, Mapping):
         fields = [field_spec(name, unit) for name, unit in fields.items()]
+    elif isinstance(fields, str):
+        fields = [fields]
     specs = tuple(field if isinstance(field, FieldSpec) else field_spec(field) for field in fields)
     names = [spec.name for spec in specs]
     if not names or len(set(names)) < len(names):
@@ -143,10 +158,10 @@ def _specs(frames: Any, fields: Fields | None) -> tuple[FieldSpec, ...]:
     return specs
 
 
-def _step(frames: Any, axis: str, given: float | None, name: str) -> float:
+def _step(frames: Any, axis: str, given: Any, name: str, unit: str) -> float:
     """What is given, else the step of an xarray's coordinate."""
     if given is not None:
-        return float(given)
+        return quantity(given, unit, name)
     if not isinstance(frames, xr.DataArray) or axis not in frames.coords or frames.sizes[axis] < 2:
         raise ValueError(f"{name}: expected a number, or frames of xarray with a coordinate {axis!r}, got neither")
     values = frames[axis].values.astype(np.float64)

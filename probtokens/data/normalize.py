@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from probtokens.data.moments import Moments
 from probtokens.data.support import MARGIN, Range, Support
-from probtokens.data.trajectories import TrajectorySet
+from probtokens.data.trajectories import TrajectorySet, require_trajectories
 from probtokens.fields import KNOWN_SCALARS, FieldSpec
 
 #: Spread below this part of the mean is round-off of single precision: the quantity is constant.
@@ -77,6 +77,7 @@ class Normalizer(nn.Module):
         ValueError
             If there is no trajectory.
         """
+        require_trajectories(trajectories, "trajectories")
         if len(trajectories) == 0:
             raise ValueError("normalizer: expected at least one trajectory, got none")
         moments = Moments(len(trajectories.fields))

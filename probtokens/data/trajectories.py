@@ -134,8 +134,8 @@ class TrajectorySet:
         frames: Any,
         fields: Fields | None = None,
         *,
-        spacing: float | None = None,
-        time_step: float | None = None,
+        spacing: float | str | None = None,
+        time_step: float | str | None = None,
         context: Mapping[str, Any] | None = None,
         boundary: Mapping[str, str] | None = None,
     ) -> TrajectorySet:
@@ -149,7 +149,8 @@ class TrajectorySet:
             Names in the order of the frames, or name to unit, or :class:`~probtokens.fields.FieldSpec` where a field has bounds or changes
             its sign in mirror images. Those of an xarray are its coordinate ``field`` unless given.
         spacing, time_step
-            Cell edge [µm] and time between frames [ns]; those of an xarray are steps of its coordinates ``x`` and ``time`` unless given.
+            Cell edge [µm] and time between frames [ns], or with a unit: ``"0.5 mm"``. Those of an xarray are steps of its coordinates ``x``
+            and ``time`` unless given.
         context
             Known scalars by name, each of shape (simulation,).
         boundary
@@ -257,6 +258,21 @@ class TrajectorySet:
             _places=tuple(self._places[i] for i in chosen),
             _keys=tuple(self._keys[i] for i in chosen),
             _cache=self._cache,
+        )
+
+
+def require_trajectories(given: Any, name: str) -> None:
+    """Refuse what is no set of trajectories, such as the frames alone.
+
+    Raises
+    ------
+    ValueError
+        Naming the argument and what makes one.
+    """
+    if not isinstance(given, TrajectorySet):
+        raise ValueError(
+            f"{name}: expected pt.Trajectories, as pt.Trajectories.from_arrays(frames, fields, spacing=…, time_step=…) makes them, "
+            f"got {type(given).__name__}"
         )
 
 

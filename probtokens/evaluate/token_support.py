@@ -47,11 +47,12 @@ class LinearTokens:
     Raises
     ------
     ValueError
-        If a group has a field that the trajectories lack, or their grid is not a multiple of the patch size.
+        If the groups have not exactly the fields of the trajectories, or their grid is not a multiple of the patch size.
     """
 
     def __init__(self, settings: TokenConfig, trajectories: TrajectorySet) -> None:
         self.patch = settings.patch
+        settings = settings.of(trajectories.fields)
         self.channels = sum(group.channels for group in settings.groups)
         self.normalizer = Normalizer.fit(trajectories)
         groups = [[field_index(trajectories.fields, name) for name in group.fields] for group in settings.groups]

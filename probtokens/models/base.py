@@ -123,15 +123,15 @@ def check_schedule(model: nn.Module, stages: Sequence[Stage], n_times: int, devi
     Raises
     ------
     ValueError
-        If windows of a stage do not fit the simulations, it names fields or parameter groups that the model does not have, or devices
+        If a stage needs more than one frame and there is one, it names fields or parameter groups that the model does not have, or devices
         cannot share a batch evenly.
     """
     fields: Sequence[FieldSpec] = model.fields  # type: ignore[assignment]
+    if n_times < 2 and any(stage.horizon for stage in stages):
+        raise ValueError(f"expected simulations of at least 2 frames, got {n_times}")
     for stage in stages:
         stage.shared(devices)
         stage.check_fields([spec.name for spec in fields])
-        if stage.horizon >= n_times:
-            raise ValueError(f"{stage.name}: horizon: expected 0..{n_times - 1} for simulations of {n_times} frames, got {stage.horizon}")
         try:
             parameters_of(model, stage.learn)
         except ValueError as error:

@@ -14,7 +14,7 @@ from torch.distributions import Normal
 from torch.func import functional_call
 
 from probtokens.config import MesoConfig, TokenConfig
-from probtokens.data.trajectories import TrajectorySet
+from probtokens.data.trajectories import TrajectorySet, require_trajectories
 from probtokens.models.files import ModelFile, load_model, save_model
 from probtokens.models.micro import MicroTokens
 from probtokens.models.priors import WeightPosterior, WeightPrior
@@ -73,7 +73,16 @@ class MesoTokens(TokenForecaster):
 
     @classmethod
     def untrained(cls, micro: MicroTokens, trajectories: TrajectorySet, config: MesoConfig | None = None) -> MesoTokens:
-        """Meso tokens that have learned nothing yet, for training on these simulations; see the class."""
+        """Meso tokens that have learned nothing yet, for training on these simulations; see the class.
+
+        Raises
+        ------
+        ValueError
+            If one of both is something else.
+        """
+        if not isinstance(micro, MicroTokens):
+            raise ValueError(f"micro: expected trained MicroTokens, got {type(micro).__name__}")
+        require_trajectories(trajectories, "trajectories")
         return cls(micro, config or MesoConfig(), len(trajectories), trajectories.grid.n_times)
 
     @classmethod

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from probtokens.config import FieldGroupConfig, TokenConfig
+from probtokens.config import TokenConfig
 from probtokens.data.normalize import Normalizer
-from probtokens.data.trajectories import TrajectorySet
-from probtokens.fields import FieldSpec, Grid, field_index
+from probtokens.data.trajectories import TrajectorySet, require_trajectories
+from probtokens.fields import Grid, field_index
 from probtokens.models.files import load_model, save_model
 from probtokens.models.state_space import State, Weights
 from probtokens.models.tokens import TokenForecaster
@@ -22,9 +21,6 @@ from probtokens.nn.lattice import merge_leading
 from probtokens.nn.smoothing import BackwardMessages, TokenEvidence, TrajectoryEncoder
 from probtokens.nn.transition import TokenTransition
 
-#: Numbers of a token for each field group, if nothing is said.
-_CHANNELS = 4
-
 
 class MicroTokens(TokenForecaster):
     """Token lattice with an amortized posterior and a local stochastic transition.
@@ -32,7 +28,7 @@ class MicroTokens(TokenForecaster):
     Parameters
     ----------
     config
-        Token lattice and network sizes.
+        Token lattice and network sizes; without groups every field has one of its own, and the components of a vector one together.
     normalizer
         Fitted on the training trajectories; kept with the model.
     grid
@@ -51,10 +47,9 @@ class MicroTokens(TokenForecaster):
     """
 
     def __init__(self, config: TokenConfig, normalizer: Normalizer, grid: Grid) -> None:
+        config = config.of(normalizer.fields)
         super().__init__(config, normalizer, grid)
         groups = [[field_index(self.fields, name) for name in group.fields] for group in config.groups]
-        if sorted(index for group in groups for index in group) != list(range(len(self.fields))):
-            raise ValueError(f"groups: expected every field of {[f.name for f in self.fields]} once, got {config.groups}")
         for group in groups:
             together = {self.fields[index].name: self.fields[index].constant for index in group}
             if len(set(together.values())) > 1:
@@ -87,15 +82,15 @@ class MicroTokens(TokenForecaster):
         trajectories
             Training simulations.
         config
-            Token lattice and network sizes; by default every field has a group of its own, in which the components of a vector are
-            together. Networks draw their weights from torch's global generator.
+            Token lattice and network sizes. Networks draw their weights from torch's global generator.
 
         Raises
         ------
         ValueError
             If the field groups are not exactly the fields of the trajectories, or extents are no multiples of the patch.
         """
-        config = config or TokenConfig(groups=_groups(trajectories.fields))
+        require_trajectories(trajectories, "trajectories")
+        config = config or TokenConfig()
         if any(cells % config.patch for cells in trajectories.grid.shape):
             raise ValueError(
                 f"trajectories: expected y and x as multiples of the patch of {config.patch} cells, got {trajectories.grid.shape}"
@@ -124,11 +119,3 @@ class MicroTokens(TokenForecaster):
             If the file is missing, damaged or holds another kind of model.
         """
         return load_model(path, cls, lambda file: cls(TokenConfig.model_validate(file.settings["tokens"]), file.normalizer, file.grid))
-
-
-def _groups(fields: Sequence[FieldSpec]) -> tuple[FieldGroupConfig, ...]:
-    """A group for every field, and one for the components of a vector together."""
-    together: dict[str, list[str]] = {}
-    for spec in fields:
-        together.setdefault(f"vector {spec.vector}" if spec.vector else spec.name, []).append(spec.name)
-    return tuple(FieldGroupConfig(fields=tuple(names), channels=_CHANNELS) for names in together.values())

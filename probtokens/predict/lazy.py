@@ -51,8 +51,10 @@ def rollout(
         coordinates of the same names unless given.
     steps
         Frames after the first; by default as many as trajectories have, and 20 from first frames.
-    draws, seed
-        Members, and what they follow from. Deterministic models have one member.
+    draws
+        Members. Deterministic models have one, whatever is asked.
+    seed
+        What draws follow from.
 
     Returns
     -------
@@ -79,6 +81,8 @@ def rollout(
     >>> dict(ensemble.sizes)
     {'draw': 10, 'simulation': 2, 'time': 2, 'field': 5, 'y': 16, 'x': 24}
     """
+    if not isinstance(model, Forecaster):
+        raise ValueError(f"model: expected trained tokens or another Forecaster, got {type(model).__name__}")
     request = _request(model, first_frames, context, steps)
     initial, scalars, grid = request.initial, request.context, request.grid
     draws = 1 if getattr(model, "deterministic", False) else draws
@@ -174,6 +178,8 @@ def as_rollout(ensemble: xr.DataArray | xr.Dataset, truth: Any = None) -> Iterat
     ValueError
         As :func:`with_truth`, and if a stored rollout, which holds its truth, has one beside it.
     """
+    if not isinstance(ensemble, xr.DataArray | xr.Dataset):
+        raise ValueError(f"ensemble: expected what pt.rollout returns, or a stored rollout, got {type(ensemble).__name__}")
     if isinstance(ensemble, xr.Dataset):
         if truth is not None:
             raise ValueError("truth: expected none beside a stored rollout, which holds it, got one")

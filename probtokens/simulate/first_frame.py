@@ -13,12 +13,13 @@ from probtokens.fields import KNOWN_FIELDS, Grid
 from probtokens.simulate.initial import SHOCK_START
 from probtokens.simulate.microstructure.rasterize import gas_fraction
 from probtokens.simulate.run import build_solver, run_batch
+from probtokens.units import quantity
 
 #: Part of a cell that is gas from which on it belongs to a pore.
 _PORE = 0.5
 
 
-def first_frame(solid_fraction: Any, shock_pressure: Any, *, spacing: float = 0.04) -> xr.DataArray:
+def first_frame(solid_fraction: Any, shock_pressure: Any, *, spacing: float | str = 0.04) -> xr.DataArray:
     """Frames of porous HMX that a shock has just entered from the left: what forecasts begin with.
 
     Parameters
@@ -27,9 +28,9 @@ def first_frame(solid_fraction: Any, shock_pressure: Any, *, spacing: float = 0.
         Solid volume fraction of every cell, 1 in the crystal and 0 in pores, shape (y, x) or (simulation, y, x). The shock begins
         0.16 µm from the left edge, where the crystal must be solid.
     shock_pressure
-        Pressure behind the shock [GPa], a number or one for each simulation.
+        Pressure behind the shock [GPa], a number or one for each simulation; or with a unit, ``"90 kbar"``.
     spacing
-        Cell edge [µm]; that of ``hmx-standard`` by default.
+        Cell edge [µm], or with a unit, ``"40 nm"``; that of ``hmx-standard`` by default.
 
     Returns
     -------
@@ -56,6 +57,8 @@ def first_frame(solid_fraction: Any, shock_pressure: Any, *, spacing: float = 0.
         raise ValueError(f"solid_fraction: expected shape (y, x) or (simulation, y, x), got {np.shape(solid_fraction)}")
     if not (np.isfinite(solid).all() and solid.min() >= 0.0 and solid.max() <= 1.0):
         raise ValueError(f"solid_fraction: expected values from 0 to 1, got {solid.min():g} to {solid.max():g}")
+    spacing = quantity(spacing, "µm", "spacing")
+    shock_pressure = quantity(shock_pressure, "GPa", "shock_pressure") if isinstance(shock_pressure, str) else shock_pressure
     pressure = np.broadcast_to(np.asarray(shock_pressure, dtype=np.float64), solid.shape[:1])
     if not (np.isfinite(pressure).all() and (pressure > 0.0).all()):
         raise ValueError(f"shock_pressure: expected positive numbers of GPa, got {shock_pressure}")

@@ -16,7 +16,7 @@ from torch import nn
 
 from probtokens.config import Stage
 from probtokens.data.atomic import replacing
-from probtokens.data.trajectories import TrajectorySet
+from probtokens.data.trajectories import TrajectorySet, require_trajectories
 from probtokens.json_text import read_json
 from probtokens.train.loop import Trained, train_stages
 from probtokens.train.objectives import Objective
@@ -84,9 +84,11 @@ def fit(
     steps
         Optimizer steps by each objective.
     horizon
-        Steps after the first frame of a window. ``Reconstruction`` sees single frames.
-    batch_size, learning_rate
-        Windows of a step, and the highest rate of AdamW, which warms up and then falls like a cosine.
+        Steps after the first frame of a window, at most those that simulations have. ``Reconstruction`` sees single frames.
+    batch_size
+        Windows of a step.
+    learning_rate
+        Highest rate of AdamW, which warms up and then falls like a cosine.
     validation
         Simulations that forecasts are scored on every hundred steps.
     replay
@@ -110,8 +112,8 @@ def fit(
     Raises
     ------
     ValueError
-        If an objective has no steps, a number, a field or a group of parameters does not fit, there is no such device, or the folder is
-        that of another training.
+        If an argument is of another kind, an objective has no steps, a number, a field or a group of parameters does not fit, there is no
+        such device, or the folder is that of another training.
     RuntimeError
         If the loss is not finite.
 
@@ -124,7 +126,8 @@ def fit(
     >>> fit(micro_tokens(), data, Elbo(), steps=2, horizon=2, batch_size=2).losses.shape
     (2,)
     """
-    given = [objectives] if isinstance(objectives, Objective | Stage) else list(objectives)
+    given = list(objectives) if isinstance(objectives, Sequence) else [objectives]
+    _require_known(model, given, trajectories=trajectories, validation=validation, replay=replay)
     if not given or (steps is None and not all(isinstance(one, Stage) for one in given)):
         raise ValueError(f"steps: expected a number, and at least one objective, got {steps} and {[type(one).__name__ for one in given]}")
     names = numbered([one.name if isinstance(one, Stage) else kind_of(one) for one in given])
@@ -153,6 +156,17 @@ def fit(
             replay=replay,
         )
     return History(told)
+
+
+def _require_known(model: Any, objectives: Sequence[Any], **sets: Any) -> None:
+    """Refuse arguments that are something else, of which errors from within would not tell."""
+    if not isinstance(model, nn.Module) or not hasattr(model, "parameter_groups"):
+        raise ValueError(f"model: expected MicroTokens, MesoTokens, Parc or an own Trainable, got {type(model).__name__}")
+    if wrong := [one for one in objectives if not isinstance(one, Objective | Stage)]:
+        raise ValueError(f"objectives: expected objectives such as RolloutScore(), or stages of a recipe, got {wrong[0]!r:.80}")
+    for name, given in sets.items():
+        if name == "trajectories" or given is not None:
+            require_trajectories(given, name)
 
 
 def _settings(model: nn.Module, trajectories: TrajectorySet, stages: Sequence[Stage], **others: Any) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def train_stages(
     trajectories
         Training simulations.
     stages
-        Schedule.
+        Schedule. A horizon that simulations do not have is cut, with a warning.
     weight_decay
         Weight decay of AdamW, per step and learning rate.
     seed
@@ -122,12 +122,18 @@ def train_stages(
     Raises
     ------
     ValueError
-        If a stage's horizon does not fit the trajectories, it names fields or parameter groups that the model does not have, devices
+        If simulations have too few frames, a stage names fields or parameter groups that the model does not have, devices
         cannot share a batch evenly, or there is no such device.
     RuntimeError
         If the loss is not finite.
     """
-    check_schedule(model, stages, trajectories.grid.n_times, devices)
+    n_times = n_frames(trajectories, replay)
+    check_schedule(model, stages, n_times, devices)
+    if too_long := [stage.name for stage in stages if stage.horizon >= n_times]:
+        warnings.warn(
+            f"simulations have {n_times} frames: stages {too_long} have a horizon of {n_times - 1} instead of theirs", stacklevel=2
+        )
+    stages = [stage.within(n_times) for stage in stages]
     kind = accelerator(devices, device)
     data = StageData(model, trajectories, out_dir, seed=seed, reflect=reflect)
     replayed = None if replay is None else StageData(model, replay, out_dir, seed=seed, reflect=reflect)
@@ -166,6 +172,11 @@ def train_stages(
         for parameter in learning:
             parameter.requires_grad_(True)
     return told
+
+
+def n_frames(trajectories: TrajectorySet, replay: TrajectorySet | None = None) -> int:
+    """Frames that the windows of a training can have: those of its shorter simulations."""
+    return min(simulations.grid.n_times for simulations in (trajectories, replay or trajectories))
 
 
 def finished_stages(out_dir: Path, stages: Sequence[Stage]) -> dict[str, Trained]:

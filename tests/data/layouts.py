@@ -553,7 +553,7 @@ def write_npz(folder: Path) -> Path:
     for k, split in enumerate(("train", "valid", "test")):
         (folder / "npz" / split).mkdir(parents=True)
         coordinates = {"x": 0.1 * np.arange(NX), "y": 0.1 * np.arange(NY), "time": 0.5 * np.arange(T)}
-        np.savez(folder / "npz" / split / f"run_{k}.npz", T=_TEMPERATURE[k], solid=_SOLID[k, 0], **coordinates)
+        np.savez(folder / "npz" / split / f"run_{k}.npz", T=_TEMPERATURE[k], solid=_SOLID[k, 0], load=1.0 + k, **coordinates)
     return folder / "npz"
 
 
@@ -588,10 +588,11 @@ NPZ = Case(
     given=Given(
         dims=("time", "y", "x"),
         names={"T": "temperature", "solid": "solid_fraction"},
-        units={"temperature": "K", "solid_fraction": "1", "length": "mm", "time": "ms"},
+        units={"temperature": "K", "solid_fraction": "1", "load": "1", "length": "mm", "time": "ms"},
         boundary={"left": "WALL"},
     ),
     frames={"temperature": _TEMPERATURE, "solid_fraction": _SOLID},
+    scalars={"load": np.array([1.0, 2.0, 3.0])},
     grid=Grid(NY, NX, 100.0, 5e5, T),
     boundary={"left": "WALL", "right": "OPEN", "bottom": "OPEN", "top": "OPEN"},
     asked=(({"dims": ()}, "--dims"), ({"units": {"*": "1", "temperature": "K"}}, "--unit length")),

@@ -76,6 +76,19 @@ def test_fields_of_an_xarray_are_its_coordinates() -> None:
     assert found.context.shape == (2, 0)
 
 
+def test_lengths_and_times_may_have_units() -> None:
+    import pint
+
+    units = pint.UnitRegistry()
+    for spacing, time_step in (("0.5 mm", "2 us"), (500.0, 2000.0), (0.5 * units.mm, 2 * units.us), (np.float32(500), np.int64(2000))):
+        grid = made(spacing=spacing, time_step=time_step).grid
+        assert (grid.spacing, grid.time_step) == (500.0, 2000.0)
+
+
+def test_a_name_alone_is_one_field() -> None:
+    assert [spec.name for spec in made(VALUES[:, :, :1], "height").fields] == ["height"]
+
+
 def test_what_is_known_of_a_field_stays() -> None:
     values = stacked()[0][:, :, :2]
     species = FieldSpec("species", "1", "mass fraction", lower=0.0)
@@ -120,6 +133,8 @@ COLD = VALUES - 400.0
         ({"fields": ["temperature"] * 5}, "fields: expected at least one name, each once"),
         ({"fields": {"temperature": "°C"}}, "field 'temperature': expected unit 'K', got '°C'"),
         ({"spacing": None}, "spacing: expected a number, or frames of xarray with a coordinate 'x'"),
+        ({"spacing": "0.5 ms"}, "spacing: expected a unit that becomes 'µm', got 'ms'"),
+        ({"spacing": "wide"}, "spacing: expected a positive number with or without a unit, got 'wide'"),
         ({"time_step": 0.0}, "grid time_step: expected > 0, got 0.0"),
         (
             {"context": {"shock_pressure": [9.0]}},

@@ -16,7 +16,7 @@ import xarray as xr
 from probtokens import limits
 from probtokens.data import TrajectorySet, read_info
 from probtokens.data.importers import Given, convert, make_plan, open_source
-from probtokens.data.importers.units import measure, mend
+from probtokens.units import measure, mend
 from tests.data.layouts import CASES, GROUPED, NETCDF, NPZ, NX, NY, PARC, PARCTORCH, SCIMITAR, WELL, write_parctorch
 
 

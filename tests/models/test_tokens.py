@@ -132,5 +132,15 @@ def test_untrained_tokens_begin_at_the_principal_components_of_any_fields() -> N
     assert errors[0] < errors[1]
     with pytest.raises(ValueError, match=r"trajectories: expected y and x as multiples of the patch of 7 cells, got \(16, 24\)"):
         MicroTokens.untrained(trajectories, TokenConfig(patch=7, groups=tokens.tokens.groups))
+    with pytest.raises(
+        ValueError, match=r"groups: expected every field of \['height', 'velocity_x', 'velocity_y'\] once, got \['height'\]"
+    ):
+        MicroTokens.untrained(trajectories, TokenConfig(groups=tokens.tokens.groups[:1]))
+    with pytest.raises(ValueError, match=r"rest: expected all fields of some groups, got \['velocity_x'\]"):
+        MicroTokens.untrained(trajectories, TokenConfig(rest={"velocity_x": 0.0}))
+    with pytest.raises(ValueError, match=r"trajectories: expected pt.Trajectories, as pt.Trajectories.from_arrays"):
+        MicroTokens.untrained(frames)
+    with pytest.raises(ValueError, match=r"micro: expected trained MicroTokens, got TrajectorySet"):
+        MesoTokens.untrained(trajectories, trajectories)
     meso = MesoTokens.untrained(tokens, trajectories)
     assert meso.population == (3, 4)

@@ -128,13 +128,6 @@ LATE: list[tuple[list[str], str]] = [
         ["micro.stages=[{name: a, objective: elbo, steps: 1, learn: [weights]}]"],
         "micro/train/.*: micro.stages: a: learn: expected some of the parameter groups .* of MicroTokens",
     ),
-    *(
-        (
-            [f"{model}.stages=[{{name: a, objective: rollout_error, steps: 1, horizon: {n}}}]"],
-            f"{scale}/train/.*: {model}.stages: a: horizon: expected 0..{n - 1} for simulations of {n} frames, got {n}",
-        )
-        for model, scale, n in (("micro", "micro", 4), ("meso", "meso", 5), ("parc", "meso", 5))
-    ),
 ]
 
 
@@ -185,11 +178,11 @@ def test_reserved_names_are_those_of_a_store(tmp_path: Path) -> None:
 
 
 def test_only_what_is_run_has_to_fit(data: Path, check: Callable[..., None]) -> None:
-    late = "parc.stages=[{name: a, objective: rollout_error, steps: 1, horizon: 9}]"
+    late = "meso.stages=[{name: a, objective: reconstruction, steps: 1}]"
     check(data, late, "rollout.models=[persistence]")
     check(data, late, command="train micro")
-    with pytest.raises(ValueError, match="parc.stages: a: horizon"):
-        check(data, late, command="train parc")
+    with pytest.raises(ValueError, match="meso.stages: a: learn"):
+        check(data, late, command="train meso")
     rewrite(data / "micro" / "train" / "shard_0000.hdf5", stretched(("time",), 2.0))
     check(data, "rollout.models=[persistence]")
     check(data, command="train parc")
@@ -210,11 +203,15 @@ PLANNED: list[tuple[list[str], str]] = [
     (["simulate.meso.spacing=0.05"], "simulate.meso: cell size: expected 0.04 µm as in simulate.micro, got 0.05 µm"),
     (["simulate.meso.n_test=0"], "simulate.meso: expected n_test of at least 1, got 0"),
     (["simulate.micro.n_train=0"], "simulate.micro: expected n_train of at least 1, got 0"),
-    (["simulate.meso.n_times=2"], "simulate.meso: meso.stages: coupling: horizon: expected 0..1 for simulations of 2 frames, got 2"),
     (["data.context=[load]"], "simulate.micro: expected scalars .'load'., got a file with .'shock_pressure'"),
     (["report.simulation=2"], "simulate.meso: test simulations: expected report.simulation in 0..1, got 2"),
     (
-        ["data.fields=[density]", "micro.tokens.groups=[{fields: [density], channels: 4}]", "evaluate.hotspot_field=density"],
+        [
+            "data.fields=[density]",
+            "micro.tokens.groups=[{fields: [density], channels: 4}]",
+            "evaluate.hotspot_field=density",
+            "evaluate.hotspot_threshold=2",
+        ],
         "simulate.micro: expected fields .'density'., got a file with .'temperature'",
     ),
 ]
@@ -294,10 +291,14 @@ def test_given_tokens_of_another_unit_are_refused(tmp_path: Path, check: Callabl
     from probtokens.models.micro import MicroTokens
 
     trained_on = TrajectorySet.open(tmp_path / "kg/m^3" / "meso" / "train", ["density"], [])
-    tokens = TOKENS.model_copy(update={"groups": load_config(None, []).micro.tokens.groups[:1]})
-    tokens = tokens.model_copy(update={"groups": (tokens.groups[0].model_copy(update={"fields": ("density",)}),)})
-    MicroTokens(tokens, Normalizer.fit(trained_on), trained_on.grid).save(tmp_path / "tokens.pt")
-    settings = ["data.fields=[density]", "data.context=[]", "evaluate.hotspot_field=density", f"data.micro_tokens={tmp_path / 'tokens.pt'}"]
+    MicroTokens(TOKENS.model_copy(update={"groups": ()}), Normalizer.fit(trained_on), trained_on.grid).save(tmp_path / "tokens.pt")
+    settings = [
+        "data.fields=[density]",
+        "data.context=[]",
+        "evaluate.hotspot_field=density",
+        "evaluate.hotspot_threshold=2",
+        f"data.micro_tokens={tmp_path / 'tokens.pt'}",
+    ]
     check(tmp_path / "kg/m^3", *settings, scales=("meso",))
     with pytest.raises(
         ValueError, match=r"g/cm.3/meso/train/.*: field 'density': expected unit 'kg/m\^3' as in .*tokens.pt, got 'g/cm\^3'"

@@ -33,7 +33,7 @@ def temperature_alone(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = RunFolder(root / "run")
     settings = ["fields=[temperature]", "context=[]", f"micro={data}", f"meso={data}"]
     overrides = [f"data.{setting}" for setting in settings]
-    run_all(recipe, folder.root, [*overrides, "micro.tokens.groups=[{fields: [temperature], channels: 4}]"])
+    run_all(recipe, folder.root, overrides)
     return folder
 
 

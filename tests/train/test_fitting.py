@@ -138,16 +138,43 @@ def test_the_score_is_the_crps_in_standard_units() -> None:
         ({"device": "tpu"}, r"device: expected one of \['auto', 'cpu'.*\], got 'tpu'"),
         ({"device": "cuda:99"}, r"device: expected one of \['auto', 'cpu'.*\], got 'cuda:99'"),
         ({"device": "cpu:1"}, r"device: expected one of \['auto', 'cpu'.*\], got 'cpu:1'"),
-        ({"horizon": 4}, "horizon: expected 0..3 for simulations of 4 frames, got 4"),
+        (
+            {"trajectories": window()[0]},
+            r"trajectories: expected pt.Trajectories, as pt.Trajectories.from_arrays\(.* makes them, got Tensor",
+        ),
+        ({"validation": window()[0]}, "validation: expected pt.Trajectories, as"),
+        ({"replay": window()[0]}, "replay: expected pt.Trajectories, as"),
+        ({"objectives": pt.Elbo}, "objectives: expected objectives such as .*, got <class '.*Elbo'>"),
+        ({"objectives": ["elbo"]}, "objectives: expected objectives such as .*, got 'elbo'"),
+        ({"model": pt.Persistence(FIELDS)}, "model: expected MicroTokens, .*, got Persistence"),
         ({"objectives": pt.Elbo(learn=("weights",))}, "learn: expected some of the parameter groups"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_training(changes: dict[str, object], message: str) -> None:
-    request = {"trajectories": data(), "objectives": pt.Elbo(), "steps": 1, "horizon": 2, "batch_size": 2} | changes
     before, model = micro_tokens(), micro_tokens()
-    with pytest.raises(ValueError, match=message):
-        pt.fit(model, **request)
+    request = {"model": model, "trajectories": data(), "objectives": pt.Elbo(), "steps": 1, "horizon": 2, "batch_size": 2} | changes
+    with pytest.raises(ValueError, match=message) as refused:
+        pt.fit(**request)
+    assert len(str(refused.value)) <= 300
     assert same(before, model)
+
+
+def test_a_horizon_that_simulations_do_not_have_is_theirs() -> None:
+    """A schedule for long simulations trains on short ones as one for these does."""
+    long, short = micro_tokens(), micro_tokens()
+    schedule = [ElboStage(name="b", steps=2, horizon=horizon, batch_size=2) for horizon in (8, 3)]
+    with pytest.warns(UserWarning, match=r"simulations have 4 frames: stages \['b'\] have a horizon of 3 instead of theirs"):
+        found = pt.fit(long, data(), schedule[:1])
+    assert found == pt.fit(short, data(), schedule[1:])
+    assert same(long, short)
+    with pytest.warns(UserWarning, match="simulations have 3 frames"):
+        pt.fit(long, data(), pt.Elbo(), steps=1, horizon=3, batch_size=2, replay=shortened(data(), 3))
+
+
+def shortened(trajectories: pt.Trajectories, n_times: int) -> pt.Trajectories:
+    frames = np.stack([trajectories.frames(number, 0, n_times) for number in range(len(trajectories))])
+    given = {"spacing": GRID.spacing, "time_step": GRID.time_step, "context": {"shock_pressure": trajectories.context[:, 0]}}
+    return pt.Trajectories.from_arrays(frames, trajectories.fields, **given)
 
 
 @pytest.mark.gpu

@@ -28,7 +28,7 @@ _XARRAY = (".nc", ".nc4", ".cdf", ".netcdf", ".zarr")
 class ArraySource:
     """Files whose arrays have the axes ``simulation``, ``time``, ``field``, ``y`` and ``x``, or some of them, in any order.
 
-    An array without ``time`` is a constant field, one along ``simulation`` alone a scalar.
+    An array without ``time`` is a constant field. One along ``simulation`` alone, or a number in a file of one simulation, is a scalar.
     """
 
     layout: ClassVar[str] = "arrays"
@@ -162,7 +162,7 @@ def _numpy_dataset(path: Path, dims: Sequence[str]) -> xr.Dataset:
         candidates = (tuple(dims), tuple(dim for dim in dims if dim != "time"), ("simulation",) if "simulation" in dims else ())
         if name in ("time", "x", "y") and values.ndim == 1:
             coordinates[name] = (name, values)
-        elif found := next((axes for axes in candidates if len(axes) == values.ndim), None):
+        elif (found := next((axes for axes in candidates if len(axes) == values.ndim), None)) is not None:
             variables[name] = (found, values)
         else:
             raise fault(path, f"an array with the {len(dims)} axes of --dims, or without time", f"shape {values.shape}", where=name)

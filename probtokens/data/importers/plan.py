@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from probtokens.data.importers.source import AXES, Contents, Given, Simulation
-from probtokens.data.importers.units import Mending, measure, mend
 from probtokens.data.splits import SPLITS
 from probtokens.data.the_well.axes import Axis, require_square
 from probtokens.data.the_well.faults import Place, fault, listed
 from probtokens.data.the_well.layout import AXIS_UNITS, BOUNDARY_TYPES, SIDES, check_values, components, periodic_axes
 from probtokens.data.the_well.reader import require_measured
 from probtokens.fields import KNOWN_FIELDS, FieldSpec, Grid, field_spec
+from probtokens.units import Mending, measure, mend
 
 
 @dataclass(frozen=True, slots=True)

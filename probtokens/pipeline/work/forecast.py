@@ -48,7 +48,7 @@ def _forecaster(job: Job, model: str, trajectories: TrajectorySet) -> Forecaster
     if model == "persistence":
         from probtokens.baselines import Persistence
 
-        return Persistence(trajectories.fields)
+        return Persistence(trajectories)
     if model == "parc":
         return _parc(job)
     from probtokens.pipeline.tokens_of_run import load_tokens

@@ -25,6 +25,7 @@ def train_micro(job: Job) -> dict[str, Precision]:
 
     from probtokens.models.micro import MicroTokens
     from probtokens.report.model_card import write_card
+    from probtokens.train.loop import n_frames
 
     trajectories = open_split(job.config, job.folder, "micro", "train")
     _reads(job, job.config.micro)
@@ -35,7 +36,7 @@ def train_micro(job: Job) -> dict[str, Precision]:
     write_card(
         job.folder.model("micro"),
         model,
-        _training_facts(job, job.config.micro, precisions, {"micro simulations": len(trajectories)}),
+        _training_facts(job, job.config.micro, n_frames(trajectories), precisions, {"micro simulations": len(trajectories)}),
     )
     return precisions
 
@@ -90,6 +91,7 @@ def train_meso(job: Job) -> dict[str, Precision]:
     from probtokens.models.meso import MesoTokens
     from probtokens.models.micro import MicroTokens
     from probtokens.report.model_card import write_card
+    from probtokens.train.loop import n_frames
 
     micro = MicroTokens.load(job.folder.model("micro"))
     if job.config.meso.n_simulations == 0:
@@ -106,7 +108,7 @@ def train_meso(job: Job) -> dict[str, Precision]:
         replayed = replayed.subset(subset_order(len(replayed), job.config.seed)[: job.config.meso.replay])
     precisions = _fit(job, "meso", job.config.meso, model, trajectories, job.config.meso.devices, replayed)
     model.save(job.folder.model("meso"))
-    facts = _training_facts(job, job.config.meso, precisions, {"meso simulations": len(trajectories)})
+    facts = _training_facts(job, job.config.meso, n_frames(trajectories, replayed), precisions, {"meso simulations": len(trajectories)})
     write_card(job.folder.model("meso"), model, facts)
     return precisions
 
@@ -116,13 +118,12 @@ def train_parc(job: Job) -> dict[str, Precision]:
     import torch
 
     from probtokens.baselines import Parc
-    from probtokens.data import Normalizer
     from probtokens.data.atomic import replacing
 
     trajectories = meso_training_set(job)
     _reads(job, job.config.parc)
     torch.manual_seed(job.config.seed)
-    model = Parc(job.config.parc, Normalizer.fit(trajectories), trajectories.grid, mirrored=job.config.data.mirrored)
+    model = Parc.untrained(trajectories, job.config.parc, mirrored=job.config.data.mirrored)
     precisions = _fit(job, "parc", job.config.parc, model, trajectories)
     with replacing(job.folder.model("parc")) as temporary:
         torch.save(model.state_dict(), temporary)
@@ -148,10 +149,12 @@ def meso_training_set(job: Job) -> TrajectorySet:
     return trajectories.subset(subset_order(len(trajectories), job.config.seed)[:wanted])
 
 
-def _training_facts(job: Job, settings: MicroConfig | MesoConfig, precisions: Mapping[str, str], data: Mapping[str, int]) -> dict[str, str]:
+def _training_facts(
+    job: Job, settings: MicroConfig | MesoConfig, n_times: int, precisions: Mapping[str, str], data: Mapping[str, int]
+) -> dict[str, str]:
     """What a model card says of a training."""
     stages = "; ".join(
-        f"{stage.name} ({stage.objective}, {stage.steps} steps, horizon {stage.horizon}, {precisions[stage.name]})"
+        f"{stage.name} ({stage.objective}, {stage.steps} steps, horizon {stage.within(n_times).horizon}, {precisions[stage.name]})"
         for stage in settings.stages
     )
     return {name: str(number) for name, number in data.items()} | {"stages": stages, "seed": str(job.config.seed)}

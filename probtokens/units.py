@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,27 @@ def measure(text: str, unit: str, ours: str) -> float:
     if found is None or not 0 < number < np.inf:
         raise ValueError(f"a positive number with or without a unit, got {text!r}")
     return float(f"{number * mend(found[2] or unit, ours).factor:.12g}")
+
+
+def quantity(value: Any, unit: str, name: str) -> float:
+    """A length, a time or the like in ``unit``: a number, or one with a unit of its own, as text or from ``pint``.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or its unit is of another dimension; the message names what it is.
+
+    Examples
+    --------
+    >>> quantity(0.04, "µm", "spacing"), quantity("0.5 mm", "µm", "spacing")
+    (0.04, 500.0)
+    """
+    if isinstance(value, Real):
+        return float(value)
+    try:
+        return measure(str(value), unit, unit)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected {error}") from None
 
 
 @lru_cache(maxsize=1)
