@@ -14,6 +14,8 @@ from probtokens.config.reference import Section, sections, training_stages
 _LONGEST = 60
 #: A docstring's reference to another name, as Markdown renders it.
 _ROLE = re.compile(r":(?:class|func|meth|mod):<code>~?([\w.]+)</code>")
+#: A name of the package for users, as the page of them asks for it.
+_NAME = re.compile(r"^::: pt\.(\w+)$", re.MULTILINE)
 _HEAD = """# Settings
 
 Every key of a recipe, with its default. A key is written with its sections, `micro.tokens.patch`, and may be overridden by
@@ -30,6 +32,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the page of settings."""
     files.append(File.generated(config, "settings.md", content=settings_page()))
     return files
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """``::: pt.NAME`` becomes the documentation of the name under the heading that users write."""
+    return _NAME.sub(r"::: probtokens.\1\n    options: { heading: pt.\1, toc_label: \1 }", markdown)
 
 
 def on_page_content(html: str, **_: object) -> str:
