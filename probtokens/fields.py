@@ -201,6 +201,11 @@ class Grid:
     periodic
         Axes whose ends meet: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
 
+    Raises
+    ------
+    ValueError
+        If one of them is not positive.
+
     Examples
     --------
     >>> Grid(ny=64, nx=96, spacing=0.05, time_step=0.02, n_times=21).shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,8 @@ log = logging.getLogger(__name__)
 
 _PLAIN_INTERVAL = 15.0
 _PACKAGE = Path(__file__).parents[1]
-
+#: A warning as Python writes it: where it comes from, its class, what it says, and that line of code.
+_WARNING = re.compile(r".+?:\d+: \w+: (.*?)(?:\n  [^\n]*)?", re.DOTALL)
 
 #: Shows steps done, steps in all, what is being done, and how long it will take.
 _Show = Callable[[int, int, str, str], None]
@@ -142,14 +144,16 @@ class _FileHandler(logging.FileHandler):
 
 
 class _StreamHandler(logging.Handler):
-    """Shows warnings above a progress bar without breaking it."""
+    """Shows warnings above a progress bar without breaking it; the log file alone says where in the code they come from."""
 
     def __init__(self, stream: rich.console.Console) -> None:
         super().__init__(logging.WARNING)
         self._stream = stream
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(self._stream, (record.getMessage().strip(), "yellow"))
+        text = record.getMessage().strip()
+        found = _WARNING.fullmatch(text) if record.name == "py.warnings" else None
+        say(self._stream, (found[1] if found else text, "yellow"))
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

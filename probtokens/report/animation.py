@@ -14,6 +14,7 @@ from probtokens.report.filmstrip import main_rows
 from probtokens.report.panels import Extent, Row, draw_outline, scale_bar, show_image
 from probtokens.report.reduce import Strip
 from probtokens.report.style import new_figure, render, wrap
+from probtokens.report.wording import decimals
 
 _PANEL_WIDTH = 3.6
 _BAR_WIDTH = 0.12
@@ -29,7 +30,7 @@ def animation_frames(strip: Strip) -> Iterator[Image.Image]:
     figure, images = _figure(rows, strip.extent)
     title = figure.text(0.5, 0.975, "", ha="center", va="top", fontsize=11, fontweight="bold")
     for frame, time in enumerate(strip.times):
-        title.set_text(f"t = {time:.2f} ns")
+        title.set_text(f"t = {decimals(time)} ns")
         for row, image in zip(rows, images, strict=True):
             _update(row, image, frame, strip.extent)
         yield render(figure, _DPI)

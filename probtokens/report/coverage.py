@@ -16,6 +16,7 @@ from probtokens.evaluate.coverage import MAX_BEYOND, Coverage, CoverageMap
 from probtokens.fields import FieldSpec
 from probtokens.report.panels import Scale, scale_bar
 from probtokens.report.style import field_map, field_norm, label_powers, new_figure, with_unit, wrap
+from probtokens.report.wording import decimals
 
 _MICRO_COLOR, _HOT_MICRO_COLOR, _MESO_COLOR, _OUTLINE = "#7d8794", "#333333", "#0072b2", "#19d3c5"
 _FILL, _DASHES, _DOTS = 0.4, (0, (2.5, 1.2)), (0, (1, 1.2))
@@ -147,7 +148,7 @@ def _picture(axes: Axes, found: CoverageMap) -> None:
     )
     for row, column in np.argwhere(found.beyond):
         axes.add_patch(Rectangle((column * edge, row * edge), edge, edge, fill=False, edgecolor=_OUTLINE, linewidth=0.9))
-    axes.set_title(f"{found.name}, {found.time:.2f} ns: {_counted(found.beyond)}", pad=4)
+    axes.set_title(f"{found.name}, {decimals(found.time)} ns: {_counted(found.beyond)}", pad=4)
     axes.set(xlabel="x [µm]", ylabel="y [µm]")
 
 

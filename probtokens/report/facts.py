@@ -16,7 +16,7 @@ from probtokens.report.run import Run
 from probtokens.report.style import model_label
 from probtokens.report.tables import format_score
 from probtokens.report.verdict import FEWEST_VALIDATION
-from probtokens.report.wording import listing, quantity, sentence
+from probtokens.report.wording import decimals, listing, quantity, sentence
 
 _SHOCK = "shock_pressure"
 #: Simulations outside of the training range that are described.
@@ -112,9 +112,9 @@ def duration(seconds: float) -> str:
 
 def _test_data(run: Run) -> str:
     grid = rollout_grid(run.rollouts[run.primary])
-    size = f"{grid.nx * grid.spacing:.2f} × {grid.ny * grid.spacing:.2f} µm"
+    size = f"{decimals(grid.nx * grid.spacing)} × {decimals(grid.ny * grid.spacing)} µm"
     end = (grid.n_times - 1) * grid.time_step
-    return f"{run.n_simulations} of {grid.nx} × {grid.ny} cells ({size}), {grid.n_times} frames to {end:.2f} ns"
+    return f"{run.n_simulations} of {grid.nx} × {grid.ny} cells ({size}), {grid.n_times} frames to {decimals(end)} ns"
 
 
 def _extrapolation(run: Run) -> str:

@@ -26,7 +26,7 @@ from probtokens.report.filmstrip import filmstrip_figure
 from probtokens.report.reduce import Strip, extent_of, strip_frames
 from probtokens.report.style import field_map, field_norm, figure_style, new_figure, png_bytes
 from probtokens.report.tables import format_score
-from probtokens.report.wording import Wording, quantity, sentence
+from probtokens.report.wording import Wording, decimals, quantity, sentence
 from probtokens.simulate.initial import SHOCK_START
 from probtokens.simulate.microstructure.image import read_grey
 from probtokens.simulate.microstructure.micrograph import find_voids
@@ -97,7 +97,7 @@ class HotspotBands:
         for name, label in self.wording.curves.items():
             last = {key: values[-1] if key == "time" else values[0][-1] for key, values in self.curves[name].items()}
             unit = self.wording.units[name]
-            text = f"{sentence(label)} at {last['time']:.2f} ns: {quantity(format_score(last['median']), unit)}"
+            text = f"{sentence(label)} at {decimals(last['time'])} ns: {quantity(format_score(last['median']), unit)}"
             if "lower_90" in last:
                 text += ", 90 % of draws within " + quantity(f"{format_score(last['lower_90'])} to {format_score(last['upper_90'])}", unit)
             lines.append(text)

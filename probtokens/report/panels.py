@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from probtokens.report.style import wrap
+from probtokens.report.wording import decimals
 
 Extent = tuple[float, float, float, float]
 
@@ -85,7 +86,7 @@ class Layout:
 
 def time_titles(times: NDArray[np.floating]) -> list[str]:
     """Column titles of times [ns]."""
-    return [f"{time:.2f} ns" for time in times]
+    return [f"{decimals(time)} ns" for time in times]
 
 
 def draw_grid(figure: Figure, rows: Sequence[Row], titles: Sequence[str], extent: Extent, layout: Layout) -> list[list[AxesImage]]:

@@ -34,7 +34,7 @@ from probtokens.report.token_figures import (
     token_maps_figure,
 )
 from probtokens.report.traversal_figures import effect_figure, traversal_figure
-from probtokens.report.wording import Wording
+from probtokens.report.wording import Wording, decimals
 
 _MAP_TIMES = 4
 
@@ -142,7 +142,7 @@ def parts_reading(parts: Parts) -> list[str]:
     apart = "" if abs(total - 1) <= _ADDITIVE else ": the sources act on each other, or so few draws are not enough"
     return [
         cost,
-        f"At {parts.times[-1]:.2f} ns the variance has, alone: {shares}.",
+        f"At {decimals(parts.times[-1])} ns the variance has, alone: {shares}.",
         f"Together that is {100 * total:.0f} % of the variance of all{apart}.",
     ]
 
@@ -217,7 +217,7 @@ def effect_reading(traversal: Traversal, area: str) -> list[str]:
     spec, leading = traversal.spec, traversal.top[0]
     low, high, true = (areas.mean() for areas in (traversal.area[0, 0], traversal.area[0, -1], traversal.true_area))
     return [
-        f"At {traversal.times[-1]:.2f} ns direction {leading + 1} changes the {spec.label} of the test simulations by "
+        f"At {decimals(traversal.times[-1])} ns direction {leading + 1} changes the {spec.label} of the test simulations by "
         f"{_number(traversal.changes[leading], spec.unit)} (root mean square) from u = −{-VALUES[0]:g} to +{VALUES[-1]:g}, and their mean "
         f"{area} from {low:.3g} to {high:.3g} µm²; the truth has {true:.3g} µm²."
     ]

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from probtokens.report.panels import Layout, Row, Scale, draw_grid
 from probtokens.report.reduce_traversal import VALUES, Traversal
 from probtokens.report.style import SIGNED_MAP, field_map, field_norm, new_figure, signed_norm, with_unit, wrap
+from probtokens.report.wording import decimals
 
 _COLORS = ("#0072b2", "#d55e00")
 _OTHER_COLOR = "#b4b8c0"
@@ -29,9 +30,9 @@ def traversal_figure(traversal: Traversal) -> Figure:
     rows = []
     for direction, values, differences in zip(traversal.top, images, changes, strict=True):
         for lead, time in enumerate(traversal.times):
-            rows.append(Row(f"direction {direction + 1}\n{time:.2f} ns", values[:, lead], field))
+            rows.append(Row(f"direction {direction + 1}\n{decimals(time)} ns", values[:, lead], field))
         for lead, time in enumerate(traversal.times):
-            rows.append(Row(f"change from\nu = 0, {time:.2f} ns", differences[:, lead], signed))
+            rows.append(Row(f"change from\nu = 0, {decimals(time)} ns", differences[:, lead], signed))
     titles, layout = ["truth", *(f"u = {_signed(value)}" for value in VALUES)], Layout()
     figure = new_figure(*layout.size(rows, len(titles), traversal.extent))
     draw_grid(figure, rows, titles, traversal.extent, layout)
@@ -59,7 +60,7 @@ def _draw_ranking(axes: Axes, traversal: Traversal) -> None:
     axes.bar(numbers, traversal.changes, color=colors, width=0.7)
     axes.set_xticks(numbers)
     axes.set(xlabel="direction of u", ylabel=wrap(with_unit(f"{traversal.spec.label}: rms change", traversal.spec.unit), _PANEL))
-    axes.set_title(f"u = {_signed(VALUES[0])} to {_signed(VALUES[-1])}, at {traversal.times[-1]:.2f} ns")
+    axes.set_title(f"u = {_signed(VALUES[0])} to {_signed(VALUES[-1])}, at {decimals(traversal.times[-1])} ns")
 
 
 def _draw_area(axes: Axes, traversal: Traversal, k: int) -> None:
@@ -68,7 +69,7 @@ def _draw_area(axes: Axes, traversal: Traversal, k: int) -> None:
     lines[0].set_label("test simulations")
     axes.plot(VALUES, area.mean(axis=1), color=color, linewidth=2.2, marker="o", markersize=4, label="their mean")
     axes.axhline(traversal.true_area.mean(), color="#333333", linewidth=1.0, linestyle=(0, (3, 1.5)), label="mean of the truth")
-    axes.set_title(f"direction {traversal.top[k] + 1}, at {traversal.times[-1]:.2f} ns")
+    axes.set_title(f"direction {traversal.top[k] + 1}, at {decimals(traversal.times[-1])} ns")
     axes.set_xlabel("u everywhere [s.d. of its prior]")
     axes.set_xticks(VALUES)
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))

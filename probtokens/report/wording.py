@@ -109,3 +109,12 @@ def sentence(text: str) -> str:
 def listing(items: list[str]) -> str:
     """Items as people list them, e.g. ``"a, b and c"``."""
     return " and ".join(part for part in (", ".join(items[:-1]), *items[-1:]) if part)
+
+
+def decimals(value: float) -> str:
+    """A time or a length with two decimals, unless these are too many or too few for it.
+
+    >>> decimals(1.25), decimals(5e6), decimals(0.002), decimals(0.0)
+    ('1.25', '5e+06', '0.002', '0.00')
+    """
+    return f"{value:.2f}" if value == 0 or 0.01 <= abs(value) < 1e5 else f"{value:.3g}"

@@ -143,7 +143,21 @@ class RolloutScore(RolloutScoreSettings, Objective):
     """Proper score of posterior predictive rollouts plus the divergence of global sites: generalised variational inference.
 
     The score stands in for the log-likelihood of an ELBO (Knoblauch, Jewson and Damoulas, JMLR 23, 2022). Members are drawn as forecasts
-    draw them.
+    draw them. As every objective it takes windows (simulation, time, field, y, x) and context (simulation, context) in physical units.
+
+    Parameters
+    ----------
+    members
+        Draws of every window, at least 2; 3 by default.
+    kl_weight
+        Weight of the divergence of global sites from their prior, per token and frame of the training set; 0.05 by default.
+    learn
+        Parameter groups that take gradients: ``"codec"``, ``"dynamics"``, ``"noise"``, ``"weights"``; the second and third by default.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or there is no such group.
 
     Examples
     --------
@@ -173,7 +187,19 @@ class RolloutScore(RolloutScoreSettings, Objective):
 class Elbo(ElboSettings, Objective):
     """Negative evidence lower bound, divergences in closed form where they have one, in nats per token and frame.
 
-    A patch counts for ``effective_pixels`` in the likelihood.
+    It takes windows (simulation, time, field, y, x) and context (simulation, context) in physical units.
+
+    Parameters
+    ----------
+    effective_pixels
+        Independent pixels that a patch counts for in the likelihood, since neighbouring pixels err together; 4 by default.
+    learn
+        Parameter groups that take gradients, ``"guide"`` among them; all by default.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range, or there is no such group.
 
     Examples
     --------

@@ -84,5 +84,5 @@ def test_the_log_file_gets_everything_and_the_screen_the_warnings(tmp_path):
     assert "compiling failed" in log
     shown = stream.getvalue()
     assert shown.startswith("attention\n")
-    assert "compiling failed" in shown
+    assert shown.splitlines() == ["attention", "compiling failed"]  # where in the code is for the file
     assert "from a library" not in shown
