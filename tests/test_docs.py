@@ -15,6 +15,7 @@ import pytest
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
+import probtokens as pt
 from probtokens.cli import app
 from probtokens.config import Config, load_config
 from probtokens.config.reference import fixed
@@ -94,6 +95,12 @@ def test_references_in_docstrings_become_names_with_links_and_other_code_stays()
         assert hook(f"By :{role}:<code>~probtokens.predict.open_rollout</code>.", page=None) == f"By {link}."
     plain = "<code>a.b</code> :param:<code>a.b</code> :func:<code>a.b c</code>"
     assert hook(plain, page=None) == plain
+
+
+def test_every_name_of_the_package_is_on_its_page_under_the_name_that_users_write():
+    page = Path("docs/api.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^::: pt\.(\w+)$", page, re.MULTILINE)) == set(pt.__all__) - {"__version__"}
+    assert "::: probtokens.load\n    options: { heading: pt.load, toc_label: load }\n" in settings().on_page_markdown(page)
 
 
 def test_every_setting_is_described_and_on_the_page_of_settings():

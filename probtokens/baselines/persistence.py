@@ -42,7 +42,7 @@ class Persistence:
 
     def __init__(self, fields: Fields | TrajectorySet, grid: Grid | None = None) -> None:
         if isinstance(fields, TrajectorySet):
-            fields, grid = fields.fields, grid or fields.grid
+            grid, fields = grid or fields.grid, fields.fields
         self.fields = specs_of(fields)
         self.grid = grid
 

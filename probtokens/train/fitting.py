@@ -126,7 +126,7 @@ def fit(
     >>> fit(micro_tokens(), data, Elbo(), steps=2, horizon=2, batch_size=2).losses.shape
     (2,)
     """
-    given = list(objectives) if isinstance(objectives, Sequence) and not isinstance(objectives, str) else [objectives]
+    given: list[Any] = list(objectives) if isinstance(objectives, list | tuple) else [objectives]
     _require_known(model, given, trajectories=trajectories, validation=validation, replay=replay)
     if not given or (steps is None and not all(isinstance(one, Stage) for one in given)):
         raise ValueError(f"steps: expected a number, and at least one objective, got {steps} and {[type(one).__name__ for one in given]}")
