@@ -371,8 +371,9 @@ def _errors_reported(debug: bool) -> Iterator[None]:
     except (ValueError, OSError) as error:
         from probtokens.data.the_well.faults import fault
 
-        named = isinstance(error, OSError) and error.filename is not None  # of the system: a name may be of any length
-        _show(str(fault(error.filename, "a path that can be used", error.strerror)) if named else str(error), debug)
+        if isinstance(error, OSError) and error.filename is not None:  # of the system: a name may be of any length
+            error = fault(error.filename, "a path that can be used", error.strerror)
+        _show(str(error), debug)
         raise typer.Exit(2) from None
     except Exception as error:  # noqa: BLE001 - the last line of defence: whatever it is becomes one line
         _show(f"unexpected {type(error).__name__}: {error} (--debug shows where)", debug)

@@ -37,7 +37,8 @@ class TokenFile:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._shape, self._n = folder, (0,), 0
+        self._folder, self._n = folder, 0
+        self._shape: tuple[int, ...] = (0,)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with the object
@@ -51,7 +52,7 @@ class TokenFile:
         assert self._n == 0 or tokens.shape == self._shape
         self._shape = tokens.shape
         with writing(self._folder):
-            self._file.write(np.ascontiguousarray(tokens, dtype=np.float32))
+            self._file.write(np.ascontiguousarray(tokens, dtype=np.float32).data)
             self._file.flush()
         self._n += 1
 
