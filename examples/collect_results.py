@@ -54,9 +54,9 @@ def digits(value: float) -> str:
 
 
 def reduced(scores: Any) -> Any:
-    """Scores to four digits, without what a perfect forecaster would score."""
+    """Scores to four digits, without curves of single simulations and what a perfect forecaster would score."""
     if isinstance(scores, dict):
-        return {key: reduced(value) for key, value in scores.items() if key != "by_chance"}
+        return {key: reduced(value) for key, value in scores.items() if key not in ("by_chance", "curves")}
     if isinstance(scores, list):
         return [reduced(value) for value in scores]
     return float(f"{scores:.4g}") if isinstance(scores, float) else scores

@@ -24,7 +24,7 @@ def table(scores: dict[str, Any]) -> str:
         before, ratio = tokens["uncalibrated"]["fields"][name], found["rmse"] / still["fields"][name]["rmse"]
         told = " | ".join(f"{before[key]:.2f} → {found[key]:.2f}" for key in TOLD)
         unit = scores["units"]["fields"][name]
-        lines.append(f"| {name} [{unit}] | {found['rmse']:.3g} | {ratio:.3f} | {found['crps']:.2g} | {told} |")
+        lines.append(f"| {name} [{unit}] | {found['rmse']:.3g} | {ratio:.3f} | {found['crps']:.4f} | {told} |")
     return "\n".join(lines)
 
 
@@ -32,8 +32,9 @@ def text(results: Path, template: Path) -> str:
     """The page."""
     scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
     tokens = scores["models"]["micro_tokens"]
-    covered = f"{tokens['hotspot']['area']['coverage_90']:.2f}"
-    return Template(template.read_text(encoding="utf-8")).substitute(table=table(scores), members=tokens["members"], area=covered)
+    area, mean = (f"{tokens['hotspot'][name]['coverage_90']:.2f}" for name in ("area", "dye"))
+    told = {"table": table(scores), "members": tokens["members"], "n_test": scores["n_test"], "area": area, "mean": mean}
+    return Template(template.read_text(encoding="utf-8")).substitute(told)
 
 
 def main() -> None:

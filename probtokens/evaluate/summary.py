@@ -230,8 +230,9 @@ def _score_curve(name: str, curves: xr.Dataset, known: xr.Dataset | None, levels
     ordered = np.sort(prediction, axis=0)
     members = len(ordered)
     table = element_scores(ordered, truth, levels)
-    # The speed of a front is not defined once it has left; its position is checked.
-    if name != "front_rate" and any(not np.isfinite(values).all() for values in table.values()):
+    # The speed of a front that has left is not defined, but the front is.
+    checked = (curves["front"].values, curves["front_truth"].values) if name == "front_rate" else tuple(table.values())
+    if any(not np.isfinite(values).all() for values in checked):
         raise ValueError(f"{name}: expected finite scores, got others; is a frame not finite, the initial one included?")
     table["median_error_square"] = (np.median(ordered, axis=0) - truth) ** 2
     quantiles: dict[str, Any] = {"mean": ensemble_mean(ordered), "median": np.median(ordered, axis=0)}

@@ -39,7 +39,7 @@ def example() -> ModuleType:
 @pytest.fixture(scope="module")
 def small_set(example: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("set")
-    example.main(out, (2, 2, 2))
+    example.main(out, (2, 1, 1))
     return out
 
 
