@@ -16,7 +16,7 @@ from probtokens.report.run import Run, open_run
 from probtokens.report.style import figure_style, new_figure, png_bytes, wrap
 
 _DPI = 160
-_LAYOUT = Layout(panel_width=1.5, left=1.35, right=4.35, top=0.32, bottom=0.48)
+_LAYOUT = Layout(panel_width=1.5, left=1.55, right=4.35, top=0.32, bottom=0.48)
 _CURVES_LEFT = 1.45
 _CURVES_WIDTH = 2.75
 
