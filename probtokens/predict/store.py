@@ -49,7 +49,17 @@ DRAWS_AT_ONCE = 8
 RESERVED = (
     *PREDICTION_DIMS,
     *("prediction", "truth", "lead", "outside"),
-    *("field_unit", "field_label", "field_lower", "field_upper", "field_least", "field_most", "field_odd", "field_vector"),
+    *(
+        "field_unit",
+        "field_label",
+        "field_lower",
+        "field_upper",
+        "field_constant",
+        "field_least",
+        "field_most",
+        "field_odd",
+        "field_vector",
+    ),
 )
 
 #: Steps of an axis that differ by less than this share are the same.

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from probtokens.report.grids import arrange, few_ticks, panel_grid
 from probtokens.report.style import TRUTH_COLOR, model_color, model_label, with_unit
@@ -72,7 +73,7 @@ def curve_labels(document: Mapping[str, Any]) -> dict[str, str]:
 
 def draw_curve(axes: Axes, models: Mapping[str, Any], name: str, simulation: int, primary: str, *others: str | None) -> None:
     """Bands, median and truth of one curve of one simulation against time [ns], and the medians of other models."""
-    curves = models[primary]["hotspot"][name]["curves"]
+    curves = _numbers(models[primary]["hotspot"][name]["curves"])
     time, color = curves["time"], model_color(primary)
     if "truth" in curves:  # which forecasts of an own microstructure lack
         axes.plot(time, curves["truth"][simulation], color=TRUTH_COLOR, linewidth=1.3, label="truth", zorder=4)
@@ -93,6 +94,11 @@ def draw_curve(axes: Axes, models: Mapping[str, Any], name: str, simulation: int
             label = "90 % conformal band" if side == "lower" else None
             axes.plot(time, curves[f"conformal_{side}_90"][simulation], color=color, linewidth=0.7, linestyle=":", label=label)
     for other in filter(None, others):
-        median = models[other]["hotspot"][name]["curves"]["median"][simulation]
+        median = _numbers(models[other]["hotspot"][name]["curves"])["median"][simulation]
         axes.plot(time, median, color=model_color(other), linestyle=(0, (4, 1.6)), label=model_label(other), zorder=2)
     axes.set_xlim(time[0], time[-1])
+
+
+def _numbers(curves: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+    """Curves as arrays; what is not defined, such as the speed of a front that has left, is NaN."""
+    return {key: np.array(values, dtype=np.float64) for key, values in curves.items() if key != "simulation"}

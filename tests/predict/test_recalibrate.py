@@ -153,7 +153,7 @@ def test_factors_do_not_depend_on_the_unit(tmp_path, scale):
 def test_values_that_are_missing_are_refused(tmp_path, broken):
     rollout = gaussian_rollout(tmp_path / "v", members=4, n=2).load()
     rollout[broken][{"simulation": 1, "time": 3, "field": 1, "y": 0, "x": 0}] = np.nan
-    with pytest.raises(ValueError, match="solid_fraction, simulation 1, lead 3: expected finite values"):
+    with pytest.raises(ValueError, match="simulation 1, (lead|frame) 3: expected (a forecast of )?finite values"):
         fit_recalibration(rollout)
 
 
