@@ -96,8 +96,9 @@ def write_shard(
         _write_boundary(file["boundary_conditions"], boundary, grid)
         _write_scalars(file["scalars"], scalars, units)
         _write_fields(file, frames, units, orders)
-    with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    # Not write_bytes: a view of the buffer that a failed one leaves behind crashes Python 3.12 when it ends.
+    with replacing(path) as temporary, temporary.open("wb") as stored:
+        stored.write(buffer.getbuffer())
 
 
 def _check_arrays(path: Path, frames: Mapping[str, np.ndarray], grid: Grid, scalars: Mapping[str, np.ndarray]) -> int:
