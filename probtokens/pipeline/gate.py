@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from probtokens.config import Config
 from probtokens.config.forecast import OWN_MODELS
@@ -204,6 +204,7 @@ def _require_trainable(config: Config, known: _Known, tokens: MicroTokens | None
     def check(key: str, model: nn.Module, simulations: _Simulations, devices: int = 1) -> None:
         section = getattr(config, key)
         with _about(simulations.path, f"{key}.stages"):
+            _require_own_horizons(section, simulations.grid.n_times)
             check_schedule(model, section.stages, simulations.grid.n_times, devices)
 
     def normalizer(simulations: _Simulations) -> Normalizer:
@@ -234,3 +235,12 @@ def _about(path: Path, key: str) -> Iterator[None]:
         yield
     except ValueError as error:
         raise prefixed(error, path, key) from None
+
+
+def _require_own_horizons(section: Any, n_times: int) -> None:
+    """Refuse horizons that the user chose and that no simulation has; those of the package's own schedule are cut, with a warning."""
+    if section.stages == type(section).model_fields["stages"].default:
+        return
+    for stage in section.stages:
+        if stage.horizon >= n_times:
+            raise ValueError(f"{stage.name}: horizon: expected 0..{n_times - 1} for simulations of {n_times} frames, got {stage.horizon}")

@@ -128,6 +128,13 @@ LATE: list[tuple[list[str], str]] = [
         ["micro.stages=[{name: a, objective: elbo, steps: 1, learn: [weights]}]"],
         "micro/train/.*: micro.stages: a: learn: expected some of the parameter groups .* of MicroTokens",
     ),
+    *(
+        (
+            [f"{model}.stages=[{{name: a, objective: rollout_error, steps: 1, horizon: {n}}}]"],
+            f"{scale}/train/.*: {model}.stages: a: horizon: expected 0..{n - 1} for simulations of {n} frames, got {n}",
+        )
+        for model, scale, n in (("micro", "micro", 4), ("meso", "meso", 5), ("parc", "meso", 5))
+    ),
 ]
 
 
