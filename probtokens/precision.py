@@ -49,3 +49,17 @@ def resolve(asked: Literal["auto", "float32", "bfloat16"], device: str = "cpu") 
 
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     return "bfloat16" if not _HALF.isdisjoint(instructions()) else "float32"
+
+
+def tell_kernels_apart() -> None:
+    """Let torch's cache of compiled kernels tell instruction sets apart; to be called before ``torch.compile``.
+
+    Its keys leave out how many numbers an instruction takes, for which loops were written. Kernels made on another processor, or with
+    another ``ATEN_CPU_CAPABILITY``, would be built for this one, and write past the end of their arrays.
+    """
+    import torch
+    from torch.compiler import config
+
+    tag = " ".join([torch.backends.cpu.get_cpu_capability(), *instructions()])
+    if tag not in config.cache_key_tag:
+        config.cache_key_tag = f"{config.cache_key_tag} {tag}".strip()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,3 +127,28 @@ def test_on_a_gpu_the_gpu_decides_without_emulation(supported: bool, expected: s
 def test_this_machine_is_asked_by_default() -> None:
     assert instructions() == instructions(Path("/proc/cpuinfo"))
     assert resolve("auto") == ("bfloat16" if {"AVX512-BF16", "AMX"} & set(instructions()) else "float32")
+
+
+COMPILED = """
+import torch
+from torch._dynamo.utils import counters
+from probtokens import precision
+if {apart}:
+    precision.tell_kernels_apart()
+    precision.tell_kernels_apart()
+torch.compile(lambda x: torch.sin(x) + 1)(torch.arange(37.0))
+print(counters["inductor"]["fxgraph_cache_hit"])
+"""
+
+
+@pytest.mark.parametrize(("apart", "taken"), [(True, ["0", "0", "1"]), (False, ["0", "1", "1"])])
+def test_kernels_for_other_instructions_are_not_taken(apart, taken, tmp_path):
+    found = []
+    for capability in ("default", None, None):
+        environment = {name: value for name, value in os.environ.items() if name != "ATEN_CPU_CAPABILITY"}
+        environment |= {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path), **({"ATEN_CPU_CAPABILITY": capability} if capability else {})}
+        done = subprocess.run(
+            [sys.executable, "-c", COMPILED.format(apart=apart)], env=environment, capture_output=True, text=True, check=True
+        )
+        found.append(done.stdout.strip())
+    assert found == taken

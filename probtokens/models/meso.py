@@ -158,7 +158,7 @@ class MesoTokens(TokenForecaster):
         inputs = zip(*(part.split(each) for part in (z, effects, c_flat, heard, directions)), strict=True)
         found = [self._adapted_step(numbers, *parts) for numbers, parts in zip(draws, inputs, strict=True)]
         drift, scale = (torch.cat(part) for part in zip(*found, strict=True))
-        return self.moved(z, drift, scale, leading)
+        return self.moved(z, drift, scale, leading, weights)
 
     def _adapted_step(
         self, numbers: Tensor, z: Tensor, effects: Tensor, context: Tensor, heard: Tensor, directions: Tensor

@@ -103,7 +103,7 @@ class MicroTokens(TokenForecaster):
         """Distribution of the next tokens: of the micro transition, whatever neighbours know."""
         leading, z, (u_flat, c_flat) = merge_leading(state.z, u.flatten(-3), context)
         drift, scale = self.transition(z, u_flat.unflatten(1, u.shape[-3:]), c_flat)
-        return self.moved(z, drift, scale, leading)
+        return self.moved(z, drift, scale, leading, weights)
 
     def save(self, path: str | Path) -> None:
         """Write weights, configuration, normalisation and grid to one file, whole or not at all."""

@@ -118,6 +118,10 @@ class StateSpace(nn.Module, ABC):
         """What people ask of the weights' site, by name, of values (..., number): by default these numbers."""
         return {"w": w}
 
+    def shared(self, ny: int, nx: int) -> Weights:
+        """What all steps on a lattice of ``ny`` × ``nx`` tokens would compute alike, by name; by default nothing."""
+        return {}
+
     def context_vector(self, context: Tensor) -> Tensor:
         """What the networks see of the known scalars (simulation, context); by default these."""
         return context
@@ -153,8 +157,9 @@ class StateSpace(nn.Module, ABC):
             What gives the sites their values.
         """
         prior = self.weight_prior()
-        weights = self.weights(sample("w", prior)) if prior is not None else {}
-        effect = first.mean.new_zeros(*first.mean.shape[:-3], *self.effect_shape(*first.mean.shape[-2:]))
+        ny, nx = first.mean.shape[-2:]
+        weights = {**(self.weights(sample("w", prior)) if prior is not None else {}), **self.shared(ny, nx)}
+        effect = first.mean.new_zeros(*first.mean.shape[:-3], *self.effect_shape(ny, nx))
         u = sample("u", on_lattice(Normal(effect, torch.ones_like(effect), validate_args=False)))
         source = first
         for t in count():

@@ -20,14 +20,26 @@ from probtokens.data.support import Support
 from probtokens.fields import FieldSpec, Grid, field_index
 from probtokens.models.base import as_single, check_context, check_frames, check_request, require_single
 from probtokens.models.censored import CensoredNormal
-from probtokens.models.state_space import ALL_SOURCES, NO_SOURCES, Draws, Guide, Model, Sample, Source, Sources, StateSpace, posterior_draws
+from probtokens.models.state_space import (
+    ALL_SOURCES,
+    NO_SOURCES,
+    Draws,
+    Guide,
+    Model,
+    Sample,
+    Source,
+    Sources,
+    StateSpace,
+    Weights,
+    posterior_draws,
+)
 from probtokens.models.views import View
 from probtokens.nn.autoencoder import TokenAutoencoder
 from probtokens.nn.blocks import hidden_kernels
 from probtokens.nn.rest import RestGate
 from probtokens.nn.smoothing import BackwardMessages, Factor, TokenEvidence, TrajectoryEncoder
 from probtokens.nn.transition import PROCESS_SCALE, TokenTransition
-from probtokens.precision import resolve
+from probtokens.precision import resolve, tell_kernels_apart
 
 
 class TokenForecaster(StateSpace):
@@ -175,13 +187,19 @@ class TokenForecaster(StateSpace):
         """What a guide trained for it makes of the encoder's means."""
         return self.token_evidence(self.encoded(frames).mean)
 
-    def moved(self, z: Tensor, drift: Tensor, scale: Tensor, leading: torch.Size) -> Normal:
+    def shared(self, ny: int, nx: int) -> Weights:
+        """Tokens ``rest`` of fields at rest, (channel, y, x), where these make a difference."""
+        return {} if self.rest is None else {"rest": self.at_rest(ny, nx)}
+
+    def moved(self, z: Tensor, drift: Tensor, scale: Tensor, leading: torch.Size, weights: Weights) -> Normal:
         """Next tokens: ``z + drift`` with noise of ``scale``, but as they are of constant fields, and where nothing has come yet.
 
         The flat batch (batch, channel, y, x) is taken apart to ``leading``.
         """
         if self.rest is not None or self.holds:
-            gate = self.moving if self.rest is None else self.moving * self.rest(z - self.at_rest(*z.shape[-2:]))
+            gate = self.moving
+            if self.rest is not None:
+                gate = gate * self.rest(z - (weights["rest"] if "rest" in weights else self.at_rest(*z.shape[-2:])))
             drift, scale = gate * drift, PROCESS_SCALE.low + gate * (scale - PROCESS_SCALE.low)
         shape = (*leading, *z.shape[1:])
         return Normal((z + drift).reshape(shape), scale.reshape(shape), validate_args=False)
@@ -418,6 +436,7 @@ class Frozen:
     def __init__(self, owner: nn.Module, name: str) -> None:
         self.owner, self.name = owner, name
         plain = getattr(type(owner), name).__get__(owner)
+        tell_kernels_apart()
         self.compiled = torch.compile(plain, options={"guard_filter_fn": torch.compiler.skip_guard_on_all_nn_modules_unsafe})
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

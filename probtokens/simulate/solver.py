@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from probtokens.precision import tell_kernels_apart
 from probtokens.simulate.compiler import require_compiler
 from probtokens.simulate.flow import FlowModel, Stage
 from probtokens.simulate.mixture import State
@@ -127,6 +128,7 @@ class Solver:
         try:
             if still.device.type == "cpu":
                 require_compiler()
+            tell_kernels_apart()
             euler, combine = (torch.compile(f, dynamic=False, fullgraph=True) for f in (self._euler, self._combine))
             first = euler(state, outside, still)
             combine(state, first, euler(first.state, outside, still), still)
