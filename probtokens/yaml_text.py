@@ -43,6 +43,7 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - what the base class has
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Mapping of a node; keys that stand twice, or cannot be keys, are refused."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
             if key_node.tag == f"{_PREFIX}merge":

@@ -152,6 +152,7 @@ def _checked_blocks(
     blocks = forecast_blocks(forecaster, first, context, grid=grid, n_steps=n_steps, draws=members, seed=seed, number=number)
 
     def checked(part: slice, frames: Iterator[Tensor]) -> Iterator[NDArray[np.float32]]:
+        """Frames of a block of draws, once their shape and number are right."""
         lead, expected, drawn = 0, (1, len(trajectories.fields), *grid.shape), part.stop - part.start
         while True:
             with torch.no_grad():
