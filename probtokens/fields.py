@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Spatial dimensions of every array in the package, slowest first.
 SPATIAL_DIMS = ("y", "x")
 
 #: Names of the material velocity along (x, y) [km/s = µm/ns], for models that move what they describe with it.
 VELOCITY = ("velocity_x", "velocity_y")
+
+#: Relative difference of two cell sizes or frame steps that counts as none.
+STEP_RTOL = 1e-5
 
 #: How far a field bounded on both sides may leave its range, as a part of the range.
 BOUND_TOLERANCE = 1e-3
@@ -242,7 +245,19 @@ class Grid:
         """Area of one cell [µm²]."""
         return self.spacing**2
 
-    def compatible_with(self, other: Grid, rtol: float = 1e-5) -> bool:
+    def scaled(self, cell_width: float = 1.0, steps_per_frame: int = 1) -> Grid:
+        """The same domain and time in cells of so many times the width, with one frame for so many steps of this grid.
+
+        Examples
+        --------
+        >>> Grid(ny=64, nx=96, spacing=0.05, time_step=0.02, n_times=21).scaled(cell_width=2, steps_per_frame=4)
+        Grid(ny=32, nx=48, spacing=0.1, time_step=0.08, n_times=6, periodic='')
+        """
+        ny, nx = (max(1, round(cells / cell_width)) for cells in self.shape)
+        n_times = (self.n_times - 1) // steps_per_frame + 1
+        return replace(self, ny=ny, nx=nx, spacing=self.spacing * cell_width, time_step=self.time_step * steps_per_frame, n_times=n_times)
+
+    def compatible_with(self, other: Grid, rtol: float = STEP_RTOL) -> bool:
         """Whether cell size, frame step and periodic axes agree, whatever the extent."""
         if self.periodic != other.periodic:
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def make_shard(
     return path
 
 
-def make_campaign(folder: Path, *, n_train: int = 4, n_valid: int = 2, n_test: int = 2, seed: int = 0, **shape: int) -> Path:
+def make_campaign(folder: Path, *, n_train: int = 4, n_valid: int = 2, n_test: int = 2, seed: int = 0, **shape: Any) -> Path:
     """Write ``train``, ``valid`` and ``test`` folders of two-simulation files; return ``folder``."""
     for offset, (split, count) in enumerate((("train", n_train), ("valid", n_valid), ("test", n_test))):
         for shard, first in enumerate(range(0, count, 2)):

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from probtokens.cli import app
 from probtokens.verify.simulator import CASES
+from probtokens.verify.token_pairs import micro_tokens
 from tests.helpers import make_campaign
 from tests.pipeline.recipes import TINY
 
@@ -53,6 +54,19 @@ def test_the_three_scripts_are_short(script: str) -> None:
     (main,) = (node for node in ast.parse((EXAMPLES / script).read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef))
     lines = {line for node in ast.walk(main) if isinstance(node, ast.stmt) and node is not main for line in (node.lineno, node.end_lineno)}
     assert len(lines) <= 20
+
+
+def test_other_scales_are_scored_in_the_same_cells_and_at_the_same_times(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path / "campaign", n_train=2, n_valid=2, n_test=2, n_times=5)
+    micro_tokens().save(tmp_path / "micro.pt")
+    run("other_scales.py", tmp_path / "micro.pt", campaign, "--simulations", 2, "--draws", 3, "--out", tmp_path / "out")
+    document = json.loads((tmp_path / "out" / "numbers.json").read_text(encoding="utf-8"))
+    rows = {name: {key: row[key] for key in ("rmse", "crps", "spread_skill")} for name, row in document["rows"].items() if len(row) == 5}
+    assert document["scored"] == {"cell": pytest.approx(0.08), "frame_step": pytest.approx(0.25), "times": 2}
+    assert rows["every second frame"] == rows["as learned"]
+    assert rows["both"] == rows["cells of twice the width"] != rows["as learned"]
+    assert rows["every second frame, taken for every one"] != rows["as learned"]
+    assert (tmp_path / "out" / "table.md").read_text(encoding="utf-8").count("\n") == 8
 
 
 @pytest.mark.slow

@@ -7,10 +7,11 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from probtokens.config.base import NonNegative, Strict, Whole
+from probtokens.config.base import Count, NonNegative, Positive, Strict, Whole
 from probtokens.config.forecast import OWN_MODELS, EvaluateConfig, ReportConfig, RolloutConfig
 from probtokens.config.simulation import SimulateConfig
 from probtokens.config.training import MesoConfig, MicroConfig, ParcConfig
+from probtokens.fields import STEP_RTOL, Grid
 
 
 class DataConfig(Strict):
@@ -20,6 +21,7 @@ class DataConfig(Strict):
     files in The Well's layout. Left empty, the run's own ``simulate`` stage makes them.
     ``micro_tokens`` names a file of trained micro tokens or, where there is no such file, those that come with the package
     (``hmx-standard``). They are used as they are; ``micro`` sections have no effect.
+    ``meso_cell_width`` and ``meso_steps_per_frame`` declare meso data whose cells or frame step are other than micro's, by whole ratios.
     ``symmetry`` names what the physics does not tell apart: with ``mirror_y`` models learn from mirror images along y too, with an empty
     list from none, as gravity along y asks for. ``odd`` gives the axes along which a mirror image changes a field's sign, where the files
     do not tell it by their tensor order, e.g. ``{Vy: y, vorticity: xy}``.
@@ -30,6 +32,10 @@ class DataConfig(Strict):
         description="Folder of given micro simulations, with sub-folders train, valid and test; the run simulates its own by default.",
     )
     meso: Path | None = Field(default=None, description="The same for meso simulations.")
+    meso_cell_width: Positive = Field(
+        default=1.0, description="Width of a meso cell in micro cells: a whole number, or one over it where meso cells are finer."
+    )
+    meso_steps_per_frame: Count = Field(default=1, description="Micro frame steps from one meso frame to the next.")
     micro_tokens: Path | None = Field(
         default=None, description="Trained micro tokens, a file or a name such as hmx-standard, in place of training some."
     )
@@ -49,10 +55,21 @@ class DataConfig(Strict):
         default=0.5, description="Memory [GiB] for frames that have been read, of each set of simulations; with 0 all are read again."
     )
 
+    def meso_grid(self, micro: Grid) -> Grid:
+        """Cells and frame step of meso data beside micro's, as declared; the domain and time of ``micro``."""
+        return micro.scaled(self.meso_cell_width, self.meso_steps_per_frame)
+
     @property
     def mirrored(self) -> bool:
         """Whether mirror images along y are as good as what they are of."""
         return "mirror_y" in self.symmetry
+
+    @model_validator(mode="after")
+    def _cells_fit_into_each_other(self) -> DataConfig:
+        larger = max(self.meso_cell_width, 1.0 / self.meso_cell_width)
+        if abs(larger - round(larger)) > STEP_RTOL * larger:
+            raise ValueError(f"meso_cell_width: expected a whole number of micro cells or one over it, got {self.meso_cell_width:g}")
+        return self
 
     @model_validator(mode="after")
     def _names_once(self) -> DataConfig:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from probtokens.data.the_well import ShardInfo
 from probtokens.data.the_well.faults import fault
-from probtokens.fields import FieldSpec, Grid
-
-#: Relative difference of two cell sizes or frame steps that counts as none.
-_STEP_RTOL = 1e-5
+from probtokens.fields import STEP_RTOL, FieldSpec, Grid
 
 _STEP_UNITS = {"spacing": "µm", "time_step": "ns"}
 _STEP_NAMES = {"spacing": "cell size", "time_step": "frame step"}
@@ -37,7 +34,22 @@ class Difference:
     got: str
 
 
-def differences(first: ShardInfo, other: ShardInfo, names: Iterable[str], *, extent: bool) -> list[Difference]:
+class Declared(NamedTuple):
+    """How many times a cell size or frame step is that of a first file, and the key of a recipe that says so."""
+
+    times: float
+    key: str
+
+
+#: Declared ratios of ``spacing`` and ``time_step``; what is left out has to be the same.
+Ratios = Mapping[str, Declared]
+
+_SAME = Declared(1.0, "")
+
+
+def differences(
+    first: ShardInfo, other: ShardInfo, names: Iterable[str], *, extent: bool, ratios: Ratios | None = None
+) -> list[Difference]:
     """List everything in which a file differs from the first one.
 
     Parameters
@@ -48,14 +60,17 @@ def differences(first: ShardInfo, other: ShardInfo, names: Iterable[str], *, ext
         Fields and scalars whose units matter; those that a file lacks are left out.
     extent
         Whether the numbers of cells and frames must agree as well.
+    ratios
+        Cell size and frame step of the other file in those of the first one.
     """
     found = list(_units(first, other, names))
     if extent and _extent(first.grid) != _extent(other.grid):
         found.append(Difference("extent", "grid", _grid(first), _grid(other)))
     for key in _STEP_UNITS:
-        a, b = getattr(first.grid, key), getattr(other.grid, key)
-        if abs(a - b) > _STEP_RTOL * a + first.rounding[key] + other.rounding[key]:
-            found.append(Difference("grid", _STEP_NAMES[key], f"{a:g} {_STEP_UNITS[key]}", f"{b:g} {_STEP_UNITS[key]}"))
+        a, b, declared = getattr(first.grid, key), getattr(other.grid, key), (ratios or {}).get(key, _SAME)
+        if abs(declared.times * a - b) > STEP_RTOL * declared.times * a + declared.times * first.rounding[key] + other.rounding[key]:
+            unit, times = _STEP_UNITS[key], "" if declared.times == 1.0 else f"{declared.times:g} × "
+            found.append(Difference("grid", _STEP_NAMES[key], f"{times}{a:g} {unit}", f"{b:g} {unit}{_hint(key, b / a, declared)}"))
     for side, kind in first.boundary.items():
         if other.boundary[side] != kind:
             found.append(Difference("boundary", f"{side} edge", kind, other.boundary[side]))
@@ -91,7 +106,7 @@ class Described(Protocol):
         """Descriptions of the files."""
 
 
-def require_agreement(first: Described, other: Described) -> None:
+def require_agreement(first: Described, other: Described, ratios: Ratios | None = None) -> None:
     """Refuse two sets of simulations that cannot serve the same model, e.g. two splits or both scales.
 
     Compared are the units of the fields and context scalars of ``first``, the fields' symmetry, cell size, frame step and edges. Numbers
@@ -101,6 +116,8 @@ def require_agreement(first: Described, other: Described) -> None:
     ----------
     first, other
         The sets; the first one says what is expected.
+    ratios
+        Cell size and frame step of the other set in those of the first one, where they are declared.
 
     Raises
     ------
@@ -109,7 +126,7 @@ def require_agreement(first: Described, other: Described) -> None:
     """
     names = (*(spec.name for spec in first.fields), *first.context_names)
     a, b = first.files[0], other.files[0]
-    found = differences(a, b, names, extent=False) + symmetry_differences(first.fields, other.fields)
+    found = differences(a, b, names, extent=False, ratios=ratios) + symmetry_differences(first.fields, other.fields)
     require_none(found, a, b)
 
 
@@ -125,6 +142,14 @@ def require_none(found: Sequence[Difference], first: ShardInfo, other: ShardInfo
         difference = found[0]
         like = first.path.name if first.path.parent == other.path.parent else first.path
         raise fault(other.path, f"{difference.expected} as in {like}", difference.got, where=difference.what)
+
+
+def _hint(key: str, ratio: float, declared: Declared) -> str:
+    """What would declare a ratio that is whole, or one over a whole number for cells."""
+    whole = max(ratio, 1.0 / ratio) if key == "spacing" else ratio
+    if not declared.key or whole < 1.0 or abs(whole - round(whole)) > STEP_RTOL * whole:
+        return ""
+    return f", which {declared.key}: {ratio:g} would declare"
 
 
 def _units(first: ShardInfo, other: ShardInfo, names: Iterable[str]) -> Iterable[Difference]:

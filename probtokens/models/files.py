@@ -21,7 +21,7 @@ from probtokens.fields import FieldSpec, Grid
 if TYPE_CHECKING:
     from probtokens.models.tokens import TokenForecaster
 
-Model = TypeVar("Model", bound=nn.Module)
+Model = TypeVar("Model", bound="TokenForecaster")
 
 #: Name of the card that lies beside a model file.
 CARD_NAME = "model_card.md"
@@ -32,7 +32,7 @@ _FORMATS = {"micro": 7, "meso": 8}
 
 @dataclasses.dataclass(frozen=True)
 class ModelFile:
-    """Content of a model file but for the weights: ``settings`` of its class, and what its normaliser and grid were."""
+    """Content of a model file but for the weights: ``settings`` of its class, its normaliser, and the grid that it learned on."""
 
     settings: dict[str, Any]
     normalizer: Normalizer
@@ -48,7 +48,8 @@ def save_model(path: str | Path, model: TokenForecaster, settings: Mapping[str, 
         "settings": {"tokens": model.tokens.model_dump(mode="json"), **(settings or {})},
         "fields": [dataclasses.asdict(spec) for spec in model.fields],
         "context_names": list(model.normalizer.context_names),
-        "grid": dataclasses.asdict(model.grid),
+        "grid": dataclasses.asdict(model.learned_on),
+        "on": dataclasses.asdict(model.grid),
         "state": model.state_dict(),
     }
     with replacing(Path(path)) as temporary:
@@ -79,7 +80,8 @@ def load_model(path: str | Path, model: type[Model], build: Callable[[ModelFile]
     def made() -> Model:
         fields = tuple(FieldSpec(**spec) for spec in content["fields"])
         normalizer = Normalizer(fields, tuple(content["context_names"]))
-        return build(ModelFile(content["settings"], normalizer, Grid(**content["grid"])))
+        learned_on = Grid(**content["grid"])
+        return build(ModelFile(content["settings"], normalizer, learned_on)).on(Grid(**content["on"]) if "on" in content else learned_on)
 
     with _named(path, f"settings of a {kind} model"):
         state = content["state"]

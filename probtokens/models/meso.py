@@ -39,7 +39,8 @@ class MesoTokens(TokenForecaster):
     Parameters
     ----------
     micro
-        Trained micro tokens; copied, never changed.
+        Trained micro tokens; copied, never changed. Meso simulations have the cells and frame step of their data, see
+        :meth:`~probtokens.models.tokens.TokenForecaster.on`.
     config
         Coupling, prior and schedule.
     n_simulations
@@ -55,7 +56,8 @@ class MesoTokens(TokenForecaster):
     """
 
     def __init__(self, micro: MicroTokens, config: MesoConfig, n_simulations: int = 0, n_times: int = 0) -> None:
-        super().__init__(micro.tokens, copy.deepcopy(micro.normalizer), micro.grid)
+        super().__init__(micro.tokens, copy.deepcopy(micro.normalizer), micro.learned_on)
+        self.grid, self.patch, self.steps_per_frame = micro.grid, micro.patch, micro.steps_per_frame
         self.config = config
         self.population = (n_simulations, n_times) if n_simulations else None
         self.autoencoder, self.transition = copy.deepcopy(micro.autoencoder), copy.deepcopy(micro.transition)
@@ -78,11 +80,12 @@ class MesoTokens(TokenForecaster):
         Raises
         ------
         ValueError
-            If one of both is something else.
+            If one of both is something else, or cells or frame step are not those that the micro tokens continue.
         """
         if not isinstance(micro, MicroTokens):
             raise ValueError(f"micro: expected trained MicroTokens, got {type(micro).__name__}")
         require_trajectories(trajectories, "trajectories")
+        micro.require_grid(trajectories.grid, "trajectories")
         return cls(micro, config or MesoConfig(), len(trajectories), trajectories.grid.n_times)
 
     @classmethod

@@ -9,6 +9,8 @@ Given the first frame x_0 and a context c, the sites are::
     z_t | z_t−1 ~ Normal(z_t−1 + f(z_t−1, u, c, w), σ(·))    a local step
     x_t | z_t   ~ decoder, a Normal censored at the fields' bounds, t ≥ 1; constant fields are those of x_0
 
+Where a frame of the data is several steps, sites are of every step and frames x of those that data have.
+
 :meth:`StateSpace.trajectory` is the only place where a step is taken. A *sampler* is asked for the value of every site by name and prior:
 
 - :class:`InPlate` asks Pyro: the :class:`Model`.
@@ -59,9 +61,12 @@ class StateSpace(nn.Module, ABC):
     population
         Simulations and frames of each that batches of windows stand for: local sites then weigh as those of the whole set, so that
         weights shared by all trajectories meet their prior once. ``None`` lets a batch stand for itself.
+    steps_per_frame
+        Steps from one frame of the data to the next.
     """
 
     population: tuple[int, int] | None = None
+    steps_per_frame: int = 1
 
     @abstractmethod
     def encoded(self, frames: Tensor) -> Normal:
@@ -145,7 +150,7 @@ class StateSpace(nn.Module, ABC):
         return view, self.first_tokens(x0 if view is None else view.seen(x0))
 
     def trajectory(self, first: Normal, context: Tensor, sample: Sample) -> Iterator[State]:
-        """States at lead 0, 1, 2, … without end.
+        """States of the frames at lead 0, 1, 2, … without end; sites are of every step.
 
         Parameters
         ----------
@@ -164,7 +169,8 @@ class StateSpace(nn.Module, ABC):
         source = first
         for t in count():
             state = State(sample(f"z_{t}", on_lattice(source)), source)
-            yield state
+            if t % self.steps_per_frame == 0:
+                yield state
             source = self.step(state, u, context, weights)
 
     def forecast_states(self, x0: Tensor, context: Tensor, draw: Sample) -> tuple[View | None, Iterator[State]]:
@@ -206,6 +212,8 @@ class InPlate:
 class Posterior:
     """Every site's prior times what the observed frames say of it, as far as they are known when the site is met.
 
+    Tokens of steps between frames have their prior: nothing is observed of them.
+
     Parameters
     ----------
     program
@@ -223,7 +231,7 @@ class Posterior:
         self._program, self._context, self._sample = program, context, sample
         self._own = None if frames is None or frames.shape[-4] < 2 else program.evidence(frames)
         self._weights: Weights = {}
-        self._factors: Iterator[Factor] = iter(())
+        self._factors: Iterator[Factor | None] = iter(())
 
     def __call__(self, name: str, prior: dist.Distribution) -> Tensor:
         """Value of the site."""
@@ -255,14 +263,20 @@ class Posterior:
         later = self.later(self._own, self._predicted(self._own, u))
         # The first tokens' prior is what their own frame says of them.
         frames = zip(self._own.mean.unbind(-4)[1:], self._own.stddev.unbind(-4)[1:], later[1:], strict=True)
-        self._factors = iter([later[0], *(Factor.of(Normal(mean, sd, validate_args=False)) * factor for mean, sd, factor in frames)])
+        told = (Factor.of(Normal(mean, sd, validate_args=False)) * factor for mean, sd, factor in frames)
+        between = [None] * (self._program.steps_per_frame - 1)
+        self._factors = iter([later[0], *(site for factor in told for site in (*between, factor))])
         return u
 
     def _predicted(self, own: Normal, u: Tensor) -> Normal:
-        """Where steps lead from the means of all frames but the last."""
-        earlier = Normal(own.mean[..., :-1, :, :, :], own.stddev[..., :-1, :, :, :], validate_args=False)
+        """Where steps lead from the means of all frames but the last to the next frame; the variances of their noise add up."""
+        found = Normal(own.mean[..., :-1, :, :, :], own.stddev[..., :-1, :, :, :], validate_args=False)
         each = {name: weight.unsqueeze(-2) for name, weight in self._weights.items()}
-        return self._program.step(State(earlier.mean, earlier), u.unsqueeze(-4), self._context.unsqueeze(-2), each)
+        variances = []
+        for _ in range(self._program.steps_per_frame):
+            found = self._program.step(State(found.mean, found), u.unsqueeze(-4), self._context.unsqueeze(-2), each)
+            variances.append(found.variance)
+        return found if len(variances) == 1 else Normal(found.mean, torch.stack(variances).sum(0).sqrt(), validate_args=False)
 
 
 class Source(StrEnum):
@@ -409,7 +423,7 @@ class Model(nn.Module):
         self.program = program
 
     def forward(self, frames: Tensor, context: Tensor, n_steps: int | None = None) -> Tensor:
-        """Sample or score a window; sites ``view``, ``w``, ``u``, ``z_0`` … ``z_T`` and ``x``, as far as the program has them.
+        """Sample or score a window; sites ``view``, ``w``, ``u``, ``z_0``, ``z_1``, … and ``x``, as far as the program has them.
 
         Parameters
         ----------

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyro.distributions as dist
@@ -51,8 +51,14 @@ class TokenForecaster(StateSpace):
     ----------
     tokens
         Lattice and networks, as the recipe gives them.
-    normalizer, grid
-        Fields, context and grid of the training data.
+    normalizer
+        Fields and context of the training data.
+    grid
+        Grid of the data that it continues, that of the training data unless it was put :meth:`on` another.
+    learned_on
+        Grid of the training data, which gives tokens their size [µm] and steps their time [ns].
+    patch
+        Cells of the data along each edge of a token.
     """
 
     name = "tokens"
@@ -71,7 +77,8 @@ class TokenForecaster(StateSpace):
         self.tokens = tokens
         self.normalizer = normalizer
         self.fields: tuple[FieldSpec, ...] = normalizer.fields
-        self.grid = grid
+        self.learned_on = self.grid = grid
+        self.patch = tokens.patch
         self._compiled_weights: list[tuple[int, int]] | None = None
         for name, absent in (("lower", -math.inf), ("upper", math.inf)):
             bounds = [absent if (bound := getattr(spec, name)) is None else bound for spec in self.fields]
@@ -83,6 +90,58 @@ class TokenForecaster(StateSpace):
         tells = [set(group.fields) <= set(tokens.rest) for group in tokens.groups for _ in range(group.channels)]
         reach = math.ceil(tokens.wave_speed * grid.time_step / (tokens.patch * grid.spacing))
         self.rest = RestGate(tells, reach) if tokens.rest else None
+
+    def on(self, grid: Grid) -> Self:
+        """The same tokens, sharing all weights, for data of other cells or frame steps.
+
+        A token keeps its size and a step its time. Data whose cells are wider are repeated for the encoder, and decoded fields are averaged
+        to their cells; of finer ones the encoder sees averages. A frame of the data is one or several steps.
+
+        Parameters
+        ----------
+        grid
+            Grid of the data. Cells are a whole number of times as wide as those learned from, at most a token, or as fine. The frame step
+            is a multiple of that learned from.
+
+        Raises
+        ------
+        ValueError
+            If it is another one, or its periodic axes are others.
+
+        Examples
+        --------
+        >>> from probtokens.verify.token_pairs import GRID, micro_tokens
+        >>> tokens = micro_tokens().on(GRID.scaled(cell_width=2, steps_per_frame=3))
+        >>> tokens.patch, tokens.steps_per_frame
+        (4, 3)
+        """
+        learned, cells = self.learned_on, self.tokens.patch
+        steps = max(1, round(grid.time_step / learned.time_step))
+        patch = max(1, round(cells * learned.spacing / grid.spacing))
+        if (cells % patch and patch % cells) or not learned.scaled(cells / patch, steps).compatible_with(grid):
+            raise ValueError(
+                f"grid: expected cells of {learned.spacing:g} µm times a divisor of {cells} or over a whole number, frames every "
+                f"{learned.time_step:g} ns times a whole number, and {learned.edges}; got {grid.spacing:g} µm, {grid.time_step:g} ns and "
+                f"{grid.edges}"
+            )
+        found = object.__new__(type(self))
+        found.__dict__.update(self.__dict__)
+        found.grid, found.patch, found.steps_per_frame = grid, patch, steps
+        return found
+
+    def require_grid(self, grid: Grid, name: str) -> None:
+        """Refuse training data of other cells or frame steps than the model continues.
+
+        Raises
+        ------
+        ValueError
+            Naming the data, and how to declare other ones.
+        """
+        if not self.grid.compatible_with(grid):
+            raise ValueError(
+                f"{name}: expected cells of {self.grid.spacing:g} µm, frames every {self.grid.time_step:g} ns and {self.grid.edges}, got "
+                f"{grid.spacing:g} µm, {grid.time_step:g} ns and {grid.edges}; tokens.on(grid) declares cells and steps of whole ratios"
+            )
 
     @property
     def model(self) -> Model:
@@ -147,7 +206,7 @@ class TokenForecaster(StateSpace):
             If shapes do not fit the model's fields, patches or context, or a value is not finite or not physical; the message names
             what was expected and what was found.
         """
-        names, patch = [spec.name for spec in self.fields], self.tokens.patch
+        names, patch = [spec.name for spec in self.fields], self.patch
         fits = frames.ndim == 5 and frames.shape[2] == len(names) and not any(size % patch for size in frames.shape[-2:])
         if not fits:
             raise ValueError(
@@ -164,9 +223,9 @@ class TokenForecaster(StateSpace):
     def context_vector(self, context: Tensor) -> Tensor:
         """Standardised scalars (simulation, context) with log(dt·c0 / (p·dx)) behind.
 
-        The last entry tells a network how far a sound wave travels, in tokens, between two frames.
+        The last entry tells a network how far a sound wave travels, in tokens, in a step.
         """
-        relative = self.grid.time_step * self.tokens.reference_speed / (self.tokens.patch * self.grid.spacing)
+        relative = self.learned_on.time_step * self.tokens.reference_speed / (self.tokens.patch * self.learned_on.spacing)
         standard = self.normalizer.normalize_context(context)
         return torch.cat([standard, standard.new_full((len(standard), 1), math.log(relative))], dim=1)
 
@@ -176,12 +235,12 @@ class TokenForecaster(StateSpace):
             return None
         zeros = self.lower.new_zeros(n_simulations, 3)
         site = sample("view", dist.Uniform(zeros, torch.ones_like(zeros), validate_args=False).to_event(1))
-        return View.of(site, self.tokens.patch if self.tokens.views == "shifted" else 0, self.fields, self.grid.periodic)
+        return View.of(site, self.patch if self.tokens.views == "shifted" else 0, self.fields, self.grid.periodic)
 
     def encoded(self, frames: Tensor) -> Normal:
         """What the encoder makes of frames, always in single precision."""
         with torch.autocast(frames.device.type, enabled=False):
-            return self.autoencoder.encode(self.normalizer.normalize(frames))
+            return self.autoencoder.encode(self.normalizer.normalize(resampled(frames, self.patch, self.tokens.patch)))
 
     def evidence(self, frames: Tensor) -> Normal:
         """What a guide trained for it makes of the encoder's means."""
@@ -207,7 +266,7 @@ class TokenForecaster(StateSpace):
     @torch.no_grad()
     def at_rest(self, ny: int, nx: int) -> Tensor:
         """What the encoder makes of fields at rest: tokens (channel, y, x); edges differ from the middle."""
-        frame = self.normalizer.field_mean[:, None, None].repeat(1, ny * self.tokens.patch, nx * self.tokens.patch)
+        frame = self.normalizer.field_mean[:, None, None].repeat(1, ny * self.patch, nx * self.patch)
         for name, value in self.tokens.rest.items():
             frame[field_index(self.fields, name)] = value
         return self.encoded(frame).mean
@@ -218,7 +277,7 @@ class TokenForecaster(StateSpace):
 
     def observation(self, z: Tensor, view: View | None, x0: Tensor | None = None) -> CensoredNormal:
         """What the decoder makes of tokens, turned back and within the fields' bounds; those of constant fields leave what was given."""
-        pixels, scale = self.autoencoder.decode(z), self.normalizer.field_scale[:, None, None]
+        pixels, scale = self.pixels(z), self.normalizer.field_scale[:, None, None]
         mean, spread = self.normalizer.denormalize(pixels.mean), pixels.stddev * scale
         if view is not None:
             mean, spread = view.back(mean), view.spread_back(spread)
@@ -226,6 +285,18 @@ class TokenForecaster(StateSpace):
             return CensoredNormal(mean, spread, self.lower, self.upper)
         mean, lower, upper = (torch.where(self.constant, x0, values) for values in (mean, self.lower, self.upper))
         return CensoredNormal(mean, spread, lower, upper)
+
+    def pixels(self, z: Tensor) -> Normal:
+        """What the decoder makes of tokens, frames (..., field, y, x) in standard units and the data's cells.
+
+        A wider cell is the mean of decoded ones, whose noise is independent; in finer ones a decoded value is repeated.
+        """
+        decoded = self.autoencoder.decode(z)
+        if self.patch == self.tokens.patch:
+            return decoded
+        mean, variance = (resampled(part, self.tokens.patch, self.patch) for part in (decoded.mean, decoded.variance))
+        averaged = max(1, self.tokens.patch // self.patch) ** 2
+        return Normal(mean, (variance / averaged).sqrt(), validate_args=False)
 
     def effect_factor(self, tokens: Normal, predicted: Normal, context: Tensor) -> Factor:
         """What the trajectory encoder makes of several frames' tokens."""
@@ -266,7 +337,7 @@ class TokenForecaster(StateSpace):
         """
         require_single(self)
         single = as_single(frames, "frames")
-        self.autoencoder.check_frames(single)
+        self.autoencoder.check_frames(single, self.patch)
         check_frames(single.flatten(0, -4)[:, None] if single.ndim > 3 else single[None, None], self.fields, "frames")
         return self.encoded(single)
 
@@ -294,8 +365,8 @@ class TokenForecaster(StateSpace):
         self.request(frames, context, None)
         draw = Draws(n_draws, torch.Generator(device=frames.device).manual_seed(seed), ALL_SOURCES - {Source.VIEW})
         sites = posterior_draws(self, frames, context, draw)
-        ny, nx = (size // self.tokens.patch for size in frames.shape[-2:])  # a view may go on beyond the far edges
-        z = torch.stack([sites[f"z_{time}"][..., :ny, :nx] for time in range(frames.shape[1])], dim=2)
+        ny, nx = (size // self.patch for size in frames.shape[-2:])  # a view may go on beyond the far edges
+        z = torch.stack([sites[f"z_{time * self.steps_per_frame}"][..., :ny, :nx] for time in range(frames.shape[1])], dim=2)
         return {"u": sites["u"], "z": z}
 
     @torch.no_grad()
@@ -346,7 +417,7 @@ class TokenForecaster(StateSpace):
             n_steps=n_steps,
             n_draws=n_draws,
             seed=seed,
-            patch=self.tokens.patch,
+            patch=self.patch,
         )
         wanted = frozenset(range(1, n_steps + 1) if leads is None else leads)
         if not wanted <= set(range(1, n_steps + 1)):
@@ -372,8 +443,8 @@ class TokenForecaster(StateSpace):
                 state = next(states)
                 frames = self.observation(state.z, view, initial) if lead in leads else None
             if frames is not None:
-                # Noise of a lead has a seed of its own, so that frames do not depend on which others are decoded.
-                number = int(np.random.SeedSequence([seed, lead]).generate_state(1)[0])
+                # Noise of a step has a seed of its own, so that frames do not depend on which others are decoded.
+                number = int(np.random.SeedSequence([seed, lead * self.steps_per_frame]).generate_state(1)[0])
                 noise = torch.Generator(device=initial.device).manual_seed(number)
                 yield Draws(draw.n_draws, noise, draw.sources)("x", frames.to_event(3))
 
@@ -416,6 +487,20 @@ class TokenForecaster(StateSpace):
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles have: nothing of compiled networks."""
         return self.__dict__ | {"_compiled_weights": None}
+
+
+def resampled(frames: Tensor, patch: int, other: int) -> Tensor:
+    """Frames (..., y, x) with ``other`` cells along the edge of a patch in place of ``patch``: means, or values repeated.
+
+    >>> resampled(torch.tensor([[1.0, 3.0], [5.0, 7.0]]), 2, 1)
+    tensor([[4.]])
+    """
+    if other > patch:
+        return frames.repeat_interleave(other // patch, -2).repeat_interleave(other // patch, -1)
+    if other < patch:
+        n = patch // other
+        return frames.unflatten(-1, (-1, n)).mean(-1).unflatten(-2, (-1, n)).mean(-2)
+    return frames
 
 
 def _parameters(*modules: nn.Module) -> list[nn.Parameter]:

@@ -193,17 +193,17 @@ class TokenAutoencoder(nn.Module):
             set_affine(encoder.get_submodule("linear"), (directions / spread).T, -(directions / spread).T @ mean)
             set_affine(decoder.get_submodule("linear"), directions * spread, mean)
 
-    def check_frames(self, frames: Tensor) -> None:
-        """Refuse frames (..., field, y, x) that do not fit fields and patches.
+    def check_frames(self, frames: Tensor, patch: int | None = None) -> None:
+        """Refuse frames (..., field, y, x) that do not fit fields and patches, of ``patch`` cells an edge where data have other cells.
 
         Raises
         ------
         ValueError
             With what was expected and what came.
         """
-        n_fields = len(self.pixel_raw_scale)
+        n_fields, patch = len(self.pixel_raw_scale), patch or self.patch
         if frames.ndim < 3 or frames.shape[-3] != n_fields:
             raise ValueError(f"frames: expected {n_fields} fields on axis -3, got shape {tuple(frames.shape)}")
         for axis, size in zip(("y", "x"), frames.shape[-2:], strict=True):
-            if size % self.patch:
-                raise ValueError(f"frames: expected a multiple of the patch size {self.patch} along {axis}, got {size} cells")
+            if size % patch:
+                raise ValueError(f"frames: expected a multiple of the patch size {patch} along {axis}, got {size} cells")

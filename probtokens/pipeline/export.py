@@ -88,5 +88,5 @@ def _training(model: str, config: Config, folder: RunFolder) -> dict[str, Any]:
 
     name, settings = ("meso", config.meso) if model == "tokens" else ("micro", config.micro)
     stages = finished_stages(folder.training(name), settings.stages)
-    weights = weight_draws(load_tokens(model, folder.model), draws=_DRAWS, seed=config.seed)
+    weights = weight_draws(load_tokens(model, folder.model, config), draws=_DRAWS, seed=config.seed)
     return weights | ({"history": History(stages)} if stages else {})

@@ -112,7 +112,7 @@ def forecast_image(asked: ImageForecast, out: Path) -> None:
     _require_of_crystals(model, asked.model)
     if isinstance(model, pt.MicroTokens):
         model.name = "micro_tokens"  # as in runs
-    void = whole(asked.image, model.grid.spacing, multiple=model.tokens.patch, margin=_MARGIN)
+    void = whole(asked.image, model.grid.spacing, multiple=model.patch, margin=_MARGIN)
     threshold, covered = threshold_of(asked.image), float(find_voids(asked.image).mean())
     first = pt.first_frame(1.0 - void, asked.pressure, spacing=model.grid.spacing).sel(field=[spec.name for spec in model.fields])
     grid = replace(model.grid, ny=void.shape[0], nx=void.shape[1], n_times=asked.steps + 1)

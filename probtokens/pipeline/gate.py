@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from probtokens.config import Config
 from probtokens.config.forecast import OWN_MODELS
-from probtokens.data.agreement import require_agreement
+from probtokens.data.agreement import Declared, Ratios, require_agreement
 from probtokens.data.the_well import ShardInfo
 from probtokens.data.the_well.faults import fault, prefixed
 from probtokens.fields import FieldSpec, Grid
@@ -89,11 +89,11 @@ def require_fit(config: Config, folder: RunFolder, stages: Sequence[Stage], chos
             load_class(entry)
     known = _known(config, folder, needed)
     tokens = given_micro(config) if config.data.micro_tokens is not None and "train_micro" in needed else None
-    every = list(known.values())
+    every: list[tuple[Scale, _Simulations]] = [(scale, simulations) for (scale, _), simulations in known.items()]
     if tokens is not None and config.data.micro_tokens is not None:
-        every.insert(0, _learned_from(tokens, config.data.micro_tokens))
-    for simulations in every[1:]:
-        require_agreement(every[0], simulations)
+        every.insert(0, ("micro", _learned_from(tokens, config.data.micro_tokens)))
+    for scale, simulations in every[1:]:
+        require_agreement(every[0][1], simulations, _declared(config) if (every[0][0], scale) == ("micro", "meso") else None)
     if any(name.startswith("rollout_") for name in needed):
         from probtokens.predict.store import require_free_names
 
@@ -173,13 +173,25 @@ def _learned_from(tokens: MicroTokens, path: Path) -> _Simulations:
     return _Simulations(tokens.fields, tokens.normalizer.context_names, (info,), tokens.grid, 0)
 
 
+def _declared(config: Config) -> Ratios:
+    """Cell size and frame step of meso data in those of micro data, and the keys that declare them."""
+    return {
+        "spacing": Declared(config.data.meso_cell_width, "data.meso_cell_width"),
+        "time_step": Declared(config.data.meso_steps_per_frame, "data.meso_steps_per_frame"),
+    }
+
+
 def _require_patches(config: Config, known: _Known, tokens: MicroTokens | None) -> None:
-    patch = config.micro.tokens.patch if tokens is None else tokens.tokens.patch
+    patch = config.micro.tokens.patch if tokens is None else tokens.patch
     whose = "micro.tokens.patch" if tokens is None else f"the patch of {config.data.micro_tokens}"
-    for simulations in known.values():
-        ny, nx = simulations.grid.shape
-        if ny % patch or nx % patch:
-            raise fault(simulations.path, f"ny and nx as multiples of {patch} ({whose})", f"{ny} and {nx}", where="grid")
+    for (scale, _), simulations in known.items():
+        width = config.data.meso_cell_width if scale == "meso" else 1.0
+        if width > 1.0 and patch % round(width):
+            raise fault(simulations.path, f"data.meso_cell_width as a divisor of {patch} ({whose})", f"{width:g}", where="cell size")
+        (ny, nx), cells = simulations.grid.shape, round(patch / width)
+        if ny % cells or nx % cells:
+            why = whose if width == 1.0 else f"{whose} over data.meso_cell_width"
+            raise fault(simulations.path, f"ny and nx as multiples of {cells} ({why})", f"{ny} and {nx}", where="grid")
 
 
 def _require_mirrors(known: _Known) -> None:

@@ -123,7 +123,8 @@ def _training_stages(config: Config, folder: RunFolder, data: Mapping[Scale, str
     if "meso" in data:
         learned_from: tuple[Scale, ...] = () if config.meso.n_simulations == 0 else ("micro", "meso") if config.replays else ("meso",)
         needs = ("train_micro", *(data[scale] for scale in learned_from))
-        stages.append(_training(folder, "meso", needs, common | _settings(config, "meso"), work.train_meso))
+        settings = common | _settings(config, "meso") | _declared_ratios(config)
+        stages.append(_training(folder, "meso", needs, settings, work.train_meso))
     if "meso" in data and "parc" in config.rollout.models and config.meso.n_simulations != 0:
         stages.append(_training(folder, "parc", (data["meso"],), common | _settings(config, "parc", "meso.n_simulations"), work.train_parc))
     return stages
@@ -156,12 +157,18 @@ def _rollout_stages(config: Config, folder: RunFolder, data: str, trained: Colle
                 command="rollout",
                 needs=tuple(dict.fromkeys((source, data))),
                 settings=_settings(config, *_FRAMES, "rollout.members", "rollout.scale", "seed")
+                | (_declared_ratios(config) if entry == "micro_tokens" and config.rollout.scale == "meso" else {})
                 | ({} if entry in OWN_MODELS else {"code": code_of(entry), "meso.n_simulations": config.meso.n_simulations}),
                 outputs=tuple(folder.rollout(model, split) for split in work.forecast_splits(config)),
                 work=partial(work.rollout, model=model),
             )
         )
     return stages
+
+
+def _declared_ratios(config: Config) -> dict[str, Any]:
+    """Ratios of meso data to micro data that a recipe declares; none where they are alike."""
+    return {key: value for key, value in _settings(config, "data.meso_cell_width", "data.meso_steps_per_frame").items() if value != 1}
 
 
 def _settings(config: Config, *keys: str) -> dict[str, Any]:

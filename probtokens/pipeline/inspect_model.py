@@ -25,8 +25,9 @@ def describe_model(path: Path, screen: rich.console.Console) -> None:
     tokens, normalizer = model.tokens, model.normalizer
     channels = sum(group.channels for group in tokens.groups)
     say(screen, (str(path), "bold"), f": {type(model).__name__}, {sum(parameter.numel() for parameter in model.parameters()):,} parameters")
-    say(screen, f"tokens: {channels} numbers for {tokens.patch} × {tokens.patch} cells of {len(model.fields)} fields")
-    say(screen, f"learned from: {describe_grid(model.grid)}; it forecasts any extent in cells and steps of this size")
+    say(screen, f"tokens: {channels} numbers for {model.patch} × {model.patch} cells of {len(model.fields)} fields")
+    say(screen, f"learned from: {describe_grid(model.learned_on)}")
+    say(screen, f"forecasts: any extent in cells of {model.grid.spacing:.4g} µm, frames every {model.grid.time_step:.4g} ns")
     say(screen, f"precision of convolutions here: {model.precision}")
     table = TextTable()
     for header in ("kind", "name", "unit", "range in training"):

@@ -33,7 +33,7 @@ def write_card(path: Path, model: TokenForecaster, training: Mapping[str, str]) 
 def _card(name: str, model: TokenForecaster, training: Mapping[str, str]) -> str:
     tokens, kind = model.tokens, type(model).__name__
     channels = sum(group.channels for group in tokens.groups)
-    compression = len(model.fields) * tokens.patch**2 / channels
+    compression = len(model.fields) * model.patch**2 / channels
     lines = [
         f"# {kind}: `{name}`",
         "",
@@ -43,7 +43,7 @@ def _card(name: str, model: TokenForecaster, training: Mapping[str, str]) -> str
         *_example(name, model),
         *_table("What goes in", {"context": ", ".join(model.normalizer.context_names) or "nothing"} | _grid(model)),
         *_table("Tokens", {", ".join(group.fields): f"{group.channels} channels" for group in tokens.groups} | _forecasts(model)),
-        f"{channels} numbers for {tokens.patch} × {tokens.patch} cells of {len(model.fields)} fields: {compression:.1f} times fewer. "
+        f"{channels} numbers for {model.patch} × {model.patch} cells of {len(model.fields)} fields: {compression:.1f} times fewer. "
         f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters.",
         "",
         *_ranges(model.normalizer),
@@ -80,11 +80,13 @@ def _example(name: str, model: TokenForecaster) -> list[str]:
 
 
 def _grid(model: TokenForecaster) -> dict[str, str]:
-    grid = model.grid
-    relative = grid.time_step * model.tokens.reference_speed / (model.tokens.patch * grid.spacing)
+    grid = model.learned_on
+    edge = model.tokens.patch * grid.spacing
+    relative = grid.time_step * model.tokens.reference_speed / edge
     return {
         "grid": f"{grid.ny} × {grid.nx} cells of {grid.spacing:g} µm in training, {grid.n_times} frames every {grid.time_step:g} ns",
-        "way of sound in a frame": f"{relative:.2g} tokens (log {math.log(relative):.2f})",
+        "token": f"{edge:g} µm wide; {model.steps_per_frame} steps of {grid.time_step:g} ns a frame",
+        "way of sound in a step": f"{relative:.2g} tokens (log {math.log(relative):.2f})",
     }
 
 

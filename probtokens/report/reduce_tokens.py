@@ -121,7 +121,7 @@ def load_primary(run: Run) -> TokenForecaster | None:
     if run.primary not in TOKEN_MODELS:
         return None
     path = run.model_file
-    model = load_tokens(run.primary, path)
+    model = load_tokens(run.primary, path, run.config)
     names, found = [spec.name for spec in run.fields], [spec.name for spec in model.fields]
     grid = rollout_grid(run.rollouts[run.primary])
     if names != found or not model.grid.compatible_with(grid):
@@ -132,7 +132,7 @@ def load_primary(run: Run) -> TokenForecaster | None:
 
 def compression(model: TokenForecaster) -> float:
     """Numbers of a patch, all fields, for each number of its token."""
-    return len(model.fields) * model.tokens.patch**2 / sum(group.channels for group in model.tokens.groups)
+    return len(model.fields) * model.patch**2 / sum(group.channels for group in model.tokens.groups)
 
 
 def true_frames(run: Run, simulation: int, frames: Sequence[int]) -> Tensor:

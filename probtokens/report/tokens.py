@@ -96,7 +96,7 @@ def token_sections(run: Run, wording: Wording, frames: Sequence[int]) -> list[Se
             "Reconstruction: frames through tokens and back, without a forecast",
             f"Truth, decoded mean, their difference and the decoder's standard deviation of {spec.label} at several times",
             reconstruction_figure(reduce_reconstruction(run, model, spec, frames)),
-            (simulation, *fit_reading(reduce_fit(run, model), compression(model), model.tokens.patch)),
+            (simulation, *fit_reading(reduce_fit(run, model), compression(model), model.patch)),
         ),
         Section(
             "Token maps: posterior of the tokens given the whole trajectory",

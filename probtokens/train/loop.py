@@ -24,6 +24,7 @@ from probtokens.data.dataset import TrajectorySet
 from probtokens.json_text import read_json
 from probtokens.models.base import check_schedule
 from probtokens.models.files import load_stage
+from probtokens.models.tokens import TokenForecaster
 from probtokens.precision import Precision, resolve
 from probtokens.train.module import StageModule, as_precision, precision_begun
 from probtokens.train.processes import Progress, accelerator, hardware, relayed, run
@@ -112,7 +113,8 @@ def train_stages(
     encoding
         Told about every simulation whose tokens are encoded for a stage.
     replay
-        Other simulations, whose windows stages on tokens see too: as many tokens in a batch as of ``trajectories``.
+        Other simulations, whose windows stages on tokens see too: as many tokens in a batch as of ``trajectories``. Cells and frame step
+        may be other ones that the tokens can be put on.
 
     Returns
     -------
@@ -136,7 +138,10 @@ def train_stages(
     stages = [stage.within(n_times) for stage in stages]
     kind = accelerator(devices, device)
     data = StageData(model, trajectories, out_dir, seed=seed, reflect=reflect)
-    replayed = None if replay is None else StageData(model, replay, out_dir, seed=seed, reflect=reflect)
+    if isinstance(model, TokenForecaster):
+        model.require_grid(trajectories.grid, "trajectories")
+    known = model.on(replay.grid) if replay is not None and isinstance(model, TokenForecaster) else model
+    replayed = None if replay is None else StageData(known, replay, out_dir, seed=seed, reflect=reflect)
     told: dict[str, Trained] = {}
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:

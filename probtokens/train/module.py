@@ -109,7 +109,8 @@ class StageModule(lightning.LightningModule):
         """Loss of one batch, and of the replayed one; parts of the first are logged."""
         seed = int(np.random.SeedSequence([self.seed, self.global_rank, self.global_step]).generate_state(1)[0])
         torch.manual_seed(seed)
-        parts, *replayed = map(self._parts, batches)
+        models = [self.model] if self.replay is None else [self.model, self.replay.model]
+        parts, *replayed = map(self._parts, batches, models)
         if replayed:
             parts |= {"replayed": replayed[0]["data"], "loss": parts["loss"] + replayed[0]["data"]}
         shared = self.trainer.world_size > 1
@@ -117,11 +118,11 @@ class StageModule(lightning.LightningModule):
         self.log_dict(told, prog_bar=False, batch_size=len(batches[0]), sync_dist=shared)
         return parts["loss"]
 
-    def _parts(self, batch: Batch) -> Parts:
+    def _parts(self, batch: Batch, model: Any) -> Parts:
         for augment in self.augmentations:
             batch = augment(batch)
         window = self.objective.windows(batch.frames, batch.context, self.global_step / self.stage.steps)
-        return self.objective.parts(self.model, *window)
+        return self.objective.parts(model, *window)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """A stage goes on in the precision that it began with, also on another machine."""

@@ -89,7 +89,7 @@ class Reconstruction(ReconstructionSettings, Objective):
     def parts(self, model: TokenForecaster, frames: Tensor, context: Tensor) -> Parts:
         """``loss`` of the first frame of every window."""
         x = model.normalizer.normalize(frames[:, 0])
-        return {"loss": (model.autoencoder.decode(model.autoencoder.encode(x).rsample()).mean - x).square().mean()}
+        return {"loss": (model.pixels(model.encoded(frames[:, 0]).rsample()).mean - x).square().mean()}
 
 
 class LatentError(LatentErrorSettings, Objective):
@@ -178,7 +178,7 @@ class RolloutScore(RolloutScoreSettings, Objective):
                 members = draw("x", model.observation(state.z, view, frames[:, 0]).to_event(3))
                 scores.append(rollout_score(standard(members), standard(frames[:, lead])))
         score = torch.stack(scores).mean()
-        divergence = _divergence(model, frames, model.tokens.patch**2)
+        divergence = _divergence(model, frames, model.patch**2)
         if divergence is None:
             return {"loss": score}
         return {"loss": score + self.kl_weight * divergence, "score": score, "divergence": divergence}
@@ -217,7 +217,7 @@ class Elbo(ElboSettings, Objective):
         """As any objective's; the guide may be another than the model's own."""
         frames: Tensor = window[0]
         program: Any = model.program
-        patch = program.tokens.patch
+        patch = program.patch
         with _Tempered(self.effective_pixels / patch**2):
             loss: Tensor = TraceMeanField_ELBO().differentiable_loss(model, guide, *window)
         simulations, times = program.population or (0, 0)

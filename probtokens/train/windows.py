@@ -22,12 +22,15 @@ class Replay(NamedTuple):
 
     Attributes
     ----------
+    model
+        The trained one, on the grid of the other simulations.
     windows
         Those of the other simulations.
     batch_size
         Windows of a step.
     """
 
+    model: Any
     windows: WindowDataset
     batch_size: int
 
@@ -81,22 +84,26 @@ class StageData:
         return TokenWindows(self.trajectories, stage.horizon, self._tokens[shifts], stage.latest_start)
 
     def replay(self, stage: Stage, beside: StageData, encoding: Callable[[int, int], None]) -> Replay:
-        """Windows of these trajectories for a stage that trains on others: batches with as many cells as its own."""
+        """Windows of these trajectories for a stage that trains on others: batches with as many tokens as its own."""
+        windows, ours, theirs = self.windows(stage, encoding), self._n_tokens(), beside._n_tokens()
+        return Replay(self.model, windows, stage.batch_size * max(1, round(theirs / ours)))
+
+    def _n_tokens(self) -> float:
+        """Tokens of a frame."""
         ny, nx = self.trajectories.grid.shape
-        own_ny, own_nx = beside.trajectories.grid.shape
-        return Replay(self.windows(stage, encoding), stage.batch_size * max(1, round(own_ny * own_nx / (ny * nx))))
+        return float(ny * nx / self.model.patch**2)
 
     def augmentations(self, stage: Stage) -> list[nn.Module]:
         """What happens to batches of frames: mirror images, and any position of the patches for the reconstruction of single frames."""
         found: list[nn.Module] = [Reflection(self.model.fields)] if self.reflect and not stage.on_tokens else []
         if isinstance(stage, ReconstructionStage):
-            found.append(RandomCrop(self.model.tokens.patch, self.trajectories.grid.periodic))
+            found.append(RandomCrop(self.model.patch, self.trajectories.grid.periodic))
         return found
 
     def _encoded(self, shifts: int, progress: Callable[[int, int], None]) -> TokenFile:
         mirror: View = partial(mirror_image, fields=self.model.fields)
         images = [_as_it_is, *([mirror] if self.reflect else [])]
-        extension = Extension(self.model.fields, self.trajectories.boundary, self.model.tokens.patch)
+        extension = Extension(self.model.fields, self.trajectories.boundary, self.model.patch)
         views = partial(_shifted, images=images, extension=extension, n=shifts, seed=self.seed) if shifts else lambda number: images
         return encode_views(self.trajectories, self._means, views, self.folder, progress)
 

@@ -231,6 +231,63 @@ def test_simulations_to_come_are_compared_before_they_are_made(check: Callable[.
     check(None, *overrides, command="simulate")  # simulating alone is free of what training asks for
 
 
+OTHER_SCALES: list[tuple[dict[str, float], list[str], str]] = [
+    (
+        {"spacing": 0.08},
+        [],
+        r"cell size: expected 0\.04 µm as in .*micro/train/.*, got 0\.08 µm, which data\.meso_cell_width: 2 would declare$",
+    ),
+    ({"spacing": 0.02}, [], r"cell size: expected 0\.04 µm .*, got 0\.02 µm, which data\.meso_cell_width: 0\.5 would declare$"),
+    ({"spacing": 0.06}, [], r"cell size: expected 0\.04 µm .*, got 0\.06 µm$"),
+    ({}, ["data.meso_cell_width=2"], r"cell size: expected 2 × 0\.04 µm .*, got 0\.04 µm, which data\.meso_cell_width: 1 would declare$"),
+    ({"time_step": 0.25}, [], r"frame step: expected 0\.125 ns .*, got 0\.25 ns, which data\.meso_steps_per_frame: 2 would declare$"),
+    (
+        {"time_step": 0.375},
+        ["data.meso_steps_per_frame=2"],
+        r"frame step: expected 2 × 0\.125 ns .*, got 0\.375 ns, which data\.meso_steps_per_frame: 3 would declare$",
+    ),
+    ({"time_step": 0.0625}, [], r"frame step: expected 0\.125 ns .*, got 0\.0625 ns$"),
+    (
+        {"spacing": 0.12},
+        ["data.meso_cell_width=3"],
+        r"meso/train/.*: cell size: expected data\.meso_cell_width as a divisor of 8 \(micro\.tokens\.patch\), got 3$",
+    ),
+    (
+        {"spacing": 0.02, "nx": 24},
+        ["data.meso_cell_width=0.5"],
+        r"grid: expected ny and nx as multiples of 16 \(micro\.tokens\.patch over data\.meso_cell_width\), got 32 and 24$",
+    ),
+]
+
+
+@pytest.mark.parametrize(("shape", "overrides", "message"), OTHER_SCALES)
+def test_other_scales_are_refused_unless_they_are_declared(
+    tmp_path: Path, check: Callable[..., None], shape: dict[str, float], overrides: list[str], message: str
+) -> None:
+    data = tmp_path / "data"
+    make_campaign(data / "micro", n_train=2, n_valid=1, n_test=1, **GIVEN["micro"])
+    make_campaign(data / "meso", n_train=2, n_valid=1, n_test=1, **({"ny": 32, "nx": 32, "n_times": 5} | shape))
+    with pytest.raises(ValueError, match=message) as caught:
+        check(data, *overrides)
+    assert len(str(caught.value)) <= 300
+
+
+@pytest.mark.parametrize(
+    ("shape", "declared"),
+    [
+        ({"ny": 12, "nx": 16, "spacing": 0.08}, "data.meso_cell_width=2"),
+        ({"ny": 48, "nx": 96, "spacing": 0.04 / 3}, "data.meso_cell_width=0.333333333"),
+        ({"ny": 16, "nx": 24, "time_step": 0.375}, "data.meso_steps_per_frame=3"),
+    ],
+)
+def test_declared_scales_pass(tmp_path: Path, check: Callable[..., None], shape: dict[str, float], declared: str) -> None:
+    data = tmp_path / "data"
+    make_campaign(data / "micro", n_train=2, n_valid=1, n_test=1, **GIVEN["micro"])
+    make_campaign(data / "meso", n_train=2, n_valid=1, n_test=1, **({"n_times": 5} | shape))
+    for command in ("run", "train meso", "rollout"):
+        check(data, declared, command=command)
+
+
 def test_given_and_planned_simulations_are_compared(data: Path, check: Callable[..., None]) -> None:
     for command in ("run", "simulate"):
         with pytest.raises(ValueError, match="simulate.meso: frame step: expected 0.125 ns as in .*micro/train/.*hdf5, got 0.02 ns"):

@@ -99,7 +99,7 @@ def test_the_model_of_the_pictures_is_read(token_run: Run) -> None:
 
 
 def test_a_model_of_another_grid_is_refused(token_run: Run, model: MicroTokens, token_run_folder: Path) -> None:
-    model.grid = replace(model.grid, time_step=0.125)
+    model.grid = model.learned_on = replace(model.grid, time_step=0.125)
     path = token_run_folder / "checkpoints" / "micro" / "model.pt"
     model.save(path)
     with pytest.raises(ValueError, match=rf"{path}: expected a model of .* got one of .*time_step=0.125"):

@@ -368,8 +368,8 @@ def test_replayed_windows_are_as_many_cells_and_count_beside_the_others(data, tm
     seen = []
     parts = StageModule._parts
 
-    def watched(module: StageModule, batch: Batch) -> dict[str, torch.Tensor]:
-        found = parts(module, batch)
+    def watched(module: StageModule, batch: Batch, model: torch.nn.Module) -> dict[str, torch.Tensor]:
+        found = parts(module, batch, model)
         seen.append((module.stage.name, tuple(batch.frames.shape), float(found["loss"]), float(found.get("data", 0.0))))
         return found
 

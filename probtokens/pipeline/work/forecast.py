@@ -53,7 +53,7 @@ def _forecaster(job: Job, model: str, trajectories: TrajectorySet) -> Forecaster
         return _parc(job)
     from probtokens.pipeline.tokens_of_run import load_tokens
 
-    return load_tokens(model, job.folder.model)
+    return load_tokens(model, job.folder.model, job.config)
 
 
 def _parc(job: Job) -> Forecaster:

@@ -94,6 +94,7 @@ def train_meso(job: Job) -> dict[str, Precision]:
     from probtokens.train.loop import n_frames
 
     micro = MicroTokens.load(job.folder.model("micro"))
+    micro = micro.on(job.config.data.meso_grid(micro.grid))
     if job.config.meso.n_simulations == 0:
         model = MesoTokens.of_prior(micro, job.config.meso)
         model.save(job.folder.model("meso"))
