@@ -57,6 +57,14 @@ def test_tables_of_micro_tokens_are_those_that_were_collected(run, table):
     assert Path(f"docs/results/{run}/{table}.md").read_text(encoding="utf-8") in Path("docs/micro_tokens.md").read_text(encoding="utf-8")
 
 
+def test_the_table_of_other_scales_is_the_one_that_was_made():
+    folder = Path("docs/results/other_scales")
+    assert (folder / "table.md").read_text(encoding="utf-8") in Path("docs/models/meso.md").read_text(encoding="utf-8")
+    rows = json.loads((folder / "numbers.json").read_text(encoding="utf-8"))["rows"]
+    names = ("rmse", "crps", "spread_skill")
+    assert all(rows["every second frame"][name] == rows["as learned"][name] for name in names)
+
+
 def test_the_trained_tokens_that_a_recipe_names_are_there():
     config = load_config(Path("examples/trained.yaml"))
     assert [spec.name for spec in given_micro(config).fields] == list(config.data.fields)
