@@ -90,7 +90,7 @@ class RunFolder:
 
     def checked(self, scale: Scale) -> Path:
         """Digests of the given simulations of one scale, by split and name, as they were when they were checked."""
-        return self.root / "checks" / f"{scale}.json"
+        return self.inside("checks", f"{scale}.json")
 
     @property
     def preview(self) -> Path:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import rich.console
 
 from probtokens.config import Config, load_config
 from probtokens.evaluate.scores_file import seen_before
+from probtokens.pipeline.console import Console
+from probtokens.pipeline.engine import execute
 from probtokens.pipeline.folder import RunFolder
+from probtokens.pipeline.graph import build_stages
 from probtokens.pipeline.stage import Job
 from probtokens.pipeline.work.evaluate import provenance
 from probtokens.pipeline.work.simulations import check_data, duplicates, open_split
@@ -69,6 +75,24 @@ def test_the_same_split_at_both_scales_is_no_leak(config: Config, tmp_path: Path
     shutil.copytree(tmp_path / "micro", tmp_path / "meso", dirs_exist_ok=True)
     check(config, folder)
     assert duplicates(config, folder) == []
+
+
+def test_data_that_have_changed_are_checked_again(config: Config, tmp_path: Path) -> None:
+    folder, screen = RunFolder(tmp_path / "run"), io.StringIO()
+
+    def run() -> str:
+        stages = build_stages(config, folder)
+        execute(folder, config, stages, Console(rich.console.Console(file=screen)), {"check_micro", "check_meso"})
+        return folder.checked("meso").read_text(encoding="utf-8")
+
+    before = run()
+    with h5py.File(tmp_path / "meso" / "test" / "shard_0000.hdf5", "r+") as file:
+        file["t0_fields/temperature"][0, 1, 2, 2] += 1
+    after = run()
+    assert {split for split, names in json.loads(before).items() if names != json.loads(after)[split]} == {"test"}
+    assert run() == after
+    assert screen.getvalue().count("check meso: done in") == 2
+    assert screen.getvalue().count("check micro: done in") == 1
 
 
 def test_a_damaged_list_is_named(config: Config, tmp_path: Path) -> None:
