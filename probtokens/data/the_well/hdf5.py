@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from probtokens.data.the_well.faults import fault, listed
-from probtokens.data.the_well.heaps import require_sound_heaps
+from probtokens.data.the_well.heaps import require_sound_heaps, require_sound_texts
 from probtokens.data.the_well.plain import as_text, plain, raw_name, single
 from probtokens.limits import MAX_ATTRIBUTE_BYTES, MAX_LINKS
 
@@ -128,6 +128,10 @@ class Node:
 
     def read(self, index: Any = ()) -> np.ndarray:
         """Values of a data set."""
+        if self.is_text():
+            with naming(self.path, self.name):
+                places = _places(self.item)
+            require_sound_texts(self.path, places)
         with naming(self.path, self.name):
             return np.asarray(self.item[index])
 
@@ -262,6 +266,18 @@ class Node:
             file, place = map(as_text, target)
             raise self.fault(f"{name!r} in the file itself", f"a link to {place!r} in {file!r}")
         return raw, None if target is None else as_text(target)
+
+
+def _places(dataset: h5py.Dataset) -> list[tuple[int, int]]:
+    """Offsets and sizes of the parts of a data set that lie in the file as they are, which packed ones do not [bytes]."""
+    identity = dataset.id
+    if dataset.chunks is None:
+        offset = identity.get_offset()
+        return [] if offset is None else [(offset, identity.get_storage_size())]
+    if identity.get_create_plist().get_nfilters():
+        return []
+    chunks = map(identity.get_chunk_info, range(identity.get_num_chunks()))
+    return [(chunk.byte_offset, chunk.size) for chunk in chunks if chunk.byte_offset is not None]
 
 
 def _is_simple(attribute: h5py.h5a.AttrID) -> bool:

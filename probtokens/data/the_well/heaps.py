@@ -2,85 +2,158 @@
 
 Texts of any length lie in global heaps. The library walks through one by the sizes of its objects, and a hole of zeros, as an
 interrupted copy leaves it, has size zero. Whoever has such a text holds its length and its place in a heap, and the library asks for
-that much memory before it looks at the heap.
+that much memory before it looks at the heap. Only what is so referred to is looked at: the same bytes may mean anything elsewhere.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import struct
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 from probtokens.data.the_well.faults import fault
 from probtokens.limits import ALWAYS_ALLOWED
 
-#: Beginning of a heap: signature, version, reserved bytes.
-_HEAP = b"GCOL\x01\0\0\0"
+#: Beginnings of a file behind a block of the user's, and of a heap: signature, version, reserved bytes.
+_FILE, _HEAP = b"\x89HDF\r\n\x1a\n", b"GCOL\x01\0\0\0"
+_FIRST_BLOCK = 512
 
-#: Number, references, reserved bytes and size of an object in a heap.
+#: Number, references, reserved bytes and size of an object in a heap; size of the heap after its beginning.
 _OBJECT = struct.Struct("<HHIQ")
 _HEADER = len(_HEAP) + 8
 
-#: Length of a text, before the address of its heap.
-_LENGTH = struct.Struct("<I")
+#: Length of a text, address of its heap and number of the object there.
+_TEXT = struct.Struct("<IQI")
 
-#: Part of a file that is searched for heaps, at its beginning and at its end, where programs put them [bytes].
+#: Type of a list of any length, after its kind: its size, that of a text. Sizes of the types of what it has, by their class.
+_SIZE, _KIND = b"\0\x10\0\0\0", 3
+_LIST, _ITEMS = 9, {0: 12, 3: 8, 7: 8}
+
+#: Texts that an attribute may have where others are stored elsewhere: it then has 64 kilobytes.
+_MOST = 4096
+
+#: Part of a file that is searched for attributes, at its beginning and at its end, where programs put them [bytes].
 _SEARCHED = 1024**2
 
 
+class Part(NamedTuple):
+    """Texts as a file holds them, and the size of an item of each [bytes]."""
+
+    content: bytes
+    item_bytes: int = 1
+
+
 def require_sound_heaps(path: Path) -> None:
-    """Refuse a file with a damaged global heap, or a text longer than the file, as far as one is found near its beginning or end.
+    """Refuse a file of which an attribute near its beginning or end refers to a damaged heap, or to a text longer than the file.
 
     Raises
     ------
     ValueError
-        If an object of a heap has no size or ends beyond the heap, or a text that lies in one is said to be longer than the file.
+        If an object of a heap has no size or ends beyond the heap, or a text is said to be longer than the file.
     """
     size = os.stat(path).st_size
-    parts: list[bytes] = []
-    heaps: dict[int, set[int]] = {}
     with open(path, "rb") as stream:
+        parts: list[Part] = []
         for start in sorted({0, max(0, size - _SEARCHED)}):
             stream.seek(start)
-            content = stream.read(_SEARCHED)
-            if start == 0 and content[13:15] not in (b"\x08\x08", b"") and content[8:9] in (b"\0", b"\x01"):
-                return  # Lengths of another width than eight bytes are as good as never written.
-            parts.append(content)
-            place = content.find(_HEAP)
-            while place >= 0:
-                heaps[start + place] = _walk(path, content[place:], start + place)
-                place = content.find(_HEAP, place + 1)
-    for content in parts:
-        for address, numbers in heaps.items():
-            _require_short_texts(path, content, address, numbers, size)
+            parts.extend(_in_attributes(stream.read(_SEARCHED)))
+        _require_sound(path, stream, size, parts)
 
 
-def _walk(path: Path, content: bytes, address: int) -> set[int]:
-    """Go through a heap as the library does; numbers of its objects. ``content`` begins with the heap and may end before it."""
+def require_sound_texts(path: Path, places: Iterable[tuple[int, int]]) -> None:
+    """Refuse texts of a data set as :func:`require_sound_heaps` does those of attributes; ``places`` are offsets and sizes [bytes].
+
+    Raises
+    ------
+    ValueError
+        As :func:`require_sound_heaps`.
+    """
+    size = os.stat(path).st_size
+    with open(path, "rb") as stream:
+        parts = []
+        for offset, length in places:
+            stream.seek(offset)
+            parts.append(Part(stream.read(min(length, size))))
+        _require_sound(path, stream, size, parts)
+
+
+def _in_attributes(content: bytes) -> Iterator[Part]:
+    """What attributes refer to: their type, which is that of a list, comes before their extents, and these before their values."""
+    place = content.find(_SIZE)
+    while place >= 0:
+        begin, place = place - _KIND, place + 1
+        item = content[begin + 8 : begin + 16]
+        length = _ITEMS.get(item[0] & 15) if begin >= 0 and len(item) == 8 and content[begin] & 15 == _LIST else None
+        if length is not None:
+            for end in {begin + 8 + length, begin + 8 + -(-length // 8) * 8}:  # older attributes fill up to eight bytes
+                first, count = _extents(content, end)
+                if 0 < count <= _MOST:
+                    place = first + count * _TEXT.size
+                    yield Part(content[first:place], int.from_bytes(item[4:], "little"))
+        place = content.find(_SIZE, place)
+
+
+def _extents(content: bytes, place: int) -> tuple[int, int]:
+    """Where values begin and how many there are, by the extents at ``place``; none if there are no extents."""
+    if len(content) < place + 8:
+        return place, 0
+    version, rank, flags, kind = content[place : place + 4]
+    simple = {1: content[place + 3 : place + 8] == bytes(5), 2: kind < 2}.get(version, False)
+    if not simple or flags > 1:
+        return place, 0
+    place += 8 if version == 1 else 4
+    sizes = [int.from_bytes(content[place + 8 * axis : place + 8 * axis + 8], "little") for axis in range(rank)]
+    return place + 8 * rank * (1 + flags), math.prod(sizes)
+
+
+def _require_sound(path: Path, stream: BinaryIO, size: int, parts: Iterable[Part]) -> None:
+    base, known = _base(stream, size), dict[int, set[int]]()
+    if base is None:
+        return
+    for content, item_bytes in parts:
+        for length, address, number in _TEXT.iter_unpack(content[: len(content) // _TEXT.size * _TEXT.size]):
+            if address not in known:
+                known[address] = _walk(path, stream, size, base + address)
+            if length * item_bytes > max(size, ALWAYS_ALLOWED) and number in known[address]:
+                raise fault(path, "a complete HDF5 file", f"a text of {length} bytes in a file of {size}", where=_named(base + address))
+
+
+def _base(stream: BinaryIO, size: int) -> int | None:
+    """Where addresses count from; ``None`` if they are not as wide as nearly all files have them."""
+    base = 0
+    while base + _FIRST_BLOCK <= size or base == 0:
+        stream.seek(base)
+        begin = stream.read(16)
+        if begin.startswith(_FILE):
+            widths = begin[13:15] if begin[8] < 2 else begin[9:11]
+            return base if widths == b"\x08\x08" else None
+        base = max(_FIRST_BLOCK, 2 * base)
+    return None
+
+
+def _walk(path: Path, stream: BinaryIO, size: int, address: int) -> set[int]:
+    """Go through a heap as the library does; numbers of its objects, none if there is no heap, which the library tells."""
     found: set[int] = set()
-    if len(content) < _HEADER:
+    if address + _HEADER > size:
         return found
-    end = int.from_bytes(content[len(_HEAP) : _HEADER], "little")
-    place = _HEADER
-    while place + _OBJECT.size <= min(end, len(content)):
-        number, _, _, size = _OBJECT.unpack_from(content, place)
-        length = size if number == 0 else _OBJECT.size + -(-size // 8) * 8
+    stream.seek(address)
+    header = stream.read(_HEADER)
+    if not header.startswith(_HEAP):
+        return found
+    end = address + int.from_bytes(header[len(_HEAP) :], "little")
+    place = address + _HEADER
+    while place + _OBJECT.size <= min(end, size):
+        stream.seek(place)
+        number, _, _, of_object = _OBJECT.unpack(stream.read(_OBJECT.size))
+        length = of_object if number == 0 else _OBJECT.size + -(-of_object // 8) * 8
         if length == 0 or place + length > end:
-            raise fault(path, "a complete HDF5 file", f"an object of {size} bytes", where=_named(address))
+            raise fault(path, "a complete HDF5 file", f"an object of {of_object} bytes", where=_named(address))
         found.add(number)
         place += length
     return found
-
-
-def _require_short_texts(path: Path, content: bytes, address: int, numbers: set[int], size: int) -> None:
-    """Refuse what refers to an object of the heap at ``address`` (length, address, number) by a length that no such file has."""
-    pattern = address.to_bytes(8, "little")
-    place = content.find(pattern, _LENGTH.size)
-    while place >= 0 and place + len(pattern) + _LENGTH.size <= len(content):
-        (length,), (number,) = _LENGTH.unpack_from(content, place - _LENGTH.size), _LENGTH.unpack_from(content, place + len(pattern))
-        if length > max(size, ALWAYS_ALLOWED) and number in numbers:
-            raise fault(path, "a complete HDF5 file", f"a text of {length} bytes in a file of {size}", where=_named(address))
-        place = content.find(pattern, place + 1)
 
 
 def _named(address: int) -> str:
