@@ -208,8 +208,8 @@ def forecast(
     threshold: Annotated[str, typer.Option("--threshold", metavar="VALUE", help="Between voids and crystal: otsu, or 0 … 1.")] = "otsu",
     pores: Annotated[Literal["dark", "bright"], typer.Option("--pores", help="Whether voids are dark or bright.")] = "dark",
     least_diameter: Annotated[float, typer.Option("--least-diameter", metavar="µM", help="Smaller voids are filled [µm].")] = 0.0,
-    steps: Annotated[int, typer.Option("--steps", min=1, metavar="N", help="Frames after the first.")] = 20,
-    draws: Annotated[int, typer.Option("--draws", min=1, metavar="N", help="Members of the ensemble.")] = 50,
+    steps: Annotated[int, typer.Option("--steps", min=1, max=100_000, metavar="N", help="Frames after the first.")] = 20,
+    draws: Annotated[int, typer.Option("--draws", min=1, max=100_000, metavar="N", help="Members of the ensemble.")] = 50,
     seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="What all draws follow from.")] = 0,
     debug: Debug = False,
 ) -> None:
@@ -242,8 +242,8 @@ def closure(
     pressure: Annotated[list[float] | None, typer.Option("--pressure", metavar="GPA", help="Shock pressure; may be repeated.")] = None,
     porosity: Annotated[list[float] | None, typer.Option("--porosity", metavar="SHARE", help="Porosity; may be repeated.")] = None,
     diameter: Annotated[list[float] | None, typer.Option("--diameter", metavar="UM", help="Median pore diameter; may be repeated.")] = None,
-    microstructures: Annotated[int, typer.Option("--microstructures", min=1, metavar="N", help="Drawn of each kind.")] = 2,
-    draws: Annotated[int, typer.Option("--draws", min=2, metavar="N", help="Draws of a forecast with --model.")] = 16,
+    microstructures: Annotated[int, typer.Option("--microstructures", min=1, max=100_000, metavar="N", help="Drawn of each kind.")] = 2,
+    draws: Annotated[int, typer.Option("--draws", min=2, max=100_000, metavar="N", help="Draws of a forecast with --model.")] = 16,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of microstructures and draws with --model.")] = 0,
     debug: Debug = False,
 ) -> None:

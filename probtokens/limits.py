@@ -37,6 +37,9 @@ MAX_PIXELS = 40_000_000
 #: Cells of a domain cut from a picture; a forecast of so many takes some ten gigabytes.
 MAX_CELLS = 4_000_000
 
+#: Numbers that a model of a recipe may learn; training takes some sixteen bytes of memory for each.
+MAX_PARAMETERS = 1_000_000_000
+
 #: Largest recipe [bytes].
 MAX_RECIPE_BYTES = 1024**2
 

@@ -165,9 +165,13 @@ def test_a_shift_is_the_meso_campaign_with_changes_and_test_simulations_alone():
         ("simulate.shifts={hot: {n_test: 2, shock_pressure: {low: -3, high: -1}}}", "simulate.shifts.hot.shock_pressure"),
         ("simulate.micro.n_times=1", "simulate.micro.n_times"),
         ("simulate.physics.viscosity=100", "simulate.physics.viscosity.*less than or equal to 10"),
+        ("simulate.meso.nx=100000000", "simulate.meso.nx.*less than or equal to 10000000"),
+        ("rollout.members=1000000000000", "rollout.members.*less than or equal to 10000000"),
+        ("meso.prior_scale=5e-324", "meso.prior_scale.*greater than or equal to"),
+        ("meso.prior_scale=1e4", "meso.prior_scale.*less than or equal to 10"),
     ],
 )
-def test_simulation_settings_that_make_no_sense_are_errors(override, message):
+def test_settings_that_make_no_sense_are_errors(override, message):
     with pytest.raises(ValueError, match=message):
         load_config(None, (override,))
 

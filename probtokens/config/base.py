@@ -20,7 +20,9 @@ Positive = Annotated[Real, Field(gt=0)]
 Share = Annotated[Real, Field(gt=0, le=1)]
 NonNegative = Annotated[Real, Field(ge=0)]
 Finite = Annotated[Real, Field(allow_inf_nan=False)]
-Count = Annotated[Int, Field(ge=1)]
+#: Counts beyond this are slips, and their products would exceed what arrays can have.
+MOST = 10_000_000
+Count = Annotated[Int, Field(ge=1, le=MOST)]
 Frames = Annotated[Int, Field(ge=2)]
 Whole = Annotated[Int, Field(ge=0)]
 #: Part of a file's name, or an option of a scheduler: nothing that a path or a shell would take for more.

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from probtokens.config.base import Finite, Int, Real, Strict, Whole
+from probtokens.config.base import MOST, Finite, Int, Real, Strict, Whole
 from probtokens.fields import HotSpot
 
 #: Models of the package, by the names that recipes have for them.
@@ -46,7 +46,7 @@ class RolloutConfig(Strict):
     """
 
     scale: Literal["micro", "meso"] = Field(default="meso", description="Simulations that are forecast.")
-    members: Annotated[Int, Field(ge=2)] = Field(default=50, description="Draws of probabilistic models.")
+    members: Annotated[Int, Field(ge=2, le=MOST)] = Field(default=50, description="Draws of probabilistic models.")
     models: tuple[Annotated[str, AfterValidator(_known)], ...] = Field(
         default=OWN_MODELS,
         description="Models that forecast: tokens, micro_tokens as they are, parc, persistence, own ones as module:Class or entry point. "

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from probtokens.config.base import Count, Finite, Int, NonNegative, Positive, Strict, Whole, Word
+from probtokens.config.base import Count, Finite, Int, NonNegative, Positive, Real, Strict, Whole, Word
 from probtokens.config.objectives import (
     ElboSettings,
     InferenceCompilationSettings,
@@ -271,8 +271,8 @@ class MesoConfig(TokenTraining):
     """Stage ``train meso``."""
 
     n_simulations: Whole | None = Field(default=None, description="Training simulations, the first of the seed's order; all by default.")
-    prior_scale: Positive = Field(
-        default=0.0075, description="Median τ0 of the relative change that the prior gives the numbers of a kernel or bias."
+    prior_scale: Annotated[Real, Field(ge=1e-6, le=10)] = Field(
+        default=0.0075, description="Median τ0 of the relative change that the prior gives the numbers of a kernel or bias, 1e-6 to 10."
     )
     replay: Whole = Field(
         default=32,

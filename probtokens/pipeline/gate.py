@@ -17,6 +17,7 @@ from probtokens.data.agreement import Declared, Ratios, require_agreement
 from probtokens.data.the_well import ShardInfo
 from probtokens.data.the_well.faults import fault, prefixed
 from probtokens.fields import FieldSpec, Grid
+from probtokens.limits import MAX_PARAMETERS
 from probtokens.models.foreign import load_class
 from probtokens.pipeline.folder import RunFolder, Scale, Split
 from probtokens.pipeline.graph import required
@@ -217,13 +218,16 @@ def _require_trainable(config: Config, known: _Known, tokens: MicroTokens | None
         section = getattr(config, key)
         with _about(simulations.path, f"{key}.stages"):
             _require_own_horizons(section, simulations.grid.n_times)
+            if (count := sum(parameter.numel() for parameter in model.parameters())) > MAX_PARAMETERS:
+                raise ValueError(f"expected a model of at most {MAX_PARAMETERS} numbers to learn, got widths that make {count} of them")
             check_schedule(model, section.stages, simulations.grid.n_times, devices)
 
     def normalizer(simulations: _Simulations) -> Normalizer:
         return Normalizer(simulations.fields, simulations.context_names)
 
     micro, meso = known.get(("micro", "train")), known.get(("meso", "train"))
-    with torch.random.fork_rng(devices=()):
+    # Models of settings alone take no memory and draw nothing, whatever widths are asked for.
+    with torch.random.fork_rng(devices=()), torch.device("meta" if tokens is None else "cpu"):
         if "train_micro" in chosen and tokens is None and micro is not None:
             check("micro", MicroTokens(config.micro.tokens, normalizer(micro), micro.grid), micro, config.micro.devices)
         if meso is None or {"train_meso", "train_parc"}.isdisjoint(chosen):

@@ -64,18 +64,18 @@ def _may_be_known(entry: Path) -> bool:
 
 
 def _shards(path: Path) -> list[Path]:
-    """HDF5 files at ``path`` or below, also behind symbolic links, without hidden (temporary) ones."""
+    """HDF5 files at ``path`` or below, by their names, as a run finds them: also links, and without hidden (temporary) ones."""
     candidates = [path] if path.is_file() else _files_below(path, frozenset())
     return [file for file in candidates if is_shard(file)]
 
 
 def _files_below(folder: Path, above: frozenset[Path]) -> Iterator[Path]:
-    """Files in a folder and its sub-folders, sorted; a link to a folder that it lies in is not followed."""
+    """What is no folder in a folder and its sub-folders, sorted; a link to a folder that it lies in is not followed."""
     real = folder.resolve()
     if not folder.is_dir() or real in above:
         return
     for entry in sorted(folder.iterdir()):
         if entry.is_dir():
             yield from _files_below(entry, above | {real})
-        elif entry.is_file():
+        else:
             yield entry

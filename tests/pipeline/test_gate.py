@@ -130,6 +130,13 @@ LATE: list[tuple[list[str], str]] = [
     ),
     *(
         (
+            [f"{model}.{key}=1000000"],
+            f"{scale}/train/.*: {model}.stages: expected a model of at most 1000000000 numbers to learn, got widths",
+        )
+        for model, key, scale in (("micro", "tokens.width", "micro"), ("meso", "coupling_width", "meso"), ("parc", "width", "meso"))
+    ),
+    *(
+        (
             [f"{model}.stages=[{{name: a, objective: rollout_error, steps: 1, horizon: {n}}}]"],
             f"{scale}/train/.*: {model}.stages: a: horizon: expected 0..{n - 1} for simulations of {n} frames, got {n}",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,18 @@ def test_splits_that_are_symbolic_links(tmp_path: Path) -> None:
     text = described(tmp_path / "linked")
     assert text.count("HDF5 files: ") == 3, "a link to a folder above is not followed"
     assert all(f"linked/{split}: HDF5 files: " in text for split in ("train", "valid", "test"))
+
+
+@pytest.mark.parametrize("kind", ["a FIFO", "No such file or directory", "Too many levels of symbolic links"])
+def test_what_a_run_would_refuse_among_the_files_is_told(folder: Path, kind: str) -> None:
+    odd = folder / "z.hdf5"
+    if kind == "a FIFO":
+        os.mkfifo(odd)
+    else:
+        odd.symlink_to("nowhere" if kind == "No such file or directory" else odd.name)
+    for read in (described, lambda place: TrajectorySet.open(place, ["temperature"], [])):
+        with pytest.raises(ValueError, match=f"z.hdf5: expected a complete HDF5 file, got {kind}"):
+            read(folder)
 
 
 def test_two_links_to_one_folder_are_both_shown(folder: Path, tmp_path: Path) -> None:
