@@ -17,8 +17,8 @@ from xml.etree import ElementTree
 READERS = {
     "test_damaged_files_are_read_or_refused_by_name": "{case}",
     "test_damaged_sets_of_others_are_read_or_refused_by_name": "`probtokens convert`: {case}",
-    "test_recipes_of_any_values_are_planned_or_refused_by_name": "recipes with values of any kind",
-    "test_overrides_of_any_text_are_planned_or_refused": "`--set` with any text",
+    "test_recipes_of_any_values_are_planned_or_refused_by_name": "recipes with values that fit, and of any kind",
+    "test_overrides_of_any_text_are_read_or_refused": "`--set` with any text",
 }
 CASES = {"damage_bytes": "HDF5 in The Well's layout", "change_objects": "the same, attributes and objects changed"}
 KILLS = "test_killed_a_hundred_times_at_any_moment"
