@@ -92,10 +92,10 @@ def test_what_fits_passes_whatever_is_run(data: Path, check: Callable[..., None]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (stretched(("x", "y"), 1.25), r"cell size: expected .* µm as in .*hdf5, got"),
-        (stretched(("time",), 2.0), r"frame step: expected .* ns as in .*hdf5, got"),
+        (stretched(("x", "y"), 1.25), r"cell size: expected .* µm as in .*, got"),
+        (stretched(("time",), 2.0), r"frame step: expected .* ns as in .*, got"),
         (with_unit("scalars/shock_pressure", "Pa"), r"scalar 'shock_pressure': expected unit '(GPa|Pa)' as in .*, got '(GPa|Pa)'"),
-        (with_top("OPEN"), r"top edge: expected (WALL|OPEN) as in .*hdf5, got (WALL|OPEN)"),
+        (with_top("OPEN"), r"top edge: expected (WALL|OPEN) as in .*, got (WALL|OPEN)"),
     ],
 )
 def test_files_of_every_split_and_scale_are_compared(
