@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from probtokens.ensembles import Floats, above, as_floats
 from probtokens.evaluate.physics import hotspot_regions, shock_front
-from probtokens.fields import HotSpot
+from probtokens.fields import Grid, HotSpot
 from probtokens.predict.recalibrate import Recalibration
 from probtokens.predict.store import Slab, all_axes, map_slabs, rollout_fields, rollout_grid
 
@@ -63,22 +62,22 @@ def curve_units(rollout: xr.Dataset, hotspot: HotSpot) -> dict[str, str]:
     return curves | {f"{name}_rate": f"{curves[name]}/ns" for name in rated} | falls
 
 
-def slab_curves(slab: Slab, hotspot: HotSpot, cell_area: float) -> dict[str, Floats]:
+def slab_curves(slab: Slab, hotspot: HotSpot, grid: Grid) -> dict[str, Floats]:
     """What one frame adds to the curves, by curve: one value for each draw and, last, that of the truth."""
-    parts = [_frame_curves(values, slab.field.name, hotspot, cell_area) for values in (slab.prediction, slab.truth[None])]
+    parts = [_frame_curves(values, slab.field.name, hotspot, grid) for values in (slab.prediction, slab.truth[None])]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _frame_curves(values: ArrayLike, field: str, hotspot: HotSpot, cell_area: float) -> dict[str, Floats]:
+def _frame_curves(values: ArrayLike, field: str, hotspot: HotSpot, grid: Grid) -> dict[str, Floats]:
     """Curves that are made of one field, each (draw,), from its frames (draw, y, x)."""
     curves: dict[str, Floats] = {}
     if field == hotspot.field:
-        area = hotspot_area(values, hotspot.threshold, cell_area)
-        count, largest = hotspot_regions(values, hotspot.threshold)
+        area = hotspot_area(values, hotspot.threshold, grid.cell_area)
+        count, largest = hotspot_regions(values, hotspot.threshold, grid.periodic)
         curves |= {"area": area, field: hotspot_mean(values, hotspot.threshold)}
-        curves |= {"hotspot_count": count, "hotspot_size": area / np.maximum(count, 1), "largest_hotspot": cell_area * largest}
+        curves |= {"hotspot_count": count, "hotspot_size": area / np.maximum(count, 1), "largest_hotspot": grid.cell_area * largest}
     if field == "pressure":
-        curves["front"] = shock_front(values, math.sqrt(cell_area))
+        curves["front"] = shock_front(values, grid.spacing)
     if field in _DOMAIN_MEANS:
         curves[_DOMAIN_MEANS[field]] = as_floats(values).mean(axis=(-2, -1))
     return curves
@@ -93,7 +92,7 @@ def assemble_curves(columns: Mapping[str, Sequence[Mapping[str, Floats]]], rollo
     curves = {}
     for field, parts in columns.items():
         given = rollout["truth"].isel(time=0, field=list(specs).index(field)).values
-        first = [slab_curves(Slab(specs[field], i, 0, 0, frame[None], frame), hotspot, grid.cell_area) for i, frame in enumerate(given)]
+        first = [slab_curves(Slab(specs[field], i, 0, 0, frame[None], frame), hotspot, grid) for i, frame in enumerate(given)]
         for name in parts[0]:
             later = np.moveaxis(np.reshape([part[name] for part in parts], (*shape, draws + 1)), -1, 0)
             start = np.broadcast_to([[part[name][-1]] for part in first], (draws + 1, shape[0], 1))
@@ -136,8 +135,9 @@ def hotspot_curves(
     -------
     xr.Dataset
         Each curve as ``NAME`` (draw, simulation, time) and ``NAME_truth`` (simulation, time) with attribute ``unit``:
-        ``area``, the field's mean over it under the field's name, ``hotspot_count`` of connected regions, ``hotspot_size`` (mean area of
-        one) and ``largest_hotspot``; where there is a pressure, ``mean_pressure`` over the domain and the position ``front`` of the shock;
+        ``area``, the field's mean over it under the field's name, ``hotspot_count`` of regions, connected across periodic edges too,
+        ``hotspot_size`` (mean area of one) and ``largest_hotspot``; where there is a pressure, ``mean_pressure`` over the domain and the
+        position ``front`` of the shock;
         where there is a reacted fraction, ``mean_reacted_fraction`` over the domain and ``reacted_fall``, see :func:`fall`: no
         reaction is undone. Last ``…_rate`` of ``area``, the field, ``front`` and ``mean_reacted_fraction``: backward differences, which
         start at lead 1, NaN before; that of a front is NaN once it has left. Time starts at the initial frame.
@@ -148,10 +148,10 @@ def hotspot_curves(
         If the rollout lacks the field or the initial frame, or its coordinates are not those of square cells and equal steps.
     """
     fields = curve_fields(rollout, hotspot)
-    cell_area = rollout_grid(rollout).cell_area
+    grid = rollout_grid(rollout)
 
     def work(slab: Slab) -> dict[str, Floats]:
-        return slab_curves(slab if recalibration is None else recalibration.apply_to(slab), hotspot, cell_area)
+        return slab_curves(slab if recalibration is None else recalibration.apply_to(slab), hotspot, grid)
 
     columns = map_slabs(work, rollout, fields, progress)
     return assemble_curves(columns, rollout, hotspot)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import ndimage
 
 from probtokens.ensembles import Floats, above, as_floats
-
-#: Cells that touch at an edge or a corner belong to one hot spot.
-_NEIGHBOURS = np.ones((3, 3), dtype=int)
+from probtokens.regions import connected_regions
 
 
-def hotspot_regions(values: ArrayLike, threshold: float) -> tuple[Floats, Floats]:
+def hotspot_regions(values: ArrayLike, threshold: float, periodic: str = "") -> tuple[Floats, Floats]:
     """Number of connected regions above ``threshold`` and cells of the largest one, each (...), from a field (..., y, x); NaN if a cell is.
 
-    Cells that touch at an edge or a corner are connected.
+    Cells that touch at an edge or a corner are connected, also across the edges of the axes ``periodic``.
 
     Examples
     --------
@@ -24,15 +21,15 @@ def hotspot_regions(values: ArrayLike, threshold: float) -> tuple[Floats, Floats
     (2.0, 2.0)
     """
     hot = above(values, threshold)
-    found = np.array([_regions(frame) for frame in hot.reshape(-1, *hot.shape[-2:])])
+    found = np.array([_regions(frame, periodic) for frame in hot.reshape(-1, *hot.shape[-2:])])
     number, largest = found.T.reshape(2, *hot.shape[:-2])
     return number, largest
 
 
-def _regions(hot: Floats) -> tuple[float, float]:
+def _regions(hot: Floats, periodic: str) -> tuple[float, float]:
     if np.isnan(hot).any():
         return float("nan"), float("nan")
-    labels, number = ndimage.label(hot, structure=_NEIGHBOURS)
+    labels, number = connected_regions(hot, periodic)
     return number, np.bincount(labels.ravel())[1:].max(initial=0)
 
 

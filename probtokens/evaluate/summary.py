@@ -165,7 +165,7 @@ def _slab_work(
                 low, high = limits[slab.field.name]
                 row["outside"] = float(((raw < low) | (raw > high)).mean())
             _check_finite(row, slab)
-            results.append(_SlabResult(row, {} if hotspot is None else slab_curves(here, hotspot, grid.cell_area), others))
+            results.append(_SlabResult(row, {} if hotspot is None else slab_curves(here, hotspot, grid), others))
         return results
 
     return work

@@ -237,7 +237,7 @@ def closure_dataset(
     curves = reacted_curves(rollout, "prediction", eos, progress)
     known = solid is None
     solid = rollout["truth"].isel(time=0, field=names.index("solid_fraction")).values if solid is None else solid
-    pores = describe_pores(solid, grid.spacing)
+    pores = describe_pores(solid, grid.spacing, grid.periodic)
     extent = grid.ny * grid.spacing, grid.nx * grid.spacing
     found = closure(curves, pores, extent, eos)
     if not known:

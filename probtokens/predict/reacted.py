@@ -104,7 +104,7 @@ def reacted_curves(
     )
 
 
-def describe_pores(solid_fraction: NDArray[np.floating], spacing: float) -> xr.Dataset:
+def describe_pores(solid_fraction: NDArray[np.floating], spacing: float, periodic: str = "") -> xr.Dataset:
     """Porosity and pore sizes of initial microstructures.
 
     Parameters
@@ -113,6 +113,8 @@ def describe_pores(solid_fraction: NDArray[np.floating], spacing: float) -> xr.D
         Solid volume fraction (simulation, y, x) of first frames.
     spacing
         Cell edge [µm].
+    periodic
+        Axes whose ends meet, across which pores are joined.
 
     Returns
     -------
@@ -126,7 +128,7 @@ def describe_pores(solid_fraction: NDArray[np.floating], spacing: float) -> xr.D
         If a microstructure has no pore.
     """
     gas = 1.0 - np.asarray(solid_fraction, dtype=np.float64)
-    diameters = [measure_pores(one, spacing).diameter for one in gas]
+    diameters = [measure_pores(one, spacing, periodic).diameter for one in gas]
     if empty := [number for number, found in enumerate(diameters) if not len(found)]:
         raise ValueError(f"microstructures: expected pores in every one, got none in simulations {empty[:10]}")
     columns = {

@@ -128,3 +128,17 @@ def test_curves_of_moving_fronts_growing_spots_and_reactions(tmp_path):
         "front_rate": "µm/ns",
         "hotspot_size": "µm²",
     }
+
+
+@pytest.mark.parametrize(("periodic", "number"), [("", 2), ("x", 2), ("y", 1), ("xy", 1)])
+def test_curves_join_hot_spots_across_periodic_edges(tmp_path, periodic, number):
+    """A disc turned across the lower edge is one hot spot where the axis is periodic and two where there is a wall."""
+    frame = np.roll(discs([(20, 30)], 4.0), 20, axis=0)
+    truth = np.stack([np.stack([frame, frame])] * 2)[None]
+    rollout = make_rollout(tmp_path / "r.zarr", truth[None], truth, (field_spec("temperature"), field_spec("density")))
+    curves = hotspot_curves(rollout.assign_attrs(periodic=periodic), HOT)
+    one = SPACING**2 * np.count_nonzero(frame > 875)
+    assert (curves["hotspot_count"] == number).all()
+    assert (curves["hotspot_count_truth"] == number).all()
+    np.testing.assert_allclose(curves["area"], one)
+    assert (curves["largest_hotspot"].values == pytest.approx(one)) == (number == 1)

@@ -47,3 +47,14 @@ def test_pores_are_told_apart():
 def test_solid_has_no_pores():
     pores = measure_pores(gas_fraction(np.zeros((8, 9))), SPACING)
     assert (len(pores.area), len(pores.diameter), len(pores.width)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("periodic", "turned", "number"), [("xy", (25, -31), 1), ("y", (25, 0), 1), ("", (25, 0), 2), ("x", (25, 0), 2)])
+def test_a_pore_across_a_periodic_edge_is_one_pore(periodic, turned, number):
+    """Where the edge is a wall, its halves are two."""
+    whole = on_cells(disc(0.8, 1.21, 1.19))
+    alone, found = measure_pores(whole, SPACING), measure_pores(np.roll(whole, turned, (0, 1)), SPACING, periodic)
+    assert len(found.area) == number
+    assert found.area.sum() == pytest.approx(alone.area.sum())
+    if number == 1:
+        assert found.width == pytest.approx(alone.width)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt, find_objects, label, zoom
+from scipy.ndimage import distance_transform_edt, find_objects, zoom
 
+from probtokens.regions import connected_regions
 from probtokens.simulate.microstructure.rasterize import void_fraction
 
 #: Cells with less void than this belong to no pore: less than one sub-cell.
@@ -35,13 +36,22 @@ class Pores:
     width: np.ndarray
 
 
-def measure_pores(gas: np.ndarray, spacing: float) -> Pores:
-    """Sizes of the pores in a gas volume fraction (y, x); cells that touch, at corners too, are of one pore."""
+def measure_pores(gas: np.ndarray, spacing: float, periodic: str = "") -> Pores:
+    """Sizes of the pores in a gas volume fraction (y, x); cells that touch, at corners and across periodic edges too, are of one pore."""
     void = void_fraction(gas)
-    regions, _ = label(void > _TRACE, structure=np.ones((3, 3)))
-    single = [np.where(regions[place] == number, void[place], 0.0) for number, place in enumerate(find_objects(regions), start=1)]
+    regions, number = connected_regions(void > _TRACE, periodic)
+    single = [_cut_out(np.where(regions == one, void, 0.0), periodic) for one in range(1, number + 1)]
     area = spacing**2 * np.array([pore.sum() for pore in single])
     return Pores(area, np.sqrt(4.0 * area / np.pi), spacing * np.array([_width(pore) for pore in single]))
+
+
+def _cut_out(pore: np.ndarray, periodic: str) -> np.ndarray:
+    """The smallest rectangle that holds a pore; one across a periodic edge is first rolled to begin behind an empty line."""
+    for axis, name in enumerate("yx"):
+        empty = ~pore.any(axis=1 - axis)
+        if name in periodic and empty.any():
+            pore = np.roll(pore, -int(empty.argmax()), axis)
+    return pore[find_objects((pore > 0).astype(int))[0]]
 
 
 def _width(void: np.ndarray) -> float:

@@ -6,10 +6,10 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from scipy.ndimage import label
 
 from probtokens.config import ImageConfig, MicrostructureConfig
 from probtokens.limits import MAX_CELLS
+from probtokens.regions import connected_regions
 from probtokens.simulate.microstructure.image import read_grey
 from probtokens.simulate.microstructure.rasterize import area_average
 
@@ -146,7 +146,7 @@ def _voids(image: ImageConfig, modified: int) -> np.ndarray:
     threshold = otsu(grey) if image.threshold == "otsu" else image.threshold
     voids = grey < threshold if image.pores == "dark" else grey > threshold
     if image.least_diameter > 0.0:
-        regions, _ = label(voids, structure=np.ones((3, 3)))  # a thin oblique crack is one void
+        regions, _ = connected_regions(voids)  # a thin oblique crack is one void
         least = math.pi / 4.0 * (image.least_diameter / image.pixel_size) ** 2
         voids &= np.bincount(regions.ravel())[regions] >= least
     voids.setflags(write=False)
