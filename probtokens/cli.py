@@ -163,6 +163,12 @@ def convert(
         list[str] | None,
         typer.Option(metavar="NAME=UNIT", help="Unit of a field or scalar, of length or time, or of all others (*); may be repeated."),
     ] = None,
+    into: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--in", metavar="NAME=UNIT", help="Unit to turn a field, scalar, length or time into, or 'ours' for all; else they stay."
+        ),
+    ] = None,
     name: Annotated[
         list[str] | None, typer.Option(metavar="OLD=NEW", help="New name of a field, scalar, axis or numbered channel; may be repeated.")
     ] = None,
@@ -189,6 +195,7 @@ def convert(
             spacing=spacing,
             time_step=time_step,
             units=unit or (),
+            wanted=into or (),
             names=name or (),
             ranges=value_range or (),
             dims=dims,

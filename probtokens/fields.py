@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from probtokens.units import OUR_UNITS, Units, in_unit, mend, same_dimension, spelled
+
 #: Spatial dimensions of every array in the package, slowest first.
 SPATIAL_DIMS = ("y", "x")
 
@@ -91,11 +93,6 @@ class FieldSpec:
         slack = BOUND_TOLERANCE * (self.upper - self.lower) if self.lower is not None and self.upper is not None else 0.0
         return (-math.inf if self.lower is None else self.lower - slack, math.inf if self.upper is None else self.upper + slack)
 
-    @property
-    def axis_label(self) -> str:
-        """Label with its unit, e.g. ``"temperature [K]"``."""
-        return f"{self.label} [{self.unit}]"
-
 
 #: Curves beside that of a field's mean over its hot spots, which has the field's name.
 _OTHER_CURVES = (
@@ -116,7 +113,7 @@ KNOWN_FIELDS: dict[str, FieldSpec] = {
     )
 }
 
-#: Units of the scalars that the built-in simulator writes. Models do not keep those of others.
+#: Units of the scalars that the built-in simulator writes, where nobody tells others.
 KNOWN_SCALARS = {"shock_pressure": "GPa"}
 
 
@@ -158,19 +155,36 @@ class HotSpot:
 
 
 def field_spec(name: str, unit: str | None = None, *, odd: str | None = None, vector: str | None = None) -> FieldSpec:
-    """Return the known spec called ``name``, or a plain one with the given unit, symmetry and vector.
+    """Return the known spec called ``name`` in the given unit, or a plain one with this unit, symmetry and vector.
+
+    Bounds of a known field are turned into the unit; one that has no dimension where the field has one has no bounds.
 
     Raises
     ------
     ValueError
-        If ``unit`` contradicts the unit of a known field.
+        If ``unit`` has another dimension than a known field, and any.
+
+    Examples
+    --------
+    >>> field_spec("temperature", "degC").lower, field_spec("pressure", "kPa").unit, field_spec("temperature", "1").lower
+    (-273.15, 'kPa', None)
     """
     known = KNOWN_FIELDS.get(name)
     if known is None:
         return FieldSpec(name, unit or "1", odd=odd, vector=vector)
-    if unit is not None and unit != known.unit:
-        raise ValueError(f"field {name!r}: expected unit {known.unit!r}, got {unit!r}")
-    return known
+    if unit is None or unit == known.unit:
+        return known
+    try:
+        same, none = same_dimension(unit, known.unit), same_dimension(unit, "1")
+    except ValueError:
+        same = none = False
+    if not (same or none):
+        raise ValueError(f"field {name!r}: expected unit {known.unit!r}, another of its dimension, or '1', got {unit!r}")
+    if not same:
+        return replace(known, unit=spelled(unit), lower=None, upper=None)
+    mending = mend(known.unit, unit)
+    lower, upper = (None if bound is None else bound * mending.factor + mending.offset for bound in (known.lower, known.upper))
+    return replace(known, unit=mending.unit, lower=lower, upper=upper)
 
 
 def field_index(fields: Sequence[FieldSpec], name: str) -> int:
@@ -196,18 +210,20 @@ class Grid:
     ny, nx
         Number of cells along y and x.
     spacing
-        Cell edge [µm], the same along both axes.
+        Cell edge, in ``length_unit``, the same along both axes.
     time_step
-        Time between stored frames [ns].
+        Time between stored frames, in ``time_unit``.
     n_times
         Number of stored frames, the initial one included.
     periodic
         Axes whose ends meet: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
+    length_unit, time_unit
+        Units of lengths and times, ``"1"`` of numbers without dimension.
 
     Raises
     ------
     ValueError
-        If one of them is not positive.
+        If a size or step is not positive.
 
     Examples
     --------
@@ -221,6 +237,8 @@ class Grid:
     time_step: float
     n_times: int
     periodic: str = ""
+    length_unit: str = OUR_UNITS.length
+    time_unit: str = OUR_UNITS.time
 
     def __post_init__(self) -> None:
         if self.periodic not in ("", "x", "y", "xy"):
@@ -241,8 +259,13 @@ class Grid:
         return f"edges that are periodic along {' and '.join(self.periodic)}" if self.periodic else "edges that are not periodic"
 
     @property
+    def units(self) -> Units:
+        """Units of lengths and times, and those that follow from them."""
+        return Units(self.length_unit, self.time_unit)
+
+    @property
     def cell_area(self) -> float:
-        """Area of one cell [µm²]."""
+        """Area of one cell, in ``units.area``."""
         return self.spacing**2
 
     def scaled(self, cell_width: float = 1.0, steps_per_frame: int = 1) -> Grid:
@@ -250,15 +273,44 @@ class Grid:
 
         Examples
         --------
-        >>> Grid(ny=64, nx=96, spacing=0.05, time_step=0.02, n_times=21).scaled(cell_width=2, steps_per_frame=4)
-        Grid(ny=32, nx=48, spacing=0.1, time_step=0.08, n_times=6, periodic='')
+        >>> coarse = Grid(ny=64, nx=96, spacing=0.05, time_step=0.02, n_times=21).scaled(cell_width=2, steps_per_frame=4)
+        >>> coarse.shape, coarse.spacing, coarse.time_step, coarse.n_times
+        ((32, 48), 0.1, 0.08, 6)
         """
         ny, nx = (max(1, round(cells / cell_width)) for cells in self.shape)
         n_times = (self.n_times - 1) // steps_per_frame + 1
         return replace(self, ny=ny, nx=nx, spacing=self.spacing * cell_width, time_step=self.time_step * steps_per_frame, n_times=n_times)
 
+    @property
+    def steps(self) -> str:
+        """Cell edge and frame step with their units, e.g. ``"cells of 0.04 µm and frames every 0.02 ns"``."""
+        return (
+            f"cells of {in_unit(f'{self.spacing:g}', self.length_unit)} and frames every {in_unit(f'{self.time_step:g}', self.time_unit)}"
+        )
+
+    def speed(self, value: float, unit: str) -> float:
+        """A speed in cell lengths' unit per frame times' unit, from one in ``unit``; of a grid without dimensions as it is."""
+        own = f"({self.length_unit})/({self.time_unit})"
+        if self.units == OUR_UNITS and unit == "km/s":
+            return value
+        return value * mend(unit, own).factor if same_dimension(unit, own) else value
+
+    def in_units(self, units: Units) -> Grid:
+        """The same grid with lengths and times in other units.
+
+        Raises
+        ------
+        ValueError
+            If one has no dimension, or another.
+        """
+        try:
+            length, time = (mend(own, other).factor for own, other in zip(self.units, units, strict=True))
+        except ValueError as error:
+            raise ValueError(f"grid: expected {error}") from None
+        return replace(self, spacing=self.spacing * length, time_step=self.time_step * time, length_unit=units.length, time_unit=units.time)
+
     def compatible_with(self, other: Grid, rtol: float = STEP_RTOL) -> bool:
-        """Whether cell size, frame step and periodic axes agree, whatever the extent."""
-        if self.periodic != other.periodic:
+        """Whether cell size, frame step, their units and periodic axes agree, whatever the extent."""
+        if self.periodic != other.periodic or self.units != other.units:
             return False
         return abs(self.spacing - other.spacing) <= rtol * self.spacing and abs(self.time_step - other.time_step) <= rtol * self.time_step

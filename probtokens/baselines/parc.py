@@ -54,7 +54,7 @@ class Parc(nn.Module):
     normalizer
         Fitted normalisation; it carries the fields and the context.
     grid
-        Grid of the training data: cell edge [µm] and frame step [ns] enter the operators.
+        Grid of the training data: cell edge and frame step enter the operators.
     mirrored
         Whether it is trained on mirror images along y as well: fields that are odd then reach the negative of their range.
 
@@ -92,6 +92,8 @@ class Parc(nn.Module):
         if len(present) == 1:
             raise ValueError(f"fields: expected both of {list(VELOCITY)} or none, got {names}")
         self._velocity_channels = [names.index(name) for name in present]
+        #: From the unit of the velocity to lengths and times of the grid.
+        self._speed = grid.speed(1.0, self.fields[self._velocity_channels[0]].unit) if present else 1.0
         n_fields = len(names)
         self.features = FeatureExtractor(n_fields * BLOCK**2 + len(normalizer.context_names), config.width, config.levels)
         self.velocity = None if present else nn.Conv2d(config.width, 2 * BLOCK**2, 1)
@@ -166,7 +168,7 @@ class Parc(nn.Module):
         return self._forecast(request.initial, request.context, n_steps)
 
     def tendency(self, state: Tensor, context: Tensor) -> Tensor:
-        """Time derivative of normalised fields, shape (batch, field, y, x) [1/ns]; none of constant ones.
+        """Time derivative of normalised fields, shape (batch, field, y, x), per unit of time; none of constant ones.
 
         ``context`` is standardised, shape (batch, context).
         """
@@ -182,11 +184,11 @@ class Parc(nn.Module):
         return found.masked_fill(self.constant, 0.0)
 
     def _velocity(self, state: Tensor, features: Tensor) -> Tensor:
-        """Velocity along (x, y), shape (batch, 2, y, x) [µm/ns]: a field, or learned where the data have none."""
+        """Velocity along (x, y), shape (batch, 2, y, x), in the grid's units: a field, or learned where the data have none."""
         if self.velocity is not None:
             cells_per_frame = unfold(self.velocity(features), BLOCK, *state.shape[-2:])
             return cells_per_frame * (self.grid.spacing / self.grid.time_step)
-        return self.normalizer.denormalize(state)[:, self._velocity_channels]
+        return self._speed * self.normalizer.denormalize(state)[:, self._velocity_channels]
 
     def _require_whole(self, grid: Grid) -> None:
         """Refuse periodic axes that the coarsest level would not divide: padded ones do not wrap."""

@@ -21,16 +21,16 @@ def advection(state: Tensor, velocity: Tensor, spacing: float, periodic: str = "
     state
         Fields X, shape (batch, field, y, x), any unit.
     velocity
-        Velocity along (x, y), shape (batch, 2, y, x) [km/s = µm/ns].
+        Velocity along (x, y), shape (batch, 2, y, x) [lengths per time].
     spacing
-        Cell edge [µm].
+        Cell edge.
     periodic
         Axes that wrap.
 
     Returns
     -------
     Tensor
-        Shape (batch, field, y, x), unit of X per ns.
+        Shape (batch, field, y, x), unit of X per time.
 
     Raises
     ------
@@ -45,8 +45,8 @@ def advection(state: Tensor, velocity: Tensor, spacing: float, periodic: str = "
     padded = _padded(state, periodic)
     along_x = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
     along_y = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
-    cells_per_ns = velocity / (2.0 * spacing)
-    return -(cells_per_ns[:, 0:1] * along_x + cells_per_ns[:, 1:2] * along_y)
+    cells_per_time = velocity / (2.0 * spacing)
+    return -(cells_per_time[:, 0:1] * along_x + cells_per_time[:, 1:2] * along_y)
 
 
 def diffusion(state: Tensor, spacing: float, periodic: str = "") -> Tensor:
@@ -57,14 +57,14 @@ def diffusion(state: Tensor, spacing: float, periodic: str = "") -> Tensor:
     state
         Fields X, shape (batch, field, y, x), any unit.
     spacing
-        Cell edge [µm].
+        Cell edge.
     periodic
         Axes that wrap.
 
     Returns
     -------
     Tensor
-        Shape (batch, field, y, x), unit of X per µm².
+        Shape (batch, field, y, x), unit of X per length squared.
 
     Source: Nguyen et al., PARCv2, ICML 2024, differentiator.
     """

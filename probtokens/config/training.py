@@ -182,7 +182,10 @@ class TokenConfig(Strict):
         default_factory=dict,
         description="Fields and their values, in their units, where no wave has come; they stay so until one can have come.",
     )
-    wave_speed: Positive = Field(default=8.0, description="Speed [km/s] that no wave exceeds; what rests beyond its reach stays at rest.")
+    wave_speed: Positive = Field(
+        default=8.0,
+        description="Speed [km/s; of a grid without dimensions in its unit] that no wave exceeds; what rests beyond its reach stays so.",
+    )
     precision: Asked = Field(default="float32", description="As that of stages, in forecasts.")
     reference_speed: Positive = Field(default=2.901, description="Speed [km/s] that makes frame step over patch size a number.")
 

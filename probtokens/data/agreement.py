@@ -9,9 +9,10 @@ from typing import NamedTuple, Protocol
 from probtokens.data.the_well import ShardInfo
 from probtokens.data.the_well.faults import fault
 from probtokens.fields import STEP_RTOL, FieldSpec, Grid
+from probtokens.units import equal, in_unit
 
-_STEP_UNITS = {"spacing": "µm", "time_step": "ns"}
-_STEP_NAMES = {"spacing": "cell size", "time_step": "frame step"}
+#: Step of a grid -> what people call it, and the attribute with its unit.
+_STEPS = {"spacing": ("cell size", "length_unit"), "time_step": ("frame step", "time_unit")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +67,14 @@ def differences(
     found = list(_units(first, other, names))
     if extent and _extent(first.grid) != _extent(other.grid):
         found.append(Difference("extent", "grid", _grid(first), _grid(other)))
-    for key in _STEP_UNITS:
+    for key, (name, unit) in _STEPS.items():
         a, b, declared = getattr(first.grid, key), getattr(other.grid, key), (ratios or {}).get(key, _SAME)
-        if abs(declared.times * a - b) > STEP_RTOL * declared.times * a + declared.times * first.rounding[key] + other.rounding[key]:
-            unit, times = _STEP_UNITS[key], "" if declared.times == 1.0 else f"{declared.times:g} × "
-            found.append(Difference("grid", _STEP_NAMES[key], f"{times}{a:g} {unit}", f"{b:g} {unit}{_hint(key, b / a, declared)}"))
+        units = getattr(first.grid, unit), getattr(other.grid, unit)
+        rounding = declared.times * first.rounding[key] + other.rounding[key]
+        if units[0] != units[1] or abs(declared.times * a - b) > STEP_RTOL * declared.times * a + rounding:
+            times = "" if declared.times == 1.0 else f"{declared.times:g} × "
+            got = in_unit(f"{b:g}", units[1]) + (_hint(key, b / a, declared) if units[0] == units[1] else "")
+            found.append(Difference("grid", name, times + in_unit(f"{a:g}", units[0]), got))
     for side, kind in first.boundary.items():
         if other.boundary[side] != kind:
             found.append(Difference("boundary", f"{side} edge", kind, other.boundary[side]))
@@ -158,8 +162,12 @@ def _units(first: ShardInfo, other: ShardInfo, names: Iterable[str]) -> Iterable
         a, b = first.units.get(name), other.units.get(name)
         there = all(name in info.fields or name in info.scalars for info in (first, other))
         # A scalar without a unit says nothing; a field without one counts as a pure number.
-        if there and a != b and (kind == "field" or None not in (a, b)):
+        if there and not _same(a, b) and (kind == "field" or None not in (a, b)):
             yield Difference("unit", f"{kind} {name!r}", f"unit {a!r}", repr(b))
+
+
+def _same(a: str | None, b: str | None) -> bool:
+    return a == b or (a is not None and b is not None and equal(a, b))
 
 
 def _oddness(spec: FieldSpec) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from probtokens.data.the_well import ShardInfo
 from probtokens.data.the_well.faults import listed
 from probtokens.data.the_well.layout import BOUNDARY_TYPES, SIDES, check_values, periodic_axes
 from probtokens.fields import FieldSpec, Grid, field_spec
-from probtokens.units import quantity
+from probtokens.units import OUR_UNITS, measure, unit_of
 
 #: What errors call simulations that come from no file.
 IN_MEMORY = Path("arrays")
@@ -97,13 +98,17 @@ def describe_arrays(
         expected = f"(simulation, time, field, y, x) with the {len(names)} fields {list(names)}"
         raise ValueError(f"frames: expected shape {expected}, got {values.shape}")
     edges = _edges(boundary)
+    edge, length_unit = _step(frames, "x", spacing, "spacing", OUR_UNITS.length)
+    step, time_unit = _step(frames, "time", time_step, "time_step", OUR_UNITS.time)
     grid = Grid(
         ny=values.shape[3],
         nx=values.shape[4],
-        spacing=_step(frames, "x", spacing, "spacing", "µm"),
-        time_step=_step(frames, "time", time_step, "time_step", "ns"),
+        spacing=edge,
+        time_step=step,
         n_times=values.shape[1],
         periodic=periodic_axes(edges),
+        length_unit=length_unit,
+        time_unit=time_unit,
     )
     for number, simulation in enumerate(values):
         for position, spec in enumerate(specs):
@@ -158,14 +163,23 @@ def specs_of(fields: Fields) -> tuple[FieldSpec, ...]:
     return specs
 
 
-def _step(frames: Any, axis: str, given: Any, name: str, unit: str) -> float:
-    """What is given, else the step of an xarray's coordinate."""
+def _step(frames: Any, axis: str, given: Any, name: str, ours: str) -> tuple[float, str]:
+    """What is given, else the step of an xarray's coordinate, and its unit: our own of a number, of a coordinate that tells none too."""
+    if isinstance(given, Real):
+        return float(given), ours
     if given is not None:
-        return quantity(given, unit, name)
+        try:
+            return measure(f"{given:~P}" if hasattr(given, "magnitude") else str(given), ours)
+        except ValueError as error:
+            raise ValueError(f"{name}: expected {error}") from None
     if not isinstance(frames, xr.DataArray) or axis not in frames.coords or frames.sizes[axis] < 2:
         raise ValueError(f"{name}: expected a number, or frames of xarray with a coordinate {axis!r}, got neither")
     values = frames[axis].values.astype(np.float64)
-    return float((values[-1] - values[0]) / (len(values) - 1))
+    told = frames[axis].attrs.get("unit", frames[axis].attrs.get("units", ours))
+    try:
+        return float((values[-1] - values[0]) / (len(values) - 1)), unit_of(str(told), ours)
+    except ValueError as error:
+        raise ValueError(f"frames: coordinate {axis!r}: expected {error}") from None
 
 
 def _column(name: str, values: Any, n_simulations: int) -> np.ndarray:

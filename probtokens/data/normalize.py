@@ -35,6 +35,8 @@ class Normalizer(nn.Module):
         Physical units, shape (context,).
     context_range
         Least and most of the training data, shape (2, context).
+    context_units
+        Unit of every scalar, ``""`` where none is known.
 
     Examples
     --------
@@ -52,8 +54,9 @@ class Normalizer(nn.Module):
     context_scale: Tensor
     context_range: Tensor
 
-    def __init__(self, fields: tuple[FieldSpec, ...], context_names: tuple[str, ...]) -> None:
+    def __init__(self, fields: tuple[FieldSpec, ...], context_names: tuple[str, ...], context_units: tuple[str, ...] | None = None) -> None:
         super().__init__()
+        self.context_units = tuple(KNOWN_SCALARS.get(name, "") for name in context_names) if context_units is None else context_units
         self.fields = tuple(fields)
         self.context_names = tuple(context_names)
         self.register_buffer("field_mean", torch.zeros(len(self.fields), dtype=torch.float32))
@@ -84,7 +87,7 @@ class Normalizer(nn.Module):
         for i in range(len(trajectories)):
             moments.update(trajectories.frames(i))
         context = trajectories.context.astype(np.float64)
-        normalizer = cls(trajectories.fields, trajectories.context_names)
+        normalizer = cls(trajectories.fields, trajectories.context_names, trajectories.context_units)
         normalizer.field_mean.copy_(torch.from_numpy(moments.mean))
         normalizer.field_scale.copy_(_balanced(trajectories.fields, _scale(moments.mean, moments.std)))
         normalizer.field_std.copy_(torch.from_numpy(moments.std))
@@ -139,8 +142,7 @@ class Normalizer(nn.Module):
             return tuple(map(Range, names, units, *ends.tolist(), margin.tolist()))
 
         fields = ranges([spec.name for spec in self.fields], [spec.unit for spec in self.fields], self.seen(mirrored), self.field_scale)
-        units = [KNOWN_SCALARS.get(name, "") for name in self.context_names]
-        return Support(fields, ranges(self.context_names, units, self.context_range, self.context_scale))
+        return Support(fields, ranges(self.context_names, self.context_units, self.context_range, self.context_scale))
 
     @staticmethod
     def _check(values: Tensor, axis: int, names: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,9 +14,11 @@ import numpy as np
 
 from probtokens.data.agreement import differences, require_none, symmetry_differences
 from probtokens.data.arrays import ArrayInfo, Fields, describe_arrays
+from probtokens.data.splits import SPLITS
 from probtokens.data.the_well import SHARD_SUFFIXES, ShardInfo, is_shard, read_frames, read_info, read_scalar
 from probtokens.data.the_well.faults import fault, listed
-from probtokens.fields import FieldSpec, Grid
+from probtokens.data.the_well.layout import AXIS_UNITS
+from probtokens.fields import KNOWN_SCALARS, FieldSpec, Grid
 
 _CACHE_BYTES = 512 * 1024**2
 
@@ -113,6 +116,7 @@ class TrajectorySet:
             found = differences(infos[0], info, (*fields, *context), extent=True)
             found += symmetry_differences(_specs(infos[0], fields, odd), _specs(info, fields, odd))
             require_none(found, infos[0], info)
+        _tell_unsaid(Path(folder), infos[0], fields)
         labels = _labels([info.path for info in infos])
         places = tuple((info, simulation) for info in infos for simulation in range(info.n_simulations))
         columns = [np.concatenate([read_scalar(info, name) for info in infos]) for name in context]
@@ -149,8 +153,8 @@ class TrajectorySet:
             Names in the order of the frames, or name to unit, or :class:`~probtokens.fields.FieldSpec` where a field has bounds or changes
             its sign in mirror images. Those of an xarray are its coordinate ``field`` unless given.
         spacing, time_step
-            Cell edge [µm] and time between frames [ns], or with a unit: ``"0.5 mm"``. Those of an xarray are steps of its coordinates ``x``
-            and ``time`` unless given.
+            Cell edge [µm] and time between frames [ns]; or as text with any unit, which is kept: ``"0.5 mm"``, ``"0.01 1"`` of numbers
+            without dimension. Those of an xarray are steps of its coordinates ``x`` and ``time``, in their ``units``, unless given.
         context
             Known scalars by name, each of shape (simulation,).
         boundary
@@ -186,6 +190,12 @@ class TrajectorySet:
     def files(self) -> tuple[ShardInfo, ...]:
         """Descriptions of the files that hold the trajectories, each once; of arrays one that has them."""
         return tuple({info.path: info for info, _ in self._places}.values())
+
+    @property
+    def context_units(self) -> tuple[str, ...]:
+        """Unit of every scalar in ``context``, ``""`` where none is known."""
+        known = KNOWN_SCALARS | dict(self.files[0].units if len(self) else {})
+        return tuple(known.get(name, "") for name in self.context_names)
 
     def __len__(self) -> int:
         """Number of trajectories."""
@@ -309,6 +319,16 @@ def require_names(info: ShardInfo, fields: Sequence[str], context: Sequence[str]
     for name in fields:
         if info.sources[name].fault:
             raise ValueError(info.sources[name].fault)
+
+
+def _tell_unsaid(folder: Path, info: ShardInfo, fields: Sequence[str]) -> None:
+    """Warn of axes and fields without unit, once for all splits of a data set."""
+    where = folder.parent if folder.name in SPLITS else folder
+    counted = {**AXIS_UNITS, **{name: info.units[name] for name in fields}}
+    unsaid = [f"{name} in {counted[name]}" for name in info.unsaid if name in counted]
+    if unsaid:
+        text = f"{where}: expected units, found none; taken are {', '.join(unsaid)} (probtokens convert --unit NAME=UNIT says others)"
+        warnings.warn(text, UserWarning, stacklevel=3)
 
 
 def _specs(info: ShardInfo, fields: Sequence[str], odd: Mapping[str, str] | None) -> tuple[FieldSpec, ...]:

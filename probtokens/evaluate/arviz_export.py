@@ -83,9 +83,9 @@ def to_arviz(
     -------
     xr.DataTree
         ``posterior_predictive`` (chain = 1, draw, obs) and ``observed_data`` (obs,) with attribute ``unit``. ``constant_data`` has
-        ``simulation`` (position), ``time`` [ns], ``y`` and ``x`` (block centres [µm]) of each observation. ``posterior``, ``prior`` and
-        ``log_likelihood`` where they are given, and ``sample_stats`` of a history: ``loss`` (step,), and ``score`` of validation
-        forecasts (scored_step,) if there are any.
+        ``simulation`` (position), ``time``, ``y`` and ``x`` (block centres) of each observation, with that attribute too. ``posterior``,
+        ``prior`` and ``log_likelihood`` where they are given, and ``sample_stats`` of a history: ``loss`` (step,), and ``score`` of
+        validation forecasts (scored_step,) if there are any.
 
     Raises
     ------
@@ -105,6 +105,7 @@ def to_arviz(
     with as_rollout(ensemble, truth) as rollout:
         fields, observed, places = _observations(rollout, recalibration, block, max_observations, seed)
         specs = [spec for spec in rollout_fields(rollout) if not spec.constant]
+        units = rollout_grid(rollout).units
     groups: dict[str, dict[str, Any]] = {"posterior_predictive": {name: values[None] for name, values in fields.items()}}
     groups |= {"observed_data": observed} if known else {}
     groups["constant_data"] = places
@@ -116,6 +117,8 @@ def to_arviz(
     for spec in specs:
         for group in ("posterior_predictive", "observed_data")[: 1 + known]:
             tree[group][spec.name].attrs["unit"] = spec.unit
+    for axis, unit in (("time", units.time), ("y", units.length), ("x", units.length)):
+        tree["constant_data"][axis].attrs["unit"] = unit
     if history is not None:
         tree["sample_stats"] = xr.DataTree(_statistics(history))
     return tree

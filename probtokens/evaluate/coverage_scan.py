@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from probtokens.data import TrajectorySet
 from probtokens.evaluate.field_histograms import FieldHistograms
 from probtokens.evaluate.token_support import LinearTokens, Reference, Strata, TokenSample, as_rows, patches_of
+from probtokens.units import OUR_UNITS, Units
 
 Array = NDArray[np.floating]
 
@@ -112,13 +113,15 @@ class CoverageMap:
     Attributes
     ----------
     name, time
-        Split and simulation, and time of the frame [ns].
+        Split and simulation, and time of the frame, in ``units``.
     temperature
-        Shape (y, x) [K].
+        Shape (y, x).
     beyond
         Shape (token_y, token_x).
     spacing
-        Cell edge [µm].
+        Cell edge, in ``units``.
+    units
+        Units of lengths and times.
     """
 
     name: str
@@ -126,6 +129,7 @@ class CoverageMap:
     temperature: Array
     beyond: NDArray[np.bool_]
     spacing: float
+    units: Units = OUR_UNITS
 
 
 def worst_late_frame(scan: Scan, reference: Reference, limits: Array, meso: Mapping[str, TrajectorySet]) -> CoverageMap:
@@ -139,6 +143,7 @@ def worst_late_frame(scan: Scan, reference: Reference, limits: Array, meso: Mapp
                 frame = trajectories.frames(i, time, time + 1)[0]
                 beyond = scan.beyond(frame, reference, limits)
                 if best is None or beyond.sum() > best.beyond.sum():
-                    best = CoverageMap(f"{split} {name}", time * grid.time_step, scan.temperature(frame).copy(), beyond, grid.spacing)
+                    shown = scan.temperature(frame).copy()
+                    best = CoverageMap(f"{split} {name}", time * grid.time_step, shown, beyond, grid.spacing, grid.units)
     assert best is not None
     return best

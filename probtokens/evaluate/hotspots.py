@@ -24,7 +24,7 @@ _FALL = "reacted_fall"
 
 
 def hotspot_area(values: ArrayLike, threshold: float, cell_area: float) -> Floats:
-    """Area [µm²] above ``threshold``, shape (...), from a field of shape (..., y, x) in the threshold's unit; NaN if a cell is."""
+    """Area above ``threshold``, in the unit of ``cell_area``, shape (...), from a field (..., y, x); NaN if a cell is."""
     return above(values, threshold).sum(axis=(-2, -1)) * cell_area
 
 
@@ -40,7 +40,7 @@ def hotspot_mean(values: ArrayLike, threshold: float) -> Floats:
 
 
 def rates(curve: ArrayLike, time_step: float) -> Floats:
-    """Backward differences per ns, shape (..., time - 1), of a curve of shape (..., time)."""
+    """Backward differences per unit of ``time_step``, shape (..., time - 1), of a curve of shape (..., time)."""
     return np.diff(as_floats(curve, "curve"), axis=-1) / time_step
 
 
@@ -52,14 +52,14 @@ def fall(curve: ArrayLike) -> Floats:
 
 def curve_units(rollout: xr.Dataset, hotspot: HotSpot) -> dict[str, str]:
     """Unit of every curve of a rollout by name, in order of display."""
-    units = {spec.name: spec.unit for spec in rollout_fields(rollout) if not spec.constant}
-    curves = dict(zip(hotspot.curves, ("µm²", units[hotspot.field]), strict=True))
-    curves |= {"hotspot_count": "1", "hotspot_size": "µm²", "largest_hotspot": "µm²"}
-    curves |= {"front": "µm"} if "pressure" in units else {}
+    units, grid = {spec.name: spec.unit for spec in rollout_fields(rollout) if not spec.constant}, rollout_grid(rollout).units
+    curves = dict(zip(hotspot.curves, (grid.area, units[hotspot.field]), strict=True))
+    curves |= {"hotspot_count": "1", "hotspot_size": grid.area, "largest_hotspot": grid.area}
+    curves |= {"front": grid.length} if "pressure" in units else {}
     curves |= {mean: units[field] for field, mean in _DOMAIN_MEANS.items() if field in units}
     rated = (*hotspot.curves, *(name for name in _ALSO_RATED if name in curves))
     falls = {_FALL: units["reacted_fraction"]} if "reacted_fraction" in units else {}
-    return curves | {f"{name}_rate": f"{curves[name]}/ns" for name in rated} | falls
+    return curves | {f"{name}_rate": grid.rate(curves[name]) for name in rated} | falls
 
 
 def slab_curves(slab: Slab, hotspot: HotSpot, grid: Grid) -> dict[str, Floats]:

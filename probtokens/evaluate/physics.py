@@ -34,7 +34,7 @@ def _regions(hot: Floats, periodic: str) -> tuple[float, float]:
 
 
 def shock_front(pressure: ArrayLike, spacing: float) -> Floats:
-    """Position [µm] of a shock that moves along +x into matter at rest, shape (...), from pressures (..., y, x); NaN if a cell is.
+    """Position of a shock that moves along +x into matter at rest, shape (...), from pressures (..., y, x); NaN if a cell is.
 
     The median over rows of where, seen from the far edge, the pressure first exceeds half of ∑p²/∑p, linear between cell centres. That
     ratio is the pressure behind a front of any position, if it is flat behind and zero ahead; tension counts as zero. A front that has
@@ -45,7 +45,7 @@ def shock_front(pressure: ArrayLike, spacing: float) -> Floats:
     pressure
         In any unit: a multiple of it has the same front.
     spacing
-        Edge of a cell [µm].
+        Edge of a cell, in whose unit the position is.
 
     Examples
     --------

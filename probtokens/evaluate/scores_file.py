@@ -29,13 +29,13 @@ def write_scores(
     Layout, with ``None``/``null`` where a score is not defined (spread and coverage of deterministic models)::
 
         {"schema": 2, "members": M, "n_test": n, "hotspot": {"field": HOT, "threshold": in its unit},
-         "units": {"fields": {FIELD: unit}, "hotspot": {CURVE: unit}, "time": "ns"},
+         "units": {"fields": {FIELD: unit}, "hotspot": {CURVE: unit}, "time": unit, "length": unit},
          "models": {NAME: {"n_meso": N, "members": m,
             "fields": {FIELD: {"rmse", "crps", "spread_skill", "coverage_50", …, "interval_score_50", …, "energy_score",
                        "variogram_score", "brier" (HOT only), "outside",
-                       "by_lead": {"time": [ns], the same keys: [one for each lead >= 1]},
+                       "by_lead": {"time", the same keys: [one for each lead >= 1]},
                        "by_simulation": {"simulation": [names], the same keys: [one for each simulation]},
-                       "by_chance": {"time": [ns], "spread_skill", "coverage_50", …: {"lower", "upper": [one for each lead >= 1]}}}},
+                       "by_chance": {"time", "spread_skill", "coverage_50", …: {"lower", "upper": [one for each lead >= 1]}}}},
             "hotspot": {CURVE: {"rmse", "rmse_median", "crps", "spread_skill", "coverage_50", …, "conformal_90", "by_lead",
                         "by_simulation", "by_chance", "curves": {"simulation", "time", and [simulation][lead] lists "truth", "mean",
                         "median", "lower_50", "upper_50", …, "conformal_lower_90", "conformal_upper_90"}}},

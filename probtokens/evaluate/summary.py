@@ -106,7 +106,8 @@ def score_rollout(
     units = {
         "fields": {spec.name: spec.unit for spec in rollout_fields(rollout) if not spec.constant},
         "hotspot": curve_unit,
-        "time": "ns",
+        "time": rollout_grid(rollout).time_unit,
+        "length": rollout_grid(rollout).length_unit,
     }
     uncalibrated = {"uncalibrated": sections[1]} if recalibration is not None else {}
     begins = rollout["outside"].values if "outside" in rollout.coords else [""] * rollout.sizes["simulation"]

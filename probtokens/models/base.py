@@ -194,7 +194,7 @@ def check_request(
     support
         What the model was trained on, with its context scalars in order; ``None`` where anything will do.
     trained_on
-        Grid of the training data; cell edge [µm], frame step [ns] and periodic axes must agree. ``None`` where any will do.
+        Grid of the training data; cell edge, frame step, their units and periodic axes must agree. ``None`` where any will do.
     grid
         Grid asked for.
     n_steps, n_draws, seed
@@ -227,10 +227,7 @@ def check_request(
     if trained_on is not None and trained_on.periodic != grid.periodic:
         raise ValueError(f"grid: expected {trained_on.edges}, got {grid.edges}")
     if trained_on is not None and not trained_on.compatible_with(grid):
-        raise ValueError(
-            f"grid: expected spacing {trained_on.spacing} µm and time step {trained_on.time_step} ns, "
-            f"got {grid.spacing} µm and {grid.time_step} ns{_unit_of_grid(trained_on, grid)}"
-        )
+        raise ValueError(f"grid: expected {trained_on.steps}, got {grid.steps}{_unit_of_grid(trained_on, grid)}")
     numbers: dict[str, tuple[Any, int]] = {"n_steps": (n_steps, 1), "n_draws": (n_draws, 1), "seed": (seed, 0)}
     for name, (value, least) in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < 2**63:
@@ -258,8 +255,11 @@ def told() -> Iterator[None]:
 
 
 def _unit_of_grid(trained_on: Grid, grid: Grid) -> str:
-    """Question after the unit of cell edge or frame step, if one explains why they differ from those in training."""
-    pairs = (("cell edge", "µm", trained_on.spacing, grid.spacing), ("frame step", "ns", trained_on.time_step, grid.time_step))
+    """Question after the unit of cell edge or frame step, if one explains why they differ from those in training in the same unit."""
+    if trained_on.units != grid.units:
+        return ""
+    (length, time), edges, steps = grid.units, (trained_on.spacing, grid.spacing), (trained_on.time_step, grid.time_step)
+    pairs = (("cell edge", length, *edges), ("frame step", time, *steps))
     questions = [(what, Range(what, unit, value, value, 0.01 * value).unit_meant(found, found)) for what, unit, value, found in pairs]
     return "".join(f"; is the {what} in {meant}?" for what, meant in questions if meant)
 

@@ -48,6 +48,7 @@ def save_model(path: str | Path, model: TokenForecaster, settings: Mapping[str, 
         "settings": {"tokens": model.tokens.model_dump(mode="json"), **(settings or {})},
         "fields": [dataclasses.asdict(spec) for spec in model.fields],
         "context_names": list(model.normalizer.context_names),
+        "context_units": list(model.normalizer.context_units),
         "grid": dataclasses.asdict(model.learned_on),
         "on": dataclasses.asdict(model.grid),
         "state": model.state_dict(),
@@ -79,7 +80,8 @@ def load_model(path: str | Path, model: type[Model], build: Callable[[ModelFile]
 
     def made() -> Model:
         fields = tuple(FieldSpec(**spec) for spec in content["fields"])
-        normalizer = Normalizer(fields, tuple(content["context_names"]))
+        units = tuple(content["context_units"]) if "context_units" in content else None  # which files of earlier versions lack
+        normalizer = Normalizer(fields, tuple(content["context_names"]), units)
         learned_on = Grid(**content["grid"])
         return build(ModelFile(content["settings"], normalizer, learned_on)).on(Grid(**content["on"]) if "on" in content else learned_on)
 

@@ -88,7 +88,7 @@ class TokenForecaster(StateSpace):
         self.register_buffer("constant", torch.tensor([spec.constant for spec in self.fields])[:, None, None], persistent=False)
         self.register_buffer("moving", torch.tensor(moving, dtype=torch.float32)[:, None, None], persistent=False)
         tells = [set(group.fields) <= set(tokens.rest) for group in tokens.groups for _ in range(group.channels)]
-        reach = math.ceil(tokens.wave_speed * grid.time_step / (tokens.patch * grid.spacing))
+        reach = math.ceil(grid.speed(tokens.wave_speed, "km/s") * grid.time_step / (tokens.patch * grid.spacing))
         self.rest = RestGate(tells, reach) if tokens.rest else None
 
     def on(self, grid: Grid) -> Self:
@@ -120,9 +120,8 @@ class TokenForecaster(StateSpace):
         patch = max(1, round(cells * learned.spacing / grid.spacing))
         if (cells % patch and patch % cells) or not learned.scaled(cells / patch, steps).compatible_with(grid):
             raise ValueError(
-                f"grid: expected cells of {learned.spacing:g} µm times a divisor of {cells} or over a whole number, frames every "
-                f"{learned.time_step:g} ns times a whole number, and {learned.edges}; got {grid.spacing:g} µm, {grid.time_step:g} ns and "
-                f"{grid.edges}"
+                f"grid: expected {learned.steps}, cells times a divisor of {cells} or over a whole number, steps times a whole number, and "
+                f"{learned.edges}; got {grid.steps} and {grid.edges}"
             )
         found = object.__new__(type(self))
         found.__dict__.update(self.__dict__)
@@ -139,8 +138,8 @@ class TokenForecaster(StateSpace):
         """
         if not self.grid.compatible_with(grid):
             raise ValueError(
-                f"{name}: expected cells of {self.grid.spacing:g} µm, frames every {self.grid.time_step:g} ns and {self.grid.edges}, got "
-                f"{grid.spacing:g} µm, {grid.time_step:g} ns and {grid.edges}; tokens.on(grid) declares cells and steps of whole ratios"
+                f"{name}: expected {self.grid.steps} and {self.grid.edges}, got {grid.steps} and {grid.edges}; tokens.on(grid) declares "
+                "cells and steps of whole ratios"
             )
 
     @property
@@ -225,7 +224,8 @@ class TokenForecaster(StateSpace):
 
         The last entry tells a network how far a sound wave travels, in tokens, in a step.
         """
-        relative = self.learned_on.time_step * self.tokens.reference_speed / (self.tokens.patch * self.learned_on.spacing)
+        speed = self.learned_on.speed(self.tokens.reference_speed, "km/s")
+        relative = self.learned_on.time_step * speed / (self.tokens.patch * self.learned_on.spacing)
         standard = self.normalizer.normalize_context(context)
         return torch.cat([standard, standard.new_full((len(standard), 1), math.log(relative))], dim=1)
 

@@ -44,8 +44,8 @@ def ablate_micro(
     Returns
     -------
     dict
-        ``provenance``, ``split``, ``simulations`` and ``members`` (numbers), ``field``, ``units``, ``leads`` and their ``time``
-        [ns], ``stages`` and ``sources``: name of a row to scores by lead; see :func:`probtokens.evaluate.ablation.score_leads` and
+        ``provenance``, ``split``, ``simulations`` and ``members`` (numbers), ``field``, ``units``, ``leads`` and their ``time``,
+        ``stages`` and ``sources``: name of a row to scores by lead; see :func:`probtokens.evaluate.ablation.score_leads` and
         :func:`~probtokens.evaluate.ablation.with_variance_shares`. The last stage is the row ``"all"`` of the sources.
 
     Raises
@@ -84,7 +84,7 @@ def ablate_micro(
         "simulations": used,
         "members": members,
         "field": field,
-        "units": {"rmse": unit, "crps": unit, "variance": f"({unit})²", "time": "ns"},
+        "units": {"rmse": unit, "crps": unit, "variance": f"({unit})²", "time": trajectories.grid.time_unit},
         "leads": leads,
         "time": [lead * trajectories.grid.time_step for lead in leads],
         "stages": stages,

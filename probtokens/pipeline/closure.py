@@ -20,6 +20,7 @@ from probtokens.data.atomic import replacing
 from probtokens.pipeline.console import Console
 from probtokens.pipeline.folder import RunFolder
 from probtokens.screen import TextTable, open_screen, print_table, say
+from probtokens.units import OUR_UNITS, mend
 
 if TYPE_CHECKING:
     from probtokens.evaluate.closure import Agreement
@@ -109,6 +110,7 @@ def closure_of_model(
     """
     from probtokens.data import TrajectorySet
     from probtokens.models.shelf import load
+    from probtokens.pipeline.forecast import require_of_crystals
     from probtokens.predict.lazy import rollout, with_truth
     from probtokens.simulate.eos import MENIKOFF_SEWELL
     from probtokens.simulate.first_frame import first_frame
@@ -122,6 +124,7 @@ def closure_of_model(
         trajectories = TrajectorySet.open(source, [spec.name for spec in model.fields], model.normalizer.context_names)
         _write(with_truth(rollout(model, trajectories, draws=draws, seed=seed), trajectories), out, eos, seed, screen)
         return out
+    require_of_crystals(model, name)
     shape = 2 * model.grid.ny, 2 * model.grid.nx
     gas, pressure, labels = _draw(source, shape, model.grid.spacing, seed)
     frames = first_frame(1.0 - gas, pressure, spacing=model.grid.spacing).assign_coords(simulation=labels)
@@ -233,10 +236,12 @@ def closure_dataset(
     from probtokens.predict.store import all_axes, rollout_fields, rollout_grid
 
     rollout = all_axes(rollout)
-    grid, names = rollout_grid(rollout), [spec.name for spec in rollout_fields(rollout)]
+    grid, names = rollout_grid(rollout).in_units(OUR_UNITS), [spec.name for spec in rollout_fields(rollout)]
     curves = reacted_curves(rollout, "prediction", eos, progress)
     known = solid is None
-    solid = rollout["truth"].isel(time=0, field=names.index("solid_fraction")).values if solid is None else solid
+    if solid is None:
+        number = names.index("solid_fraction")
+        solid = mend(rollout_fields(rollout)[number].unit, "1")(rollout["truth"].isel(time=0, field=number).values)
     pores = describe_pores(solid, grid.spacing, grid.periodic)
     extent = grid.ny * grid.spacing, grid.nx * grid.spacing
     found = closure(curves, pores, extent, eos)

@@ -13,11 +13,13 @@ import rich.console
 from probtokens.data.atomic import replacing
 from probtokens.data.importers import Given, Plan, convert, make_plan, open_source
 from probtokens.data.importers.convert import PICTURE
+from probtokens.data.importers.source import OURS
 from probtokens.data.the_well.layout import SIDES
 from probtokens.fields import FieldSpec, Grid
 from probtokens.pipeline.console import Console
 from probtokens.pipeline.inspect_data import describe_grid
 from probtokens.screen import TextTable, open_screen, print_table, say
+from probtokens.units import in_unit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +69,7 @@ def preview_files(path: Path, folder: Path, given: Given) -> None:
 
 
 def frames_figure(frames: Mapping[str, np.ndarray], specs: Sequence[FieldSpec], grid: Grid) -> Figure:
-    """First, middle and last frame of every field (time, y, x), axes in µm."""
+    """First, middle and last frame of every field (time, y, x)."""
     from probtokens.report.panels import Layout, Row, Scale, draw_grid
     from probtokens.report.style import field_map, field_norm, new_figure, with_unit
 
@@ -80,7 +82,8 @@ def frames_figure(frames: Mapping[str, np.ndarray], specs: Sequence[FieldSpec], 
         rows.append(Row(spec.label.replace(" ", "\n"), images, scale))
     layout = Layout()
     figure = new_figure(*layout.size(rows, len(shown), extent))
-    draw_grid(figure, rows, [f"{time:.4g} ns" for time in shown * grid.time_step], extent, layout)
+    titles = [in_unit(f"{time:.4g}", grid.time_unit) for time in shown * grid.time_step]
+    draw_grid(figure, rows, titles, extent, layout, grid.length_unit)
     return figure
 
 
@@ -119,6 +122,7 @@ def parse_given(
     spacing: str | None,
     time_step: str | None,
     units: Sequence[str],
+    wanted: Sequence[str],
     names: Sequence[str],
     ranges: Sequence[str],
     dims: str | None,
@@ -138,6 +142,7 @@ def parse_given(
         spacing=spacing,
         time_step=time_step,
         units=_pairs("--unit", units),
+        wanted=_pairs("--in", [f"*={OURS}" if text == OURS else text for text in wanted]),
         names=_pairs("--name", names),
         ranges={name: _range(text) for name, text in _pairs("--range", ranges).items()},
         dims=tuple(dim.strip() for dim in dims.split(",")) if dims else (),

@@ -18,6 +18,7 @@ from probtokens.pipeline.console import Console
 from probtokens.pipeline.fingerprint import file_digest
 from probtokens.pipeline.record import hardware, versions
 from probtokens.screen import next_step, open_screen, say
+from probtokens.units import OUR_UNITS, in_unit
 from probtokens.weights import resolved
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def forecast_image(asked: ImageForecast, out: Path) -> None:
     screen, console, began = open_screen(), Console(), time.perf_counter()
     _require_own(out)
     model = pt.load(asked.model)
-    _require_of_crystals(model, asked.model)
+    require_of_crystals(model, asked.model)
     if isinstance(model, pt.MicroTokens):
         model.name = "micro_tokens"  # as in runs
     void = whole(asked.image, model.grid.spacing, multiple=model.patch, margin=_MARGIN)
@@ -126,7 +127,10 @@ def forecast_image(asked: ImageForecast, out: Path) -> None:
     )
     how = "Otsu" if asked.image.threshold == "otsu" else "given"
     say(screen, f"{asked.image.path}: threshold {threshold:.3g} ({how}), {asked.image.pores} pores, {100 * covered:.3g} % of the image")
-    say(screen, f"{grid.ny} × {grid.nx} cells of {grid.spacing:g} µm, porosity {100 * float(void.mean()):.3g} %")
+    say(
+        screen,
+        f"{grid.ny} × {grid.nx} cells of {in_unit(f'{grid.spacing:g}', grid.length_unit)}, porosity {100 * float(void.mean()):.3g} %",
+    )
     with warnings.catch_warnings():  # of which the rollout tells
         warnings.simplefilter("ignore")
         # Refuses what does not fit before anything is written.
@@ -169,11 +173,23 @@ def _require_own(out: Path) -> None:
         raise ValueError(f"{out}: expected an empty folder or an earlier forecast, found {others[0]!r:.80}")
 
 
-def _require_of_crystals(model: TokenForecaster, name: str) -> None:
-    """A shocked crystal is what first frames are made of."""
+def require_of_crystals(model: TokenForecaster, name: str) -> None:
+    """Refuse tokens of anything but shocked crystals in the package's units, of which first frames are made.
+
+    Raises
+    ------
+    ValueError
+        If they are of other fields, scalars or units.
+    """
     from probtokens.fields import KNOWN_FIELDS
 
     names, context = [spec.name for spec in model.fields], list(model.normalizer.context_names)
+    own = [spec.name for spec in model.fields if spec.unit != KNOWN_FIELDS.get(spec.name, spec).unit]
+    if own or (model.grid is not None and model.grid.units != OUR_UNITS):
+        raise ValueError(
+            f"{resolved(Path(name))}: expected tokens in the units of the package's crystals (probtokens convert --in ours), "
+            f"got {model.grid.steps} and others for {own!s:.60}"
+        )
     if not set(names) <= set(KNOWN_FIELDS) or _HOTSPOT.field not in names or context != [_CONTEXT]:
         raise ValueError(
             f"{resolved(Path(name))}: expected tokens of some of {list(KNOWN_FIELDS)}, temperature among them, with the scalar {_CONTEXT}, "

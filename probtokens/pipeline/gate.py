@@ -16,7 +16,7 @@ from probtokens.config.forecast import OWN_MODELS
 from probtokens.data.agreement import Declared, Ratios, require_agreement
 from probtokens.data.the_well import ShardInfo
 from probtokens.data.the_well.faults import fault, prefixed
-from probtokens.fields import FieldSpec, Grid
+from probtokens.fields import KNOWN_FIELDS, FieldSpec, Grid
 from probtokens.limits import MAX_PARAMETERS
 from probtokens.models.foreign import load_class
 from probtokens.pipeline.folder import RunFolder, Scale, Split
@@ -102,6 +102,8 @@ def require_fit(config: Config, folder: RunFolder, stages: Sequence[Stage], chos
             require_free_names(config.data.context)
         except ValueError as error:
             raise ValueError(f"data.{error}") from None
+    if "evaluate" in needed and (config.rollout.scale, "test") in known:
+        _require_threshold(config, known[config.rollout.scale, "test"])
     if "train_micro" in needed:
         _require_patches(config, known, tokens)
     if config.data.mirrored and not needed.isdisjoint(_TRAININGS):
@@ -180,6 +182,15 @@ def _declared(config: Config) -> Ratios:
         "spacing": Declared(config.data.meso_cell_width, "data.meso_cell_width"),
         "time_step": Declared(config.data.meso_steps_per_frame, "data.meso_steps_per_frame"),
     }
+
+
+def _require_threshold(config: Config, tested: _Simulations) -> None:
+    """The threshold that a recipe leaves out is of a temperature in kelvin."""
+    settings = config.evaluate
+    unit = tested.files[0].units[settings.hotspot_field]
+    if "hotspot_threshold" not in settings.model_fields_set and unit != KNOWN_FIELDS["temperature"].unit:
+        expected = f"evaluate.hotspot_threshold in {unit!r}, the unit of {settings.hotspot_field!r}"
+        raise fault(tested.path, expected, f"none, and the default of {settings.hotspot_threshold:g} is in kelvin")
 
 
 def _require_patches(config: Config, known: _Known, tokens: MicroTokens | None) -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import rich.console
 
-from probtokens.config import EvaluateConfig
 from probtokens.data import ShardInfo, read_info
 from probtokens.data.agreement import differences, require_none
 from probtokens.data.the_well.faults import fault
 from probtokens.fields import Grid
-from probtokens.pipeline.inspect_values import Summary, field_summaries, scalar_summaries
+from probtokens.pipeline.inspect_values import Summary, field_summaries, hot_from, scalar_summaries
 from probtokens.screen import TextTable, next_step, print_table, say
 from probtokens.simulate.quality import load_failed
+from probtokens.units import in_unit
 
 _FAILED_SHOWN = 20
 
@@ -61,12 +61,10 @@ def _describe_folder(title: Path, infos: Sequence[ShardInfo], screen: rich.conso
     if "ignited" in scalars:
         say(screen, f"ignition: {scalars['ignited'].nonzero} of {n_simulations}")
     if hot is not None:
-        threshold = EvaluateConfig().hotspot_threshold
-        say(
-            screen,
-            f"hot spots: {np.count_nonzero(hot)} of {len(hot)} end with cells above {threshold:g} K, "
-            f"on average {hot[hot > 0].mean() if hot.any() else 0.0:.3g} µm² of them",
-        )
+        unit = infos[0].units["temperature"]
+        area = in_unit(f"{hot[hot > 0].mean() if hot.any() else 0.0:.3g}", infos[0].grid.units.area)
+        limit = in_unit(f"{hot_from(unit):.6g}", unit)
+        say(screen, f"hot spots: {np.count_nonzero(hot)} of {len(hot)} end with cells above {limit}, on average {area} of them")
 
 
 def _without_fields(path: Path, fields: Mapping[str, Summary]) -> ValueError:
@@ -89,7 +87,6 @@ def _describe_failed(infos: Sequence[ShardInfo], screen: rich.console.Console) -
 
 def describe_grid(grid: Grid) -> str:
     """Grid in one line, with units."""
-    return (
-        f"{grid.ny} × {grid.nx} cells of {grid.spacing:.4g} µm ({grid.ny * grid.spacing:.4g} × {grid.nx * grid.spacing:.4g} µm), "
-        f"{grid.n_times} frames every {grid.time_step:.4g} ns"
-    )
+    edge, width = (in_unit(f"{length:.4g}", grid.length_unit) for length in (grid.spacing, grid.nx * grid.spacing))
+    step = in_unit(f"{grid.time_step:.4g}", grid.time_unit)
+    return f"{grid.ny} × {grid.nx} cells of {edge} ({grid.ny * grid.spacing:.4g} × {width}), {grid.n_times} frames every {step}"

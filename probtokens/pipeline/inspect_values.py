@@ -10,6 +10,8 @@ import numpy as np
 from probtokens.config import EvaluateConfig
 from probtokens.data import ShardInfo, read_frames
 from probtokens.data.the_well import read_scalar_as_stored
+from probtokens.fields import KNOWN_FIELDS
+from probtokens.units import mend, same_dimension
 
 _TEXTS_SHOWN = 3
 
@@ -93,7 +95,7 @@ def field_summaries(infos: Sequence[ShardInfo]) -> tuple[dict[str, Summary], np.
     summaries
         Field name -> its summary; one that cannot be read says why.
     hot
-        Area above the threshold of hot spots in the last frame of each simulation [µm²], or ``None`` without a temperature.
+        Area above the threshold of hot spots in the last frame of each simulation, or ``None`` without a temperature in some unit.
     """
     summaries = _empty(infos, (info.fields for info in infos))
     hot: list[float] = []
@@ -107,10 +109,16 @@ def field_summaries(infos: Sequence[ShardInfo]) -> tuple[dict[str, Summary], np.
             usable = [name for name in info.fields if not summaries[name].problem]
             for name, frames in _read_each(info, simulation, usable, summaries):
                 summaries[name].update(frames)
-                if name == "temperature":
-                    hot.append(np.count_nonzero(frames[-1] > EvaluateConfig().hotspot_threshold) * info.grid.cell_area)
-    found = "temperature" in summaries and not summaries["temperature"].problem
+                if name == "temperature" and (limit := hot_from(info.units[name])) is not None:
+                    hot.append(np.count_nonzero(frames[-1] > limit) * info.grid.cell_area)
+    found = len(hot) and not summaries["temperature"].problem
     return summaries, np.array(hot) if found else None
+
+
+def hot_from(unit: str) -> float | None:
+    """Temperature above which cells are hot unless a recipe says otherwise, in ``unit``; ``None`` if that is of another dimension."""
+    default, known = EvaluateConfig().hotspot_threshold, KNOWN_FIELDS["temperature"].unit
+    return float(mend(known, unit)(np.array(default))) if same_dimension(unit, known) else None
 
 
 def _empty(infos: Sequence[ShardInfo], names: Iterable[Sequence[str]]) -> dict[str, Summary]:

@@ -25,6 +25,7 @@ from probtokens.fields import FieldSpec, Grid
 from probtokens.models.base import Forecaster, told
 from probtokens.predict.rollout import forecast_blocks, support_of
 from probtokens.predict.store import DRAWS_AT_ONCE, PREDICTION_DIMS, TRUTH_DIMS, coordinates, open_rollout, rollout_fields
+from probtokens.units import equal, in_unit
 
 #: Steps of a forecast from first frames, if nothing is said.
 _STEPS = 20
@@ -59,9 +60,9 @@ def rollout(
     Returns
     -------
     xarray.DataArray
-        Shape (draw, simulation, time, field, y, x), float32, physical units, with the coordinates ``time`` [ns], ``field_unit``, ``y`` and
-        ``x`` [µm] and one for each scalar. ``outside`` says by simulation what lies outside of the training range, ``field_least`` and
-        ``field_most`` say what counts as inside.
+        Shape (draw, simulation, time, field, y, x), float32, physical units, with the coordinates ``time``, ``field_unit``, ``y`` and
+        ``x``, whose units are their attribute ``unit``, and one for each scalar. ``outside`` says by simulation what lies outside of the
+        training range, ``field_least`` and ``field_most`` say what counts as inside.
 
     Raises
     ------
@@ -105,8 +106,9 @@ def rollout(
     if outside is not None and (text := extrapolation(model.name, outside, request.simulations)):
         warnings.warn(text, ExtrapolationWarning, stacklevel=2)
     rows = [dask.array.concatenate([late(i, k) for i in range(len(initial))], axis=1) for k in range(-(-draws // DRAWS_AT_ONCE))]
-    known = {name: scalars[:, number].cpu().numpy() for number, name in enumerate(request.context_names)}
-    every = xr.Dataset(coords=coordinates(draws, request.simulations, model.fields, grid, known, support, outside))
+    columns = {name: scalars[:, number].cpu().numpy() for number, name in enumerate(request.context_names)}
+    units = None if support is None else {known.name: known.unit for known in support.scalars}
+    every = xr.Dataset(coords=coordinates(draws, request.simulations, model.fields, grid, columns, support, outside, units))
     return xr.DataArray(
         dask.array.concatenate(rows),
         dims=PREDICTION_DIMS,
@@ -269,8 +271,10 @@ def _require_cells(first: Any, grid: Grid) -> None:
     for axis in ("y", "x"):
         if isinstance(first, xr.DataArray) and axis in first.coords and first.sizes.get(axis, 1) > 1:
             step = float(np.diff(first[axis].values.astype(np.float64)).mean())
-            if not math.isclose(abs(step), grid.spacing, rel_tol=1e-3):
-                raise ValueError(f"first_frames: expected cells of {grid.spacing:g} µm as the model's, got {axis} in steps of {step:g}")
+            unit = str(first[axis].attrs.get("unit", first[axis].attrs.get("units", grid.length_unit)))
+            if not (equal(unit, grid.length_unit) and math.isclose(abs(step), grid.spacing, rel_tol=1e-3)):
+                expected = f"cells of {in_unit(f'{grid.spacing:g}', grid.length_unit)} as the model's"
+                raise ValueError(f"first_frames: expected {expected}, got {axis} in steps of {in_unit(f'{step:g}', unit)}")
 
 
 def _beginnings(trajectories: TrajectorySet) -> xr.DataArray:

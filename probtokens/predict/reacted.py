@@ -10,11 +10,12 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from probtokens.ensembles import Floats
-from probtokens.fields import field_index
+from probtokens.fields import KNOWN_FIELDS, KNOWN_SCALARS, FieldSpec, field_index
 from probtokens.predict.store import DRAWS_AT_ONCE, all_axes, rollout_fields, rollout_grid, rollout_leads
 from probtokens.simulate.eos import AMBIENT_TEMPERATURE, MENIKOFF_SEWELL, MieGruneisen
 from probtokens.simulate.microstructure.measure import measure_pores
 from probtokens.simulate.microstructure.rasterize import void_fraction
+from probtokens.units import OUR_UNITS, Mending, mend
 
 #: Fields that the mass of the products follows from.
 FIELDS = ("temperature", "pressure", "solid_fraction", "reacted_fraction")
@@ -74,34 +75,56 @@ def reacted_curves(
     -------
     xr.Dataset
         ``reacted_mass`` [pg/µm] and ``mean_pressure`` [GPa], shape (draw, simulation, time), and the rollout's coordinates of these,
-        context scalars included. Time begins with the first frame.
+        context scalars included. All are in the package's units, whatever those of the rollout are. Time begins with the first frame.
 
     Raises
     ------
     ValueError
-        If a field or the first frame is missing, or coordinates are not those of square cells and equal steps.
+        If a field or the first frame is missing, coordinates are not those of square cells and equal steps, or a unit is of another
+        dimension than in the package's simulations, or of none.
     """
     rollout = all_axes(rollout)
-    specs, grid, _ = rollout_fields(rollout), rollout_grid(rollout), rollout_leads(rollout)
+    specs, grid, _ = rollout_fields(rollout), rollout_grid(rollout).in_units(OUR_UNITS), rollout_leads(rollout)
     frames = rollout[variable] if variable == "prediction" else rollout[variable].expand_dims("draw")
-    chosen = frames.isel(field=[field_index(specs, name) for name in FIELDS])
+    indices = [field_index(specs, name) for name in FIELDS]
+    chosen, mendings = frames.isel(field=indices), [_mending(specs[index]) for index in indices]
     draws, simulations, times = (chosen.sizes[dim] for dim in ("draw", "simulation", "time"))
     mass, pressure = np.empty((draws, simulations, times)), np.empty((draws, simulations, times))
     parts = [(i, slice(k, k + DRAWS_AT_ONCE)) for i in range(simulations) for k in range(0, draws, DRAWS_AT_ONCE)]
     for done, (simulation, part) in enumerate(parts, start=1):
         values = chosen.isel(simulation=simulation, draw=part).values  # (draw, time, field, y, x)
         for frame in range(times):
-            fields = dict(zip(FIELDS, np.moveaxis(values[:, frame], 1, 0), strict=True))
+            fields = {name: mending(values[:, frame, k]) for k, (name, mending) in enumerate(zip(FIELDS, mendings, strict=True))}
             mass[part, simulation, frame] = reacted_mass(fields, grid.cell_area, eos)
             pressure[part, simulation, frame] = fields["pressure"].mean(axis=(-2, -1), dtype=np.float64)
         if progress is not None:
             progress(done, len(parts))
-    kept = {name: values for name, values in frames.coords.items() if values.dims in (("simulation",), ("time",))}
+    kept = {name: _in_ours(values) for name, values in frames.coords.items() if values.dims in (("simulation",), ("time",))}
     dims = ("draw", "simulation", "time")
     return xr.Dataset(
         {"reacted_mass": (dims, mass, {"units": "pg/µm"}), "mean_pressure": (dims, pressure, {"units": "GPa"})},
         coords={**kept, "draw": np.arange(draws)},
     )
+
+
+def _mending(spec: FieldSpec) -> Mending:
+    try:
+        return mend(spec.unit, KNOWN_FIELDS[spec.name].unit)
+    except ValueError as error:
+        raise ValueError(f"field {spec.name!r}: expected {error}") from None
+
+
+def _in_ours(values: xr.DataArray) -> xr.DataArray:
+    """Time and known scalars in the package's units; other coordinates as they are."""
+    name = str(values.name)
+    target = {"time": OUR_UNITS.time, **KNOWN_SCALARS}.get(name)
+    if target is None or (unit := str(values.attrs.get("unit", target))) == target:
+        return values
+    try:
+        mending = mend(unit, target)
+    except ValueError as error:
+        raise ValueError(f"coordinate {name!r}: expected {error}") from None
+    return (values.astype(np.float64) * mending.factor).assign_attrs(values.attrs | {"unit": mending.unit})
 
 
 def describe_pores(solid_fraction: NDArray[np.floating], spacing: float, periodic: str = "") -> xr.Dataset:

@@ -8,11 +8,11 @@ truth : (simulation, time, field, y, x) float32
 Every chunk ends with its CRC-32C, which is verified when it is read.
 
 Time starts with the initial frame, lead 0, which every draw repeats unchanged: it is given, not
-predicted, and no score counts it. Coordinates: ``draw``, ``simulation`` (trajectory names), ``time`` [ns]
+predicted, and no score counts it. Coordinates: ``draw``, ``simulation`` (trajectory names), ``time``
 since the initial frame, ``lead`` (frame number), ``field`` with ``field_unit``, ``field_label``,
 ``field_lower`` and ``field_upper`` (NaN where unbounded), ``field_odd`` and ``field_vector`` (as in
 :class:`probtokens.fields.FieldSpec`), ``field_least`` and ``field_most`` (limits of :class:`probtokens.data.support.Range`; NaN where the
-model does not know what it was trained on), ``y`` and ``x`` (cell centres [µm]) and, along ``simulation``, ``outside`` (what of the
+model does not know what it was trained on), ``y`` and ``x`` (cell centres) and, along ``simulation``, ``outside`` (what of the
 simulation's beginning lies outside of the training range, ``""`` if nothing does) and one coordinate for each context scalar.
 """
 
@@ -36,8 +36,10 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 
 from probtokens.data.support import Support
 from probtokens.data.the_well.faults import fault, listed
+from probtokens.data.the_well.layout import AXIS_UNITS
 from probtokens.data.zarr_store import open_store, reading
 from probtokens.fields import SPATIAL_DIMS, FieldSpec, Grid, field_index
+from probtokens.units import Units, unit_of
 
 TRUTH_DIMS = ("simulation", "time", "field", "y", "x")
 PREDICTION_DIMS = ("draw", *TRUTH_DIMS)
@@ -114,6 +116,7 @@ def create_store(
     attributes: Mapping[str, str | int | float],
     support: Support | None = None,
     outside: Sequence[str] | None = None,
+    context_units: Mapping[str, str] | None = None,
 ) -> RolloutArrays:
     """Write coordinates and empty arrays of a rollout and return the arrays to fill.
 
@@ -125,8 +128,11 @@ def create_store(
         Provenance written as attributes of the group.
     support, outside
         What the model was trained on, and what of every simulation's beginning lies outside of it, where that is known.
+    context_units
+        Units of scalars that have one.
     """
-    empty = xr.Dataset(coords=coordinates(draws, simulations, fields, grid, context, support, outside), attrs=dict(attributes))
+    coords = coordinates(draws, simulations, fields, grid, context, support, outside, context_units)
+    empty = xr.Dataset(coords=coords, attrs=dict(attributes))
     empty.to_zarr(path, mode="w", consolidated=False, zarr_format=3)
     group = zarr.open_group(path, mode="r+")
     names = " ".join(sorted(str(name) for name in empty.coords if name not in empty.dims))
@@ -258,9 +264,19 @@ def rollout_grid(rollout: xr.Dataset) -> Grid:
     sizes = all_axes(rollout).sizes
     edges = [_step(rollout, axis, "spacing") for axis in SPATIAL_DIMS]
     if abs(edges[0] - edges[1]) > _STEP_RTOL * edges[1]:
-        raise ValueError(f"rollout: expected square cells, got {edges[0]:g} µm along y and {edges[1]:g} µm along x")
+        raise ValueError(f"rollout: expected square cells, got {edges[0]:g} along y and {edges[1]:g} along x")
     step = _step(rollout, "time", "time_step")
-    return Grid(sizes["y"], sizes["x"], edges[1], step, sizes["time"], str(rollout.attrs.get("periodic", "")))
+    periodic, units = str(rollout.attrs.get("periodic", "")), Units(_unit(rollout, "x"), _unit(rollout, "time"))
+    return Grid(sizes["y"], sizes["x"], edges[1], step, sizes["time"], periodic, units.length, units.time)
+
+
+def _unit(rollout: xr.Dataset, axis: str) -> str:
+    """Unit of a coordinate."""
+    ours = AXIS_UNITS[axis]
+    try:
+        return unit_of(str(rollout[axis].attrs.get("unit", ours)), ours)
+    except ValueError as error:
+        raise ValueError(f"rollout: coordinate {axis!r}: expected {error}") from None
 
 
 def _step(rollout: xr.Dataset, axis: str, attribute: str) -> float:
@@ -376,6 +392,7 @@ def coordinates(
     context: Mapping[str, NDArray[np.floating]],
     support: Support | None = None,
     outside: Sequence[str] | None = None,
+    context_units: Mapping[str, str] | None = None,
 ) -> dict[str, tuple[str, NDArray[np.generic], dict[str, str]]]:
     """Coordinates of a rollout, the initial frame included; see the top of this module.
 
@@ -397,7 +414,7 @@ def coordinates(
         "draw": ("draw", np.arange(draws), {}),
         "simulation": ("simulation", text(list(simulations)), {}),
         "outside": ("simulation", text([""] * len(simulations) if outside is None else list(outside)), {}),
-        "time": ("time", lead * grid.time_step, {"unit": "ns", "long_name": "time since the initial frame"}),
+        "time": ("time", lead * grid.time_step, {"unit": grid.time_unit, "long_name": "time since the initial frame"}),
         "lead": ("time", lead, {}),
         "field": ("field", text([spec.name for spec in fields]), {}),
         "field_unit": ("field", text([spec.unit for spec in fields]), {}),
@@ -409,10 +426,11 @@ def coordinates(
         "field_odd": ("field", text([str(spec.odd) for spec in fields]), {}),
         "field_vector": ("field", text([str(spec.vector) for spec in fields]), {}),
         "field_constant": ("field", np.array([spec.constant for spec in fields]), {}),
-        "y": ("y", (np.arange(grid.ny) + 0.5) * grid.spacing, {"unit": "µm"}),
-        "x": ("x", (np.arange(grid.nx) + 0.5) * grid.spacing, {"unit": "µm"}),
+        "y": ("y", (np.arange(grid.ny) + 0.5) * grid.spacing, {"unit": grid.length_unit}),
+        "x": ("x", (np.arange(grid.nx) + 0.5) * grid.spacing, {"unit": grid.length_unit}),
     }
     require_free_names(context)
     for name, values in context.items():
-        found[name] = ("simulation", np.asarray(values, dtype=np.float64), {})
+        unit = (context_units or {}).get(name)
+        found[name] = ("simulation", np.asarray(values, dtype=np.float64), {"unit": unit} if unit else {})
     return found

@@ -13,8 +13,9 @@ from probtokens.data.atomic import replacing
 from probtokens.report.filmstrip import main_rows
 from probtokens.report.panels import Extent, Row, draw_outline, scale_bar, show_image
 from probtokens.report.reduce import Strip
-from probtokens.report.style import new_figure, render, wrap
+from probtokens.report.style import new_figure, render, with_unit, wrap
 from probtokens.report.wording import decimals
+from probtokens.units import in_unit
 
 _PANEL_WIDTH = 3.6
 _BAR_WIDTH = 0.12
@@ -27,10 +28,10 @@ _FRAME, _LAST = 160, 1200
 def animation_frames(strip: Strip) -> Iterator[Image.Image]:
     """One picture for each time of ``strip``."""
     rows = main_rows(strip)
-    figure, images = _figure(rows, strip.extent)
+    figure, images = _figure(rows, strip.extent, strip.units.length)
     title = figure.text(0.5, 0.975, "", ha="center", va="top", fontsize=11, fontweight="bold")
     for frame, time in enumerate(strip.times):
-        title.set_text(f"t = {decimals(time)} ns")
+        title.set_text(f"t = {in_unit(decimals(time), strip.units.time)}")
         for row, image in zip(rows, images, strict=True):
             _update(row, image, frame, strip.extent)
         yield render(figure, _DPI)
@@ -52,7 +53,7 @@ def _update(row: Row, image: AxesImage, frame: int, extent: Extent) -> None:
         draw_outline(image.axes, row.contour[frame], row.level, extent)
 
 
-def _figure(rows: Sequence[Row], extent: Extent) -> tuple[Figure, list[AxesImage]]:
+def _figure(rows: Sequence[Row], extent: Extent, unit: str) -> tuple[Figure, list[AxesImage]]:
     """Two columns of panels, each with its colour bar."""
     tall = _PANEL_WIDTH * (extent[3] - extent[2]) / (extent[1] - extent[0])
     n_lines = -(-len(rows) // 2)
@@ -67,7 +68,7 @@ def _figure(rows: Sequence[Row], extent: Extent) -> tuple[Figure, list[AxesImage
         axes = figure.add_axes((left / width, bottom / height, _PANEL_WIDTH / width, tall / height))
         axes.set_title(wrap(row.title.replace("\n", " "), _PANEL_WIDTH, bold=True), loc="left", fontweight="bold")
         axes.tick_params(labelleft=column == 0, labelbottom=line == n_lines - 1)
-        axes.set(xlabel="x [µm]" if line == n_lines - 1 else "", ylabel="y [µm]" if column == 0 else "")
+        axes.set(xlabel=with_unit("x", unit) if line == n_lines - 1 else "", ylabel=with_unit("y", unit) if column == 0 else "")
         images.append(show_image(axes, row, 0, extent))
         bar_box = ((left + _PANEL_WIDTH + 0.1) / width, bottom / height, _BAR_WIDTH / width, tall / height)
         scale_bar(figure, figure.add_axes(bar_box), row.scale, inches=tall)

@@ -13,10 +13,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from probtokens.evaluate.coverage import MAX_BEYOND, Coverage, CoverageMap
-from probtokens.fields import FieldSpec
+from probtokens.fields import FieldSpec, field_index
 from probtokens.report.panels import Scale, scale_bar
 from probtokens.report.style import field_map, field_norm, label_powers, new_figure, with_unit, wrap
 from probtokens.report.wording import decimals
+from probtokens.units import in_unit
 
 _MICRO_COLOR, _HOT_MICRO_COLOR, _MESO_COLOR, _OUTLINE = "#7d8794", "#333333", "#0072b2", "#19d3c5"
 _FILL, _DASHES, _DOTS = 0.4, (0, (2.5, 1.2)), (0, (1, 1.2))
@@ -56,7 +57,8 @@ def coverage_figure(coverage: Coverage, fields: Sequence[FieldSpec]) -> Figure:
     left = _WIDTH - _RIGHT - 0.75 - width
     _picture(axes_at(left, _BOTTOM, width, tall), coverage.map)
     bar = axes_at(left + width + 0.1, _BOTTOM, 0.13, tall)
-    scale = Scale(field_map("temperature"), field_norm("temperature", coverage.map.temperature), "temperature [K]")
+    unit = fields[field_index(fields, "temperature")].unit
+    scale = Scale(field_map("temperature"), field_norm("temperature", coverage.map.temperature), with_unit("temperature", unit))
     scale_bar(figure, bar, scale, inches=tall)
     return figure
 
@@ -148,8 +150,8 @@ def _picture(axes: Axes, found: CoverageMap) -> None:
     )
     for row, column in np.argwhere(found.beyond):
         axes.add_patch(Rectangle((column * edge, row * edge), edge, edge, fill=False, edgecolor=_OUTLINE, linewidth=0.9))
-    axes.set_title(f"{found.name}, {decimals(found.time)} ns: {_counted(found.beyond)}", pad=4)
-    axes.set(xlabel="x [µm]", ylabel="y [µm]")
+    axes.set_title(f"{found.name}, {in_unit(decimals(found.time), found.units.time)}: {_counted(found.beyond)}", pad=4)
+    axes.set(xlabel=with_unit("x", found.units.length), ylabel=with_unit("y", found.units.length))
 
 
 def _counted(beyond: NDArray[np.bool_]) -> str:

@@ -39,7 +39,16 @@ def curves_figure(document: Mapping[str, Any], primary: str, rival: str | None, 
         for axes in row:
             axes.set_ylim(max(float(low.min()), 0.0 if name == "area" else -np.inf), float(high.max()))
     handles, _ = grid[0, 0].get_legend_handles_labels()
-    arrange(figure, grid, titles, handles, x_label="time [ns]", y_labels=list(quantities.values()), tall=1.75, most=_MOST_COLUMNS)
+    arrange(
+        figure,
+        grid,
+        titles,
+        handles,
+        x_label=Wording.of(document).time_label,
+        y_labels=list(quantities.values()),
+        tall=1.75,
+        most=_MOST_COLUMNS,
+    )
     return figure
 
 
@@ -61,7 +70,7 @@ def physics_figure(document: Mapping[str, Any], primary: str, simulation: int, l
         draw_curve(axes, models, name, simulation, primary, *(other for other in models if other != primary))
         few_ticks(axes)
     handles, _ = grid[0, 0].get_legend_handles_labels()
-    arrange(figure, grid, list(labels.values()), handles, x_label="time [ns]", y_labels=[[""] * len(labels)], most=3)
+    arrange(figure, grid, list(labels.values()), handles, x_label=Wording.of(document).time_label, y_labels=[[""] * len(labels)], most=3)
     return figure
 
 
@@ -72,7 +81,7 @@ def curve_labels(document: Mapping[str, Any]) -> dict[str, str]:
 
 
 def draw_curve(axes: Axes, models: Mapping[str, Any], name: str, simulation: int, primary: str, *others: str | None) -> None:
-    """Bands, median and truth of one curve of one simulation against time [ns], and the medians of other models."""
+    """Bands, median and truth of one curve of one simulation against time, and the medians of other models."""
     curves = _numbers(models[primary]["hotspot"][name]["curves"])
     time, color = curves["time"], model_color(primary)
     if "truth" in curves:  # which forecasts of an own microstructure lack

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from probtokens import __version__
 from probtokens.fields import KNOWN_SCALARS
@@ -16,7 +17,8 @@ from probtokens.report.run import Run
 from probtokens.report.style import model_label
 from probtokens.report.tables import format_score
 from probtokens.report.verdict import FEWEST_VALIDATION
-from probtokens.report.wording import decimals, listing, quantity, sentence
+from probtokens.report.wording import decimals, listing, sentence
+from probtokens.units import in_unit
 
 _SHOCK = "shock_pressure"
 #: Simulations outside of the training range that are described.
@@ -47,7 +49,7 @@ def headline_facts(run: Run) -> list[tuple[str, str]]:
 
 def amount(value: float | None, unit: str) -> str:
     """A score with its unit."""
-    return quantity(format_score(value), unit)
+    return in_unit(format_score(value), unit)
 
 
 def snippet(run: Run) -> str:
@@ -69,7 +71,7 @@ print(probability.isel(time=-1).values)"""
 def simulation_titles(run: Run) -> list[str]:
     """Name of each test simulation with its context, e.g. shock pressure [GPa]."""
     data = run.rollouts[run.primary]
-    known = [[_value(name, value) for value in data[name].values] for name in run.config.data.context]
+    known = [[_value(data[name], value) for value in data[name].values] for name in run.config.data.context]
     return [" · ".join(parts) for parts in zip(map(str, data["simulation"].values), *known, strict=True)]
 
 
@@ -112,9 +114,9 @@ def duration(seconds: float) -> str:
 
 def _test_data(run: Run) -> str:
     grid = rollout_grid(run.rollouts[run.primary])
-    size = f"{decimals(grid.nx * grid.spacing)} × {decimals(grid.ny * grid.spacing)} µm"
+    size = f"{decimals(grid.nx * grid.spacing)} × {in_unit(decimals(grid.ny * grid.spacing), grid.length_unit)}"
     end = (grid.n_times - 1) * grid.time_step
-    return f"{run.n_simulations} of {grid.nx} × {grid.ny} cells ({size}), {grid.n_times} frames to {decimals(end)} ns"
+    return f"{run.n_simulations} of {grid.nx} × {grid.ny} cells ({size}), {grid.n_times} frames to {in_unit(decimals(end), grid.time_unit)}"
 
 
 def _extrapolation(run: Run) -> str:
@@ -142,23 +144,24 @@ def _training_data(run: Run) -> str:
 
 def _context_range(run: Run, name: str) -> str:
     scale, tested = run.config.rollout.scale, np.asarray(run.rollouts[run.primary][name].values)
-    form, unit = _form(name)
-    text = quantity(f"{tested.min():{form}} to {tested.max():{form}}", unit) + " in the tests"
+    form, unit = _form(run.rollouts[run.primary][name])
+    text = in_unit(f"{tested.min():{form}} to {tested.max():{form}}", unit) + " in the tests"
     if name != _SHOCK or getattr(run.config.data, scale) is not None:
         return text
     planned = run.config.simulate.campaigns[scale].shock_pressure
     return f"{planned.low:g} to {planned.high:g} GPa in the campaign, {text}"
 
 
-def _value(name: str, value: float) -> str:
-    form, unit = _form(name)
-    number = quantity(f"{value:{form}}", unit)
+def _value(scalar: xr.DataArray, value: float) -> str:
+    (form, unit), name = _form(scalar), str(scalar.name)
+    number = in_unit(f"{value:{form}}", unit)
     return number if name == _SHOCK else f"{_label(name)} {number}"
 
 
-def _form(name: str) -> tuple[str, str]:
-    """Format and unit of a context scalar; a rollout knows the unit of none but the simulator's own."""
-    return (".1f", KNOWN_SCALARS[name]) if name == _SHOCK else (".3g", "1")
+def _form(scalar: xr.DataArray) -> tuple[str, str]:
+    """Format and unit of a context scalar."""
+    unit = str(scalar.attrs.get("unit", KNOWN_SCALARS.get(str(scalar.name), "1")))
+    return ".1f" if unit == KNOWN_SCALARS[_SHOCK] else ".3g", unit
 
 
 def _label(name: str) -> str:

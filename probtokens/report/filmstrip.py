@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from probtokens.report.panels import Layout, Row, Scale, draw_grid, time_titles
 from probtokens.report.reduce import Strip
 from probtokens.report.style import PROBABILITY_MAP, SPREAD_MAP, field_map, field_norm, new_figure, probability_norm, spread_norm, with_unit
-from probtokens.report.wording import quantity
+from probtokens.units import in_unit
 
 
 def strip_rows(strip: Strip, rival_label: str = "PARC") -> dict[str, Row]:
@@ -31,7 +31,7 @@ def strip_rows(strip: Strip, rival_label: str = "PARC") -> dict[str, Row]:
     rows |= _deviation_rows(strip, rival_label)
     if strip.probability is not None:
         scale = Scale(PROBABILITY_MAP, probability_norm(), "probability")
-        title = f"probability\nof > {quantity(f'{strip.threshold:g}', spec.unit)}"
+        title = f"probability\nof > {in_unit(f'{strip.threshold:g}', spec.unit)}"
         rows["probability"] = Row(title, strip.probability, scale, contour=strip.truth, level=strip.threshold)
     return rows
 
@@ -46,10 +46,10 @@ def main_rows(strip: Strip) -> list[Row]:
 
 
 def filmstrip_figure(strip: Strip, rival_label: str = "PARC") -> Figure:
-    """Film strip of one field: rows of quantities, columns of times [ns], axes in µm."""
+    """Film strip of one field: rows of quantities, columns of times."""
     rows, layout = list(strip_rows(strip, rival_label).values()), Layout()
     figure = new_figure(*layout.size(rows, len(strip.times), strip.extent))
-    draw_grid(figure, rows, time_titles(strip.times), strip.extent, layout)
+    draw_grid(figure, rows, time_titles(strip.times, strip.units.time), strip.extent, layout, strip.units.length)
     return figure
 
 
@@ -66,7 +66,7 @@ def cases_figure(strips: Mapping[str, Strip]) -> Figure:
         rows.append(Row(f"{name}:\n{'mean' if ensemble else 'forecast'}", strip.mean, scale))
     layout = Layout()
     figure = new_figure(*layout.size(rows, len(first.times), first.extent))
-    draw_grid(figure, rows, time_titles(first.times), first.extent, layout)
+    draw_grid(figure, rows, time_titles(first.times, first.units.time), first.extent, layout, first.units.length)
     return figure
 
 

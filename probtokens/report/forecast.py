@@ -19,17 +19,18 @@ from probtokens.data.atomic import replacing
 from probtokens.ensembles import above, as_floats, ensemble_mean
 from probtokens.evaluate import scores
 from probtokens.evaluate.hotspots import curve_units, hotspot_curves
-from probtokens.fields import VELOCITY, FieldSpec, HotSpot
+from probtokens.fields import VELOCITY, FieldSpec, Grid, HotSpot
 from probtokens.predict.store import rollout_fields, rollout_grid
 from probtokens.report.curves import curves_figure
 from probtokens.report.filmstrip import filmstrip_figure
 from probtokens.report.reduce import Strip, extent_of, strip_frames
-from probtokens.report.style import field_map, field_norm, figure_style, new_figure, png_bytes
+from probtokens.report.style import field_map, field_norm, figure_style, new_figure, png_bytes, with_unit
 from probtokens.report.tables import format_score
-from probtokens.report.wording import Wording, decimals, quantity, sentence
+from probtokens.report.wording import Wording, decimals, sentence
 from probtokens.simulate.initial import SHOCK_START
 from probtokens.simulate.microstructure.image import read_grey
 from probtokens.simulate.microstructure.micrograph import find_voids
+from probtokens.units import in_unit
 
 _DPI = 110
 _STRIP_TIMES = 6
@@ -71,7 +72,7 @@ class HotspotBands:
         fields = {spec.name: spec.unit for spec in rollout_fields(ensemble)}
         document = {
             "hotspot": {"field": hotspot.field, "threshold": hotspot.threshold},
-            "units": {"fields": fields, "hotspot": units},
+            "units": {"fields": fields, "hotspot": units, "time": rollout_grid(ensemble).time_unit},
             "models": {model: {"hotspot": {name: {"curves": curve} for name, curve in found.items()}}},
         }
         return cls(document, Wording.of(document), model)
@@ -86,7 +87,7 @@ class HotspotBands:
         time = next(iter(self.curves.values()))["time"]
         columns = {f"{name}_{key}": values[0] for name, curve in self.curves.items() for key, values in curve.items() if key != "time"}
         units = ", ".join(f"{name} in {self.wording.units[name]}" for name in self.curves)
-        lines = [f"# time in ns since the first frame; {units}", ",".join(["time", *columns])]
+        lines = [f"# time in {self.wording.time_unit} since the first frame; {units}", ",".join(["time", *columns])]
         lines += [",".join(f"{value:.6g}" for value in row) for row in zip(time, *columns.values(), strict=True)]
         with replacing(path) as temporary:
             temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -96,10 +97,10 @@ class HotspotBands:
         lines = []
         for name, label in self.wording.curves.items():
             last = {key: values[-1] if key == "time" else values[0][-1] for key, values in self.curves[name].items()}
-            unit = self.wording.units[name]
-            text = f"{sentence(label)} at {decimals(last['time'])} ns: {quantity(format_score(last['median']), unit)}"
+            unit, when = self.wording.units[name], in_unit(decimals(last["time"]), self.wording.time_unit)
+            text = f"{sentence(label)} at {when}: {in_unit(format_score(last['median']), unit)}"
             if "lower_90" in last:
-                text += ", 90 % of draws within " + quantity(f"{format_score(last['lower_90'])} to {format_score(last['upper_90'])}", unit)
+                text += ", 90 % of draws within " + in_unit(f"{format_score(last['lower_90'])} to {format_score(last['upper_90'])}", unit)
             lines.append(text)
         return lines
 
@@ -128,7 +129,7 @@ def write_page(path: Path, ensemble: xr.Dataset, bands: HotspotBands, image: Ima
             "limit": bands.wording.limit,
             "hot_spots": sentence(bands.wording.hot_spots),
             "reading": bands.told(),
-            "facts": _facts(record, grid.time_step),
+            "facts": _facts(record, grid),
             "ensemble": ensemble.sizes["draw"] > 1,
             "curves": _picture(curves_figure(bands.document, bands.model, None, [record["image"]["name"]])),
             "micrograph": _picture(_micrograph(image, record["image"]["threshold_found"], ensemble)),
@@ -140,9 +141,10 @@ def write_page(path: Path, ensemble: xr.Dataset, bands: HotspotBands, image: Ima
         temporary.write_text(environment.get_template("forecast.html.jinja").render(content), encoding="utf-8")
 
 
-def _facts(record: Mapping[str, Any], time_step: float) -> list[tuple[str, str]]:
+def _facts(record: Mapping[str, Any], grid: Grid) -> list[tuple[str, str]]:
     cells, image = record["cells"], record["image"]
-    size = f"{cells['ny'] * cells['spacing']:.3g} × {cells['nx'] * cells['spacing']:.3g} µm"
+    size = in_unit(f"{cells['ny'] * cells['spacing']:.3g} × {cells['nx'] * cells['spacing']:.3g}", grid.length_unit)
+    step = in_unit(f"{grid.time_step:g}", grid.time_unit)
     how = "Otsu's" if image["threshold"] == "otsu" else "given"
     return [
         ("Shock pressure", f"{record['shock_pressure']:g} GPa"),
@@ -150,7 +152,10 @@ def _facts(record: Mapping[str, Any], time_step: float) -> list[tuple[str, str]]
         ("Threshold", f"{image['threshold_found']:.3g} of full range ({how}), {image['pores']} pores"),
         ("Porosity", f"{100 * cells['porosity']:.3g} % ({100 * image['voids']:.3g} % of the whole image)"),
         ("Domain", f"{cells['ny']} × {cells['nx']} cells, {size} (height × width)"),
-        ("Ensemble", f"{record['draws']} draws, seed {record['seed']}, {record['steps']} frames every {time_step:g} ns"),
+        (
+            "Ensemble",
+            f"{record['draws']} draws, seed {record['seed']}, {record['steps']} frames every {step}",
+        ),
         ("Model", record["model"]["name"]),
         ("Version", f"probtokens {record['versions']['probtokens']}"),
     ]
@@ -172,6 +177,7 @@ def _strip(ensemble: xr.Dataset, spec: FieldSpec, hotspot: HotSpot) -> Strip:
         spec=spec,
         times=ensemble["time"].values[frames],
         extent=extent_of(ensemble),
+        units=rollout_grid(ensemble).units,
         truth=None,
         mean=np.stack(means),
         draws=np.stack(draws, axis=1) if several else np.empty((0, *np.shape(means))),
@@ -184,7 +190,7 @@ def _strip(ensemble: xr.Dataset, spec: FieldSpec, hotspot: HotSpot) -> Strip:
 
 def _micrograph(image: ImageConfig, threshold: float, ensemble: xr.Dataset) -> Figure:
     """The image with the outlines of its voids, its grey values with the threshold, and the cells that the forecast begins with."""
-    grey, extent = read_grey(image.path), extent_of(ensemble)
+    grey, extent, unit = read_grey(image.path), extent_of(ensemble), rollout_grid(ensemble).length_unit
     size = tuple(n * image.pixel_size for n in grey.shape)
     shown, voids = _thinned(grey), _thinned(find_voids(image).astype(float))
     wide, gap, left, top = 3.9, 0.7, 0.65, 0.4
@@ -207,7 +213,7 @@ def _micrograph(image: ImageConfig, threshold: float, ensemble: xr.Dataset) -> F
     histogram.axvline(threshold, color=_VOID_COLOR, linewidth=1.3)
     histogram.set(xlabel="grey value (0 black, 1 white)", yticks=[], title=f"pixels by grey value, threshold {threshold:.3g}")
     for axes in (picture, cells):
-        axes.set(xlabel="x [µm]", ylabel="y [µm]")
+        axes.set(xlabel=with_unit("x", unit), ylabel=with_unit("y", unit))
         axes.spines[["top", "right"]].set_visible(True)
     return figure
 

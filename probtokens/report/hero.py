@@ -14,6 +14,7 @@ from probtokens.report.panels import Layout, draw_grid, time_titles
 from probtokens.report.reduce import Strip, reduce_strip, strip_frames
 from probtokens.report.run import Run, open_run
 from probtokens.report.style import figure_style, new_figure, png_bytes, wrap
+from probtokens.report.wording import Wording
 
 _DPI = 160
 _LAYOUT = Layout(panel_width=1.5, left=1.55, right=4.35, top=0.32, bottom=0.48)
@@ -41,7 +42,7 @@ def hero_figure(run_dir: Path, path: Path) -> Path:
 def _draw(run: Run, strip: Strip) -> Figure:
     rows = main_rows(strip)
     figure = new_figure(*_LAYOUT.size(rows, len(strip.times), strip.extent))
-    draw_grid(figure, rows, time_titles(strip.times), strip.extent, _LAYOUT)
+    draw_grid(figure, rows, time_titles(strip.times, strip.units.time), strip.extent, _LAYOUT, strip.units.length)
     _draw_curves(figure, run)
     return figure
 
@@ -65,4 +66,4 @@ def _draw_curves(figure: Figure, run: Run) -> None:
         axes.tick_params(labelbottom=q == len(labels) - 1)
         if q == 0:
             axes.legend(loc="lower left", bbox_to_anchor=(-0.03, 1.0), ncols=2, borderaxespad=0.2, handlelength=1.6, columnspacing=1.2)
-    axes.set_xlabel("time [ns]")
+    axes.set_xlabel(Wording.of(run.scores).time_label)

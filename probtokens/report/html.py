@@ -154,7 +154,7 @@ def _content(run: Run, show: Show) -> dict[str, Any]:
         "physics_tables": score_tables(run.scores, wording.physics),
         "calibration": _calibration(run, show),
         "chance": tells_chance(models[run.primary]),
-        "leads": show("leads", lead_figure(models, run.forecast_fields)),
+        "leads": show("leads", lead_figure(models, run.forecast_fields, wording)),
         "lead_calibration": _lead_calibration(run, show),
         "tokens": _tokens(run, show),
         "recalibrated": bool(run.recalibrations),

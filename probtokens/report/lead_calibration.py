@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from probtokens.fields import FieldSpec
 from probtokens.report.grids import WIDTH, arrange, panel_grid
-from probtokens.report.style import new_figure, wrap
+from probtokens.report.style import new_figure, with_unit, wrap
 from probtokens.report.verdict import COVERAGE_TOLERANCE, SPREAD_TARGET, State, Verdict
 from probtokens.report.wording import Wording
 
@@ -36,7 +36,7 @@ _SPREAD_TICKS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 def lead_calibration_figure(entry: Mapping[str, Any], specs: Sequence[FieldSpec], wording: Wording) -> Figure:
-    """Top: share of truths inside the central intervals. Bottom: spread/skill. Both by time [ns].
+    """Top: share of truths inside the central intervals. Bottom: spread/skill. Both by time.
 
     One column for each field and hot-spot curve; dashed before recalibration, where there was one. Between dotted lines are
     nine of ten forecasters that are right, with as few simulations; bands are what is wanted of many.
@@ -63,7 +63,7 @@ def lead_calibration_figure(entry: Mapping[str, Any], specs: Sequence[FieldSpec]
     _finish_spread(grid[1])
     handles = _key(levels, chance=tells_chance(entry), recalibrated=raw is not None)
     titles, labels = [label for label, *_ in columns], ["observed coverage", "spread / skill"]
-    arrange(figure, grid, titles, handles, x_label="time [ns]", y_labels=labels, tall=1.7, most=_MOST_COLUMNS)
+    arrange(figure, grid, titles, handles, x_label=wording.time_label, y_labels=labels, tall=1.7, most=_MOST_COLUMNS)
     return figure
 
 
@@ -83,7 +83,7 @@ def verdict_figure(verdict: Verdict) -> Figure:
     axes.imshow(codes, cmap=colors, vmin=-0.5, vmax=len(order) - 0.5, extent=box, aspect="auto", interpolation="nearest")
     for row in range(1, len(names)):
         axes.axhline(row - 0.5, color="white", linewidth=2)
-    axes.set(xlabel="time [ns]", yticks=range(len(names)), yticklabels=names)
+    axes.set(xlabel=with_unit("time", verdict.time_unit), yticks=range(len(names)), yticklabels=names)
     axes.tick_params(left=False)
     axes.spines[:].set_visible(False)
     beside = axes.secondary_yaxis("right")

@@ -14,6 +14,7 @@ from probtokens.data.normalize import Normalizer
 from probtokens.models.files import CARD_NAME, kind_of
 from probtokens.models.tokens import TokenForecaster
 from probtokens.precision import instructions
+from probtokens.units import in_unit
 
 
 def write_card(path: Path, model: TokenForecaster, training: Mapping[str, str]) -> None:
@@ -50,7 +51,7 @@ def _card(name: str, model: TokenForecaster, training: Mapping[str, str]) -> str
         *_table("Training", dict(training) | {"version": f"probtokens {probtokens.__version__}"}),
         "## Limits",
         "",
-        f"It knows cells of {model.grid.spacing:g} µm and frames every {model.grid.time_step:g} ns, any extent, and states like those that "
+        f"It knows {model.grid.steps}, any extent, and states like those that "
         "it was trained on; `probtokens inspect RUN --coverage` tells whether others are. The spread of its forecasts is as good as its "
         "scores on simulations that it has not seen: look at them before use. It is a surrogate of simulations, not of an experiment.",
         "",
@@ -82,10 +83,11 @@ def _example(name: str, model: TokenForecaster) -> list[str]:
 def _grid(model: TokenForecaster) -> dict[str, str]:
     grid = model.learned_on
     edge = model.tokens.patch * grid.spacing
-    relative = grid.time_step * model.tokens.reference_speed / edge
+    relative = grid.time_step * grid.speed(model.tokens.reference_speed, "km/s") / edge
+    step = in_unit(f"{grid.time_step:g}", grid.time_unit)
     return {
-        "grid": f"{grid.ny} × {grid.nx} cells of {grid.spacing:g} µm in training, {grid.n_times} frames every {grid.time_step:g} ns",
-        "token": f"{edge:g} µm wide; {model.steps_per_frame} steps of {grid.time_step:g} ns a frame",
+        "grid": f"{grid.ny} × {grid.nx} cells and {grid.n_times} frames in training: {grid.steps}",
+        "token": f"{in_unit(f'{edge:g}', grid.length_unit)} wide; {model.steps_per_frame} steps of {step} a frame",
         "way of sound in a step": f"{relative:.2g} tokens (log {math.log(relative):.2f})",
     }
 

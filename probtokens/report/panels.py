@@ -16,8 +16,9 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from probtokens.report.style import wrap
+from probtokens.report.style import with_unit, wrap
 from probtokens.report.wording import decimals
+from probtokens.units import in_unit
 
 Extent = tuple[float, float, float, float]
 
@@ -84,15 +85,17 @@ class Layout:
         return width, height
 
 
-def time_titles(times: NDArray[np.floating]) -> list[str]:
-    """Column titles of times [ns]."""
-    return [f"{decimals(time)} ns" for time in times]
+def time_titles(times: NDArray[np.floating], unit: str) -> list[str]:
+    """Column titles of times."""
+    return [in_unit(decimals(time), unit) for time in times]
 
 
-def draw_grid(figure: Figure, rows: Sequence[Row], titles: Sequence[str], extent: Extent, layout: Layout) -> list[list[AxesImage]]:
+def draw_grid(
+    figure: Figure, rows: Sequence[Row], titles: Sequence[str], extent: Extent, layout: Layout, unit: str
+) -> list[list[AxesImage]]:
     """Draw ``rows`` under column ``titles`` from the top of the figure; adjacent rows of one scale share a colour bar.
 
-    Returns the images as (row, column).
+    ``unit`` is that of ``extent``. Returns the images as (row, column).
     """
     tops = layout.row_tops(rows, extent)
     images = []
@@ -103,7 +106,7 @@ def draw_grid(figure: Figure, rows: Sequence[Row], titles: Sequence[str], extent
             line.append(show_image(axes, row, c, extent))
             if r == 0:
                 axes.set_title(title, pad=4)
-            _label_edges(axes, left=c == 0, bottom=r == len(rows) - 1)
+            _label_edges(axes, unit, left=c == 0, bottom=r == len(rows) - 1)
         _row_title(figure, layout, extent, tops[r], row.title)
         images.append(line)
     for scale, members in groupby(range(len(rows)), key=lambda r: rows[r].scale):
@@ -114,7 +117,7 @@ def draw_grid(figure: Figure, rows: Sequence[Row], titles: Sequence[str], extent
 
 
 def show_image(axes: Axes, row: Row, frame: int, extent: Extent) -> AxesImage:
-    """Draw one frame of ``row`` in µm, y upward."""
+    """Draw one frame of ``row``, y upward."""
     image = axes.imshow(
         row.images[frame], cmap=row.scale.cmap, norm=row.scale.norm, extent=extent, origin="lower", interpolation="antialiased"
     )
@@ -139,7 +142,7 @@ def scale_bar(figure: Figure, axes: Axes, scale: Scale, orientation: str = "vert
         low, high = scale.norm.vmin or 1.0, scale.norm.vmax or 1.0
         ticks = [tick for tick in _LOG_TICKS if 0.99 * low <= tick <= 1.01 * high]
         bar.set_ticks(ticks, labels=[str(tick) for tick in ticks])
-    else:
+    if not isinstance(scale.norm, LogNorm) or len(ticks) < 2:
         bar.set_ticks(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     bar.minorticks_off()
     return bar
@@ -152,15 +155,15 @@ def _panel_box(figure: Figure, layout: Layout, extent: Extent, top: float, colum
     return (left / width, (height - top - tall) / height, layout.panel_width / width, tall / height)
 
 
-def _label_edges(axes: Axes, *, left: bool, bottom: bool) -> None:
+def _label_edges(axes: Axes, unit: str, *, left: bool, bottom: bool) -> None:
     for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
         ticks = MaxNLocator(3, steps=[1, 2, 5, 10]).tick_values(low, high)
         axis.set_ticks([tick for tick in ticks if low <= tick <= high - _END * (high - low)])
     axes.tick_params(labelleft=left, left=left, labelbottom=bottom, bottom=bottom)
     if left:
-        axes.set_ylabel("y [µm]", labelpad=2)
+        axes.set_ylabel(with_unit("y", unit), labelpad=2)
     if bottom:
-        axes.set_xlabel("x [µm]", labelpad=2)
+        axes.set_xlabel(with_unit("x", unit), labelpad=2)
 
 
 def _row_title(figure: Figure, layout: Layout, extent: Extent, top: float, title: str) -> None:

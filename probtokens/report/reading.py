@@ -11,7 +11,8 @@ from probtokens.evaluate.scores_file import seen_before
 from probtokens.report.style import model_label
 from probtokens.report.tables import format_score
 from probtokens.report.verdict import COVERAGE_TOLERANCE, SPREAD_TARGET
-from probtokens.report.wording import Wording, listing, quantity, sentence
+from probtokens.report.wording import Wording, listing, sentence
+from probtokens.units import in_unit
 
 _BASELINES = ("parc", "persistence")
 #: Share of cells outside of the training range that is told.
@@ -46,11 +47,11 @@ def _ranking(models: Mapping[str, Any], wording: Wording) -> str:
     if not ranked:
         return ""
     best = ranked[0]
-    crps, rmse = (quantity(format_score(value), spec.unit) for value in (values[best], models[best]["fields"][spec.name]["rmse"]))
+    crps, rmse = (in_unit(format_score(value), spec.unit) for value in (values[best], models[best]["fields"][spec.name]["rmse"]))
     text = f"Over all test simulations and lead times the best {spec.label} forecast is that of {model_label(best)}: "
     text += f"fair CRPS {crps}, RMSE of the mean {rmse}."
     if len(ranked) > 1:
-        text += f" Next is {model_label(ranked[1])} with a CRPS of {quantity(format_score(values[ranked[1]]), spec.unit)}."
+        text += f" Next is {model_label(ranked[1])} with a CRPS of {in_unit(format_score(values[ranked[1]]), spec.unit)}."
     return text + (" A baseline wins here." if best in _BASELINES and len(ranked) > 1 else "")
 
 
@@ -109,9 +110,9 @@ def _hotspot(models: Mapping[str, Any], primary: str, name: str, wording: Wordin
     if primary not in values:
         return ""
     best = min(values, key=lambda other: values[other])
-    place = "the lowest" if best == primary else f"against {quantity(format_score(values[best]), unit)} of {model_label(best)}, the lowest"
+    place = "the lowest" if best == primary else f"against {in_unit(format_score(values[best]), unit)} of {model_label(best)}, the lowest"
     text = (
-        f"{sentence(wording.curves[name])}: the RMSE of {model_label(primary)} is {quantity(format_score(values[primary]), unit)}, {place}"
+        f"{sentence(wording.curves[name])}: the RMSE of {model_label(primary)} is {in_unit(format_score(values[primary]), unit)}, {place}"
     )
     coverage, conformal = scores.get("coverage_90"), scores.get("conformal_90")
     text += f"; the 90 % band holds the truth {100 * coverage:.0f} % of the time" if _is_number(coverage) else ""

@@ -14,6 +14,7 @@ from probtokens.evaluate import scores
 from probtokens.fields import FieldSpec
 from probtokens.predict.store import Slab, map_slabs, rollout_grid
 from probtokens.report.run import Run
+from probtokens.units import OUR_UNITS, Units
 
 Array = NDArray[np.floating]
 
@@ -30,7 +31,7 @@ class Strip:
 
     ``draws`` has shape (draw, time, y, x), with no draws for a deterministic model, whose ``spread`` (one
     standard deviation) and ``probability`` (of exceeding ``threshold``) are ``None``. ``rival`` is the
-    deterministic model's forecast. ``extent`` is (left, right, bottom, top) [µm], ``times`` are in ns.
+    deterministic model's forecast. ``extent`` is (left, right, bottom, top); it and ``times`` are in ``units``.
     """
 
     spec: FieldSpec
@@ -43,6 +44,7 @@ class Strip:
     probability: Array | None
     rival: Array | None
     threshold: float
+    units: Units = OUR_UNITS
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def reduce_strip(run: Run, spec: FieldSpec, frames: Sequence[int], n_draws: int 
         spec=spec,
         times=np.asarray(data["time"].values)[list(frames)],
         extent=extent_of(data),
+        units=rollout_grid(data).units,
         truth=_images(data["truth"], simulation, spec, frames),
         mean=np.stack(mean),
         draws=np.stack(draws, axis=1) if spread else np.empty((0, *np.shape(mean))),
@@ -138,7 +141,7 @@ def _images(variable: xr.DataArray, simulation: int, spec: FieldSpec, frames: Se
 
 
 def extent_of(data: xr.Dataset) -> tuple[float, float, float, float]:
-    """Edges (left, right, bottom, top) [µm] of a rollout's frames."""
+    """Edges (left, right, bottom, top) of a rollout's frames, in its unit of lengths."""
     x, y = np.asarray(data["x"].values), np.asarray(data["y"].values)
     half = 0.5 * rollout_grid(data).spacing
     return (float(x[0]) - half, float(x[-1]) + half, float(y[0]) - half, float(y[-1]) + half)

@@ -18,6 +18,7 @@ from probtokens.pipeline.tokens_of_run import TOKEN_MODELS, load_tokens
 from probtokens.predict import rollout_grid
 from probtokens.report.reduce import Array, extent_of, strip_frames
 from probtokens.report.run import Run
+from probtokens.units import OUR_UNITS, Units
 
 if TYPE_CHECKING:
     from probtokens.models.tokens import TokenForecaster
@@ -51,7 +52,7 @@ class Fit:
 class Reconstruction:
     """One field of one simulation through the tokens and back; images have shape (time, y, x), physical units.
 
-    ``spread`` is the decoder's standard deviation. ``extent`` is (left, right, bottom, top) [µm], ``times`` are in ns.
+    ``spread`` is the decoder's standard deviation. ``extent`` is (left, right, bottom, top); it and ``times`` are in ``units``.
     """
 
     spec: FieldSpec
@@ -60,6 +61,7 @@ class Reconstruction:
     truth: Array
     mean: Array
     spread: Array
+    units: Units = OUR_UNITS
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class GroupMaps:
 
 @dataclass(frozen=True)
 class TokenMaps:
-    """Token posteriors q(z_t | x_0 … x_T) at a few times [ns] of one simulation, with the true field ``truth`` (time, y, x) beside.
+    """Token posteriors q(z_t | x_0 … x_T) at a few times of one simulation, with the true field ``truth`` (time, y, x) beside.
 
     ``effect`` has draws of the trajectory effect from the same posterior, shape (draw, D, effect_y, effect_x).
     """
@@ -92,6 +94,7 @@ class TokenMaps:
     truth: Array
     groups: tuple[GroupMaps, ...]
     effect: Array
+    units: Units = OUR_UNITS
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ class Parts:
     """What the variance of one field's members comes from, pooled over cells and ``n_simulations`` test simulations, by lead.
 
     ``alone`` maps a source to the variance of ``n_draws`` members that differ by it alone, ``whole`` is that of members that differ by
-    all, in the field's unit squared, shape (lead,); ``times`` are in ns.
+    all, in the field's unit squared, shape (lead,); ``times`` are in ``time_unit``.
     """
 
     spec: FieldSpec
@@ -108,6 +111,7 @@ class Parts:
     alone: Mapping[str, Array]
     n_draws: int
     n_simulations: int
+    time_unit: str = OUR_UNITS.time
 
 
 def load_primary(run: Run) -> TokenForecaster | None:
@@ -165,8 +169,9 @@ def reduce_reconstruction(run: Run, model: TokenForecaster, spec: FieldSpec, fra
     data, position = run.rollouts[run.primary], field_index(run.fields, spec.name)
     truth = true_frames(run, run.simulation, frames)
     pixels = model.decode(model.encode(truth).mean)
-    images = (values[:, position].numpy() for values in (truth, pixels.mean, pixels.stddev))
-    return Reconstruction(spec, np.asarray(data["time"].values)[list(frames)], extent_of(data), *images)
+    true, mean, spread = (values[:, position].numpy() for values in (truth, pixels.mean, pixels.stddev))
+    times = np.asarray(data["time"].values)[list(frames)]
+    return Reconstruction(spec, times, extent_of(data), true, mean, spread, rollout_grid(data).units)
 
 
 def reduce_token_maps(run: Run, model: TokenForecaster, spec: FieldSpec, frames: Sequence[int], n_channels: int = 4) -> TokenMaps:
@@ -189,7 +194,8 @@ def reduce_token_maps(run: Run, model: TokenForecaster, spec: FieldSpec, frames:
         groups.append(GroupMaps(label, tuple(k + 1 for k in leading.tolist()), group.channels, maps[0], maps[1], own[leading].numpy()))
         first += group.channels
     times = np.asarray(data["time"].values)[list(frames)]
-    return TokenMaps(spec, times, extent_of(data), truth[:, position].numpy(), tuple(groups), smoothed["u"][:, 0].numpy())
+    shown, effect = truth[:, position].numpy(), smoothed["u"][:, 0].numpy()
+    return TokenMaps(spec, times, extent_of(data), shown, tuple(groups), effect, rollout_grid(data).units)
 
 
 def reduce_parts(run: Run, model: TokenForecaster, spec: FieldSpec) -> Parts:
@@ -199,8 +205,8 @@ def reduce_parts(run: Run, model: TokenForecaster, spec: FieldSpec) -> Parts:
     trajectories = TrajectorySet.from_arrays(
         np.stack([true_frames(run, simulation, range(grid.n_times)).numpy() for simulation in range(used)]),
         list(run.fields),
-        spacing=grid.spacing,
-        time_step=grid.time_step,
+        spacing=f"{grid.spacing!r} {grid.length_unit}",
+        time_step=f"{grid.time_step!r} {grid.time_unit}",
         boundary=boundary_of(grid.periodic),
         context={name: data[name].values[:used] for name in model.normalizer.context_names},
     )
@@ -213,7 +219,7 @@ def reduce_parts(run: Run, model: TokenForecaster, spec: FieldSpec) -> Parts:
     }
     whole = variances.pop(_WHOLE)
     alone = {name.removesuffix(_ALONE): variance for name, variance in variances.items()}
-    return Parts(spec, np.asarray(data["time"].values)[leads], whole, alone, _PART_DRAWS, used)
+    return Parts(spec, np.asarray(data["time"].values)[leads], whole, alone, _PART_DRAWS, used, grid.time_unit)
 
 
 @torch.inference_mode()

@@ -18,6 +18,7 @@ from probtokens.predict import rollout_grid
 from probtokens.report.reduce import Array, extent_of
 from probtokens.report.reduce_tokens import known_scalars, true_frames
 from probtokens.report.run import Run
+from probtokens.units import OUR_UNITS, Units
 
 if TYPE_CHECKING:
     from probtokens.models.tokens import TokenForecaster
@@ -38,9 +39,9 @@ class Traversal:
     spec
         The field shown.
     leads, times
-        The two leads of ``images``, and their times [ns].
+        The two leads of ``images``, and their times, in ``units``.
     extent
-        (left, right, bottom, top) [µm].
+        (left, right, bottom, top), in ``units``.
     changes
         What each direction changes, shape (D,): root-mean-square difference of the field between the ends of ``VALUES`` at the later lead,
         over cells and test simulations, in the field's unit.
@@ -51,7 +52,7 @@ class Traversal:
     truth
         Its true field, shape (lead, y, x).
     area
-        Area where the field exceeds the hot-spot threshold at the later lead [µm²], shape (top, value, simulation).
+        Area where the field exceeds the hot-spot threshold at the later lead, shape (top, value, simulation).
     true_area
         The same of the truth, shape (simulation,).
     """
@@ -66,6 +67,7 @@ class Traversal:
     truth: Array
     area: Array
     true_area: Array
+    units: Units = OUR_UNITS
 
 
 def traversal_leads(n_times: int) -> tuple[int, int]:
@@ -112,6 +114,7 @@ def reduce_traversal(run: Run, model: TokenForecaster, hotspot: HotSpot) -> Trav
         truth=true_frames(run, run.simulation, leads)[:, position].numpy(),
         area=np.reshape(np.transpose(area), (*shape, -1)),
         true_area=hotspot_area(np.stack(last_frames), hotspot.threshold, cell_area),
+        units=rollout_grid(data).units,
     )
 
 

@@ -17,6 +17,7 @@ from probtokens.report.grids import arrange, few_ticks, panel_grid
 from probtokens.report.reduce import LEVELS, N_BINS, Reliability
 from probtokens.report.style import model_color, model_label, with_unit
 from probtokens.report.verdict import SPREAD_TARGET
+from probtokens.report.wording import Wording
 
 _TICKS = (0.0, 0.5, 1.0)
 _RAW = {"color": "#9a9a9a", "linestyle": (0, (3, 1.5))}
@@ -53,8 +54,8 @@ def calibration_figure(reliability: Sequence[Reliability], color: str) -> Figure
     return figure
 
 
-def lead_figure(models: Mapping[str, Any], specs: Sequence[FieldSpec]) -> Figure:
-    """RMSE, fair CRPS and spread/skill of every model by lead time [ns], before (dashed) and after recalibration."""
+def lead_figure(models: Mapping[str, Any], specs: Sequence[FieldSpec], wording: Wording) -> Figure:
+    """RMSE, fair CRPS and spread/skill of every model by lead time, before (dashed) and after recalibration."""
     figure, grid = panel_grid(len(_SCORES), len(specs))
     labels = []
     for (score, label), row in zip(_SCORES.items(), grid, strict=True):
@@ -68,7 +69,7 @@ def lead_figure(models: Mapping[str, Any], specs: Sequence[FieldSpec]) -> Figure
                 _error_limits(axes)
         labels.append([with_unit(label, "1" if score == "spread_skill" else spec.unit) for spec in specs])
     handles, _ = grid[0, 0].get_legend_handles_labels()
-    arrange(figure, grid, [spec.label for spec in specs], handles, x_label="time [ns]", y_labels=labels)
+    arrange(figure, grid, [spec.label for spec in specs], handles, x_label=wording.time_label, y_labels=labels)
     return figure
 
 

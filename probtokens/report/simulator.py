@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from probtokens.fields import field_spec
 from probtokens.report.panels import Extent, Layout, Row, Scale, draw_grid, time_titles
 from probtokens.report.style import OTHER_COLORS, TRUTH_COLOR, field_map, field_norm, new_figure, with_unit
+from probtokens.units import OUR_UNITS
 
 Array = NDArray[np.floating]
 
@@ -33,7 +34,8 @@ def frames_figure(frames: Mapping[str, Array], times: Array, extent: Extent) -> 
         rows.append(Row(spec.label, values, Scale(field_map(name), field_norm(name, values), with_unit(spec.label, spec.unit))))
     layout = Layout()
     figure = new_figure(*layout.size(rows, len(times), extent))
-    draw_grid(figure, rows, time_titles(times), extent, layout)
+    units = OUR_UNITS
+    draw_grid(figure, rows, time_titles(times, units.time), extent, layout, units.length)
     return figure
 
 

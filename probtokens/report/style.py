@@ -164,14 +164,13 @@ def field_map(name: str) -> str:
 def field_norm(name: str, truth: NDArray[np.floating]) -> Normalize:
     """Colour limits of a field, taken from the truth alone so that no forecast can move them.
 
-    Temperature is shown on a logarithmic scale: 300 K, a 600 K shock and a 4000 K hot spot all stay
-    visible, and what is colder than the scale begins is black. Fractions span 0 to 1.
+    A temperature above zero is shown on a logarithmic scale: 300 K, a 600 K shock and a 4000 K hot spot all stay
+    visible, and what is colder than the scale begins is black. Fractions span 0 to 1 at least.
     """
     low, high = (float(v) for v in np.nanquantile(truth, (0.001, 0.999)))
     if name.endswith("fraction"):
-        return Normalize(0.0, 1.0)
-    if name == "temperature":
-        low = max(low, 1.0)
+        return Normalize(0.0, max(high, 1.0))
+    if name == "temperature" and low > 0:
         return LogNorm(low, max(high, 1.5 * low), clip=True)
     return Normalize(low, max(high, low + 1e-6))
 

@@ -37,7 +37,8 @@ def reconstruction_figure(reconstruction: Reconstruction) -> Figure:
     ]
     layout = Layout()
     figure = new_figure(*layout.size(rows, len(reconstruction.times), reconstruction.extent))
-    draw_grid(figure, rows, time_titles(reconstruction.times), reconstruction.extent, layout)
+    titles = time_titles(reconstruction.times, reconstruction.units.time)
+    draw_grid(figure, rows, titles, reconstruction.extent, layout, reconstruction.units.length)
     return figure
 
 
@@ -63,7 +64,7 @@ def parts_figure(parts: Parts) -> Figure:
     handles = [*shares.get_legend_handles_labels()[0], *spreads.get_legend_handles_labels()[0]]
     titles = ["share of the variance", f"standard deviation of {parts.spec.label}"]
     labels = ["variance alone / of all [%]", with_unit("s.d.", parts.spec.unit)]
-    arrange(figure, grid, titles, handles, x_label="time [ns]", y_labels=[labels], tall=2.3)
+    arrange(figure, grid, titles, handles, x_label=with_unit("time", parts.time_unit), y_labels=[labels], tall=2.3)
     return figure
 
 
@@ -85,8 +86,8 @@ def adaptation_figure(names: Sequence[str], posterior: Array, prior: Array) -> F
 
 
 def token_maps_figure(maps: TokenMaps) -> Figure:
-    """Posterior mean (left) and standard deviation (right) of token channels, a row each, at several times [ns]."""
-    spec, titles, left = maps.spec, time_titles(maps.times), _MAP_LAYOUT
+    """Posterior mean (left) and standard deviation (right) of token channels, a row each, at several times."""
+    spec, titles, left = maps.spec, time_titles(maps.times, maps.units.time), _MAP_LAYOUT
     truth = Row(f"true {spec.label}", maps.truth, Scale(field_map(spec.name), field_norm(spec.name, maps.truth), label=""))
     means = [truth] + [row for group in maps.groups for row in _mean_rows(group)]
     spreads = [replace(truth, title="")] + [row for group in maps.groups for row in _spread_rows(group)]
@@ -95,7 +96,7 @@ def token_maps_figure(maps: TokenMaps) -> Figure:
     width, height = right.size(spreads, len(titles), maps.extent)
     figure = new_figure(width, height)
     for layout, rows, title in ((left, means, "posterior mean"), (right, spreads, "posterior standard deviation")):
-        draw_grid(figure, rows, titles, maps.extent, layout)
+        draw_grid(figure, rows, titles, maps.extent, layout, maps.units.length)
         figure.text((layout.left + block / 2) / width, 1 - 0.08 / height, title, ha="center", va="top", fontweight="bold")
     return figure
 

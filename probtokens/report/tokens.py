@@ -35,6 +35,7 @@ from probtokens.report.token_figures import (
 )
 from probtokens.report.traversal_figures import effect_figure, traversal_figure
 from probtokens.report.wording import Wording, decimals
+from probtokens.units import in_unit
 
 _MAP_TIMES = 4
 
@@ -142,7 +143,7 @@ def parts_reading(parts: Parts) -> list[str]:
     apart = "" if abs(total - 1) <= _ADDITIVE else ": the sources act on each other, or so few draws are not enough"
     return [
         cost,
-        f"At {decimals(parts.times[-1])} ns the variance has, alone: {shares}.",
+        f"At {in_unit(decimals(parts.times[-1]), parts.time_unit)} the variance has, alone: {shares}.",
         f"Together that is {100 * total:.0f} % of the variance of all{apart}.",
     ]
 
@@ -214,14 +215,15 @@ def effect_posterior_reading(maps: TokenMaps) -> list[str]:
 
 def effect_reading(traversal: Traversal, area: str) -> list[str]:
     """A sentence on the size of the trajectory effect; ``area`` is what that of hot spots is called."""
-    spec, leading = traversal.spec, traversal.top[0]
+    spec, leading, units = traversal.spec, traversal.top[0], traversal.units
     low, high, true = (areas.mean() for areas in (traversal.area[0, 0], traversal.area[0, -1], traversal.true_area))
+    when = in_unit(decimals(traversal.times[-1]), units.time)
     return [
-        f"At {decimals(traversal.times[-1])} ns direction {leading + 1} changes the {spec.label} of the test simulations by "
+        f"At {when} direction {leading + 1} changes the {spec.label} of the test simulations by "
         f"{_number(traversal.changes[leading], spec.unit)} (root mean square) from u = −{-VALUES[0]:g} to +{VALUES[-1]:g}, and their mean "
-        f"{area} from {low:.3g} to {high:.3g} µm²; the truth has {true:.3g} µm²."
+        f"{area} from {low:.3g} to {in_unit(f'{high:.3g}', units.area)}; the truth has {in_unit(f'{true:.3g}', units.area)}."
     ]
 
 
 def _number(value: float, unit: str) -> str:
-    return format_score(float(value)) + ("" if unit == "1" else f" {unit}")
+    return in_unit(format_score(float(value)), unit)

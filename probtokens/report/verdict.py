@@ -12,6 +12,7 @@ from probtokens.evaluate import compare_models
 from probtokens.fields import FieldSpec
 from probtokens.report.style import model_label
 from probtokens.report.wording import Quantity, Wording, listing
+from probtokens.units import OUR_UNITS, in_unit
 
 #: Spread/skill, and distance from a nominal coverage, of an ensemble that is right.
 SPREAD_TARGET = (0.8, 1.2)
@@ -42,8 +43,8 @@ class Verdict:
     ----------
     sentences
         Whether the forecast can be trusted, where it cannot, and what to do next.
-    times
-        Times of all leads [ns].
+    times, time_unit
+        Times of all leads, and their unit.
     states
         States of every quantity, lead by lead.
     skills
@@ -54,6 +55,7 @@ class Verdict:
     times: list[float]
     states: dict[Quantity, list[State]]
     skills: dict[Quantity, float | None]
+    time_unit: str = OUR_UNITS.time
 
 
 def judge(document: Mapping[str, Any], primary: str, specs: Sequence[FieldSpec], n_validation: int | None = None) -> Verdict:
@@ -82,8 +84,12 @@ def judge(document: Mapping[str, Any], primary: str, specs: Sequence[FieldSpec],
         known = other is not None and other["crps"] and scores["crps"] is not None
         skills[quantity] = 1 - scores["crps"] / other["crps"] if known and other is not None else None
     times = next(iter(entry["fields"].values()))["by_lead"]["time"]
-    sentences = (_trust(document, primary, states, wording), _faults(states, times), _next(document, primary, states, n_validation))
-    return Verdict(sentences, times, states, skills)
+    sentences = (
+        _trust(document, primary, states, wording),
+        _faults(states, times, wording.time_unit),
+        _next(document, primary, states, n_validation),
+    )
+    return Verdict(sentences, times, states, skills, wording.time_unit)
 
 
 def _states(scores: Mapping[str, Any], reference: Mapping[str, Any] | None) -> list[State]:
@@ -153,7 +159,7 @@ def _skill(document: Mapping[str, Any], primary: str, wording: Wording) -> str:
     return f"; the {wording.spec.label} CRPS is {number} (skill, 95 % interval: {low} to {high} %)"
 
 
-def _faults(states: Mapping[Quantity, Sequence[State]], times: Sequence[float]) -> str:
+def _faults(states: Mapping[Quantity, Sequence[State]], times: Sequence[float], time_unit: str) -> str:
     """Quantities with most leads at fault, and where."""
     faulty = []
     for quantity, row in states.items():
@@ -166,8 +172,8 @@ def _faults(states: Mapping[Quantity, Sequence[State]], times: Sequence[float]) 
             start = end
         if runs:
             length, state, first, last = max(runs, key=lambda run: run[0])
-            span = f"{times[first]:.3g} ns" if first == last else f"{times[first]:.3g} to {times[last]:.3g} ns"
-            faulty.append((sum(run[0] for run in runs), length, f"{quantity.label} ({state}, {span})"))
+            span = f"{times[first]:.3g}" if first == last else f"{times[first]:.3g} to {times[last]:.3g}"
+            faulty.append((sum(run[0] for run in runs), length, f"{quantity.label} ({state}, {in_unit(span, time_unit)})"))
     if not faulty:
         return "No quantity is wrong at any lead by more than tolerance and chance."
     named = [text for *_, text in sorted(faulty, key=lambda found: -found[0])[:_NAMED]]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from probtokens.fields import FieldSpec, HotSpot, field_spec
+from probtokens.report.style import with_unit
+from probtokens.units import OUR_UNITS, in_unit
 
 _NAMED = "temperature"
 
@@ -32,22 +34,31 @@ class Wording:
         The field, with its unit and label.
     units
         Unit of every curve.
+    time_unit
+        Unit of all times.
     """
 
     hotspot: HotSpot
     spec: FieldSpec
     units: Mapping[str, str]
+    time_unit: str = OUR_UNITS.time
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Wording:
         """Wording for the content of a ``scores.json``."""
         hotspot = HotSpot(**document["hotspot"])
-        return cls(hotspot, field_spec(hotspot.field, document["units"]["fields"][hotspot.field]), document["units"]["hotspot"])
+        units = document["units"]
+        return cls(hotspot, field_spec(hotspot.field, units["fields"][hotspot.field]), units["hotspot"], units.get("time", OUR_UNITS.time))
+
+    @property
+    def time_label(self) -> str:
+        """Label of an axis of time."""
+        return with_unit("time", self.time_unit)
 
     @property
     def limit(self) -> str:
         """Threshold with its unit, e.g. ``"875 K"``."""
-        return quantity(f"{self.hotspot.threshold:g}", self.spec.unit)
+        return in_unit(f"{self.hotspot.threshold:g}", self.spec.unit)
 
     @property
     def hot_spots(self) -> str:
@@ -94,11 +105,6 @@ class Wording:
     @property
     def _named(self) -> bool:
         return self.hotspot.field == _NAMED
-
-
-def quantity(text: str, unit: str) -> str:
-    """A number followed by its unit, unless it has none."""
-    return text if unit == "1" else f"{text} {unit}"
 
 
 def sentence(text: str) -> str:

@@ -271,5 +271,7 @@ def test_wrong_context_width_is_refused() -> None:
 
 def test_grid_of_another_step_is_refused() -> None:
     frames, context = _window()
-    with pytest.raises(ValueError, match=r"expected spacing 0\.04 .* got 0\.04 µm and 0\.25 ns"):
+    with pytest.raises(
+        ValueError, match=r"expected cells of 0\.04 µm and frames every .*, got cells of 0\.04 µm and frames every 0\.25 ns"
+    ):
         _parc().forecast(frames[:, 0], context, grid=replace(GRID, time_step=0.25), n_steps=1, n_draws=1, seed=0)

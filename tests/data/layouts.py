@@ -15,6 +15,9 @@ import xarray as xr
 from probtokens.data.importers import Given
 from probtokens.fields import Grid
 
+#: Everything in the package's units, in which expectations are written down.
+OURS = {"*": "ours"}
+
 N, T, NY, NX = 3, 3, 6, 8
 ONE_EACH = {"train": (0,), "valid": (1,), "test": (2,)}
 SIDES = ("left", "right", "bottom", "top")
@@ -127,7 +130,7 @@ def _parc_fewer(source: Path) -> tuple[str, ...]:
 PARC = Case(
     layout="parc",
     write=write_parc,
-    given=Given(spacing="55 nm", splits=(1, 1, 1)),
+    given=Given(wanted=OURS, spacing="55 nm", splits=(1, 1, 1)),
     frames={
         "temperature": _with_rest(_TEMPERATURE, 300.0),
         "pressure": _with_rest(_PASCAL, 0.0).astype(np.float64) / 1e9,
@@ -184,7 +187,7 @@ def _npy_fewer(source: Path) -> tuple[str, ...]:
 PARCTORCH = Case(
     layout="parctorch",
     write=write_parctorch,
-    given=Given(spacing="0.04", time_step="20 ps"),
+    given=Given(wanted=OURS, spacing="0.04", time_step="20 ps"),
     frames={
         "temperature": _TEMPERATURE,
         "pressure": _PASCAL / 1e9,
@@ -251,7 +254,7 @@ def _dump_slender(source: Path) -> tuple[str, ...]:
 SCIMITAR = Case(
     layout="scimitar3d",
     write=write_scimitar,
-    given=Given(time_step="0.1", splits=(1, 1, 1)),
+    given=Given(wanted=OURS, time_step="0.1", splits=(1, 1, 1)),
     frames={
         "velocity_x": _METRES[:, :, 0] / 1e3,
         "velocity_y": _METRES[:, :, 1] / 1e3,
@@ -317,7 +320,7 @@ def _grouped_slender(source: Path) -> tuple[str, ...]:
 GROUPED = Case(
     layout="pdebench",
     write=write_grouped,
-    given=Given(units={"length": "µm", "time": "ns"}, splits=(1, 1, 1)),
+    given=Given(wanted=OURS, units={"length": "µm", "time": "ns"}, splits=(1, 1, 1)),
     frames={"activator": _U, "inhibitor": _V},
     grid=Grid(NY, NX, 0.25, 0.05, T),
     boundary=dict.fromkeys(SIDES, "WALL"),
@@ -363,7 +366,7 @@ def _compressible_slender(source: Path) -> tuple[str, ...]:
 COMPRESSIBLE = Case(
     layout="pdebench",
     write=write_compressible,
-    given=Given(units={"length": "mm", "time": "µs", "density": "kg/m^3"}, splits=(1, 1, 1)),
+    given=Given(wanted=OURS, units={"length": "mm", "time": "µs", "density": "kg/m^3"}, splits=(1, 1, 1)),
     # lengths in mm and times in µs make speeds km/s; kg/m³ (km/s)² = MPa
     frames={"density": _DENSITY / 1e3, "pressure": _PRESSURE / 1e3, "velocity_x": _U, "velocity_y": _V},
     grid=Grid(NY, NX, 125.0, 50.0, T, "xy"),
@@ -405,7 +408,7 @@ def _incompressible_nan(source: Path) -> tuple[str, ...]:
 INCOMPRESSIBLE = Case(
     layout="pdebench",
     write=write_incompressible,
-    given=Given(spacing="0.125", units={"length": "µm", "time": "ns"}, splits=(1, 1, 1)),
+    given=Given(wanted=OURS, spacing="0.125", units={"length": "µm", "time": "ns"}, splits=(1, 1, 1)),
     frames={
         "velocity_x": _U,
         "velocity_y": _V,
@@ -490,7 +493,7 @@ def _well_fewer(source: Path) -> tuple[str, ...]:
 WELL = Case(
     layout="the_well",
     write=write_well,
-    given=Given(units={"length": "µm", "time": "ns", "velocity": "{length}/{time}", "*": "1"}),
+    given=Given(wanted=OURS, units={"length": "µm", "time": "ns", "velocity": "{length}/{time}", "*": "1"}),
     frames={
         "concentration": _MICROSTRUCTURE,
         "mask": np.broadcast_to(_MASK, (N, 1, NY, NX)),
@@ -501,7 +504,7 @@ WELL = Case(
     grid=Grid(NY, NX, 0.5, 0.25, T, "x"),
     boundary={"left": "PERIODIC", "right": "PERIODIC", "bottom": "WALL", "top": "WALL"},
     scalars={"zeta": np.arange(3.0), "alpha": np.full(3, -1.0)},
-    asked=(({"units": {"*": "1"}}, "--unit velocity"), ({"units": {"velocity": "km/s", "*": "1"}}, "--unit length")),
+    asked=(({"units": {"*": "1"}}, "--unit length"), ({"units": {"velocity": "km/s", "*": "1"}}, "--unit length")),
     nan=_well_nan,
     cut=lambda source: truncate(source / "data" / "test" / "active_L_10.hdf5"),
     fewer=_well_fewer,
@@ -522,6 +525,7 @@ PREDECESSOR = Case(
     layout="arrays",
     write=write_predecessor,
     given=Given(
+        wanted=OURS,
         dims=("simulation", "y", "x", "field", "time"),
         names={"0": "temperature", "1": "pressure"},
         units={"temperature": "K", "pressure": "GPa"},
@@ -586,6 +590,7 @@ NPZ = Case(
     layout="arrays",
     write=write_npz,
     given=Given(
+        wanted=OURS,
         dims=("time", "y", "x"),
         names={"T": "temperature", "solid": "solid_fraction"},
         units={"temperature": "K", "solid_fraction": "1", "load": "1", "length": "mm", "time": "ms"},
@@ -623,7 +628,7 @@ def dataset(*, dy: float = 0.1) -> xr.Dataset:
 
 _XARRAY = {
     "layout": "arrays",
-    "given": Given(names={"run": "simulation", "T": "temperature", "u": "velocity_x", "v": "velocity_y"}, splits=(1, 1, 1)),
+    "given": Given(wanted=OURS, names={"run": "simulation", "T": "temperature", "u": "velocity_x", "v": "velocity_y"}, splits=(1, 1, 1)),
     "frames": {
         "temperature": (_TEMPERATURE - 273.15).astype(float) + 273.15,
         "velocity_x": _METRES[:, :, 0] / 1e3,

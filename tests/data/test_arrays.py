@@ -80,9 +80,23 @@ def test_lengths_and_times_may_have_units() -> None:
     import pint
 
     units = pint.UnitRegistry()
-    for spacing, time_step in (("0.5 mm", "2 us"), (500.0, 2000.0), (0.5 * units.mm, 2 * units.us), (np.float32(500), np.int64(2000))):
+    for spacing, time_step in (("0.5 mm", "2 µs"), (0.5 * units.mm, 2 * units.us)):
         grid = made(spacing=spacing, time_step=time_step).grid
-        assert (grid.spacing, grid.time_step) == (500.0, 2000.0)
+        assert (grid.spacing, grid.length_unit, grid.time_step, grid.time_unit) == (0.5, "mm", 2.0, "µs")
+    grid = made(spacing=np.float32(500), time_step=np.int64(2000)).grid
+    assert (grid.spacing, grid.length_unit, grid.time_step, grid.time_unit) == (500.0, "µm", 2000.0, "ns")
+    grid = made(spacing="0.5 1", time_step="2 1").grid
+    assert (grid.spacing, grid.length_unit, grid.time_step, grid.time_unit) == (0.5, "1", 2.0, "1")
+
+
+def test_units_of_coordinates_of_an_xarray_are_kept() -> None:
+    frames = labelled(stacked()[0])
+    frames["x"].attrs["units"], frames["time"].attrs["unit"] = "mm", "ms"
+    found = TrajectorySet.from_arrays(frames).grid
+    assert (found.length_unit, found.time_unit) == ("mm", "ms")
+    frames["x"].attrs["units"] = "kg"
+    with pytest.raises(ValueError, match=r"frames: coordinate 'x': expected a unit of the dimension of 'µm', got 'kg'"):
+        TrajectorySet.from_arrays(frames)
 
 
 def test_a_name_alone_is_one_field() -> None:
@@ -131,9 +145,9 @@ COLD = VALUES - 400.0
         ({"frames": labelled(VALUES).isel(field=[0, 1])}, "frames: expected the fields"),
         ({"fields": None}, "fields: expected the names of the fields"),
         ({"fields": ["temperature"] * 5}, "fields: expected at least one name, each once"),
-        ({"fields": {"temperature": "°C"}}, "field 'temperature': expected unit 'K', got '°C'"),
+        ({"fields": {"temperature": "m"}}, "field 'temperature': expected unit 'K', another of its dimension, or '1', got 'm'"),
         ({"spacing": None}, "spacing: expected a number, or frames of xarray with a coordinate 'x'"),
-        ({"spacing": "0.5 ms"}, "spacing: expected a unit that becomes 'µm', got 'ms'"),
+        ({"spacing": "0.5 ms"}, "spacing: expected a unit of the dimension of 'µm', got 'ms'"),
         ({"spacing": "wide"}, "spacing: expected a positive number with or without a unit, got 'wide'"),
         ({"time_step": 0.0}, "grid time_step: expected > 0, got 0.0"),
         (

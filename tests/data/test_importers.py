@@ -169,10 +169,13 @@ def test_damaged_files_are_refused_by_name(case: Case, damage: str, tmp_path: Pa
         ({"names": {"temperature": "pressure"}}, "--name to give different names"),
         ({"ranges": {"heat": (0.0, 1.0)}}, "--range: expected some of"),
         ({"units": {"pressure": "Ppa"}}, "'Ppa'"),
-        ({"units": {"pressure": "m/s"}}, "a unit that becomes 'GPa'"),
-        ({"units": {"solid_fraction": "K"}}, "a unit that becomes '1'"),
+        ({"units": {"pressure": "m/s"}}, "a unit of the dimension of 'GPa'"),
+        ({"units": {"solid_fraction": "K"}}, "a unit of the dimension of '1'"),
+        ({"wanted": {"presure": "Pa"}}, "--in: expected some of"),
+        ({"wanted": {"pressure": "K"}}, "a unit that becomes 'K'"),
+        ({"wanted": {"*": "SI"}}, "--in: expected '*=ours'"),
         ({"spacing": "-1"}, "--spacing: expected a positive number"),
-        ({"spacing": "1 ns"}, "--spacing: expected a unit that becomes 'µm', got 'ns'"),
+        ({"spacing": "1 ns"}, "--spacing: expected a unit of the dimension of 'µm', got 'ns'"),
         ({"time_step": "fast"}, "--time-step: expected a positive number"),
         ({"boundary": {"left": "SHUT"}}, "--boundary: expected some of"),
         ({"boundary": {"left": "PERIODIC"}}, "both or neither"),
@@ -197,6 +200,22 @@ def test_names_units_and_ranges_of_the_user(tmp_path: Path) -> None:
     frames = TrajectorySet.open(out / "data" / "train", ["pressure", "grain"], []).frames(0)
     np.testing.assert_allclose(frames[:, 0], 1e5 * CASES["parc"].frames["pressure"][0], rtol=2e-7)
     np.testing.assert_array_equal(frames[0, 1], 2 + 2 * CASES["parc"].frames["solid_fraction"][0, 0])
+
+
+@every_case
+def test_units_stay_as_they_are_given(case: Case, tmp_path: Path) -> None:
+    """What is not turned into ours is what ours are when they are turned back."""
+    kept = convert(case.write(tmp_path), tmp_path / "kept", replace(case.given, wanted={}))
+    turned = convert(tmp_path / "kept", tmp_path / "ours", Given(wanted={"*": "ours"}))
+    assert turned.grid.length_unit == "µm"
+    assert turned.grid.spacing == pytest.approx(case.grid.spacing, rel=1e-6)
+    assert turned.grid.time_step == pytest.approx(case.grid.time_step, rel=1e-6)
+    found = TrajectorySet.open(tmp_path / "kept" / "data" / "train", list(kept.fields), [])
+    assert found.grid == kept.grid
+    back = TrajectorySet.open(tmp_path / "ours" / "data" / "train", list(kept.fields), [])
+    for k, name in enumerate(kept.fields):
+        values = np.broadcast_to(case.frames[name][0], back.frames(0)[:, k].shape)
+        np.testing.assert_allclose(back.frames(0)[:, k], values, rtol=1e-6, atol=1e-10, err_msg=name)
 
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ import xarray as xr
 from probtokens import limits
 from probtokens.data import TrajectorySet, read_info
 from probtokens.data.importers import Given, convert, make_plan, open_source
-from probtokens.units import measure, mend
-from tests.data.layouts import CASES, GROUPED, NETCDF, NPZ, NX, NY, PARC, PARCTORCH, SCIMITAR, WELL, write_parctorch
+from probtokens.units import measure, mend, ours
+from tests.data.layouts import CASES, GROUPED, NETCDF, NPZ, NX, NY, OURS, PARC, PARCTORCH, SCIMITAR, WELL, write_parctorch
 
 
 @pytest.mark.parametrize(
-    ("unit", "ours", "factor", "offset"),
+    ("unit", "expected", "factor", "offset"),
     [
         ("Pa", "GPa", 1e-9, 0.0),
         ("dyne/cm^2", "GPa", 1e-10, 0.0),
@@ -41,21 +41,21 @@ from tests.data.layouts import CASES, GROUPED, NETCDF, NPZ, NX, NY, PARC, PARCTO
         ("GPa", "GPa", 1.0, 0.0),
     ],
 )
-def test_units_become_ours(unit: str, ours: str, factor: float, offset: float) -> None:
-    mending = mend(unit)
-    assert mending.unit == ours
+def test_units_become_ours_where_that_is_asked_for(unit: str, expected: str, factor: float, offset: float) -> None:
+    mending = mend(unit, ours(unit))
+    assert mending.unit == expected
     np.testing.assert_allclose([mending.factor, mending.offset], [factor, offset], rtol=1e-12)
 
 
 def test_mended_values_are_rounded_once() -> None:
     values = np.random.default_rng(0).uniform(-1e10, 1e10, 1000).astype(np.float32)
-    np.testing.assert_allclose(mend("Pa")(values), values.astype(np.float64) / 1e9, rtol=6e-8)
+    np.testing.assert_allclose(mend("Pa", "GPa")(values), values.astype(np.float64) / 1e9, rtol=6e-8)
     np.testing.assert_array_equal(mend("GPa")(values), values)
 
 
 @pytest.mark.parametrize(("text", "expected"), [("50 nm", 0.05), ("0.05", 0.05), ("5e-8m", 0.05), ("1.5 mm", 1500.0)])
 def test_lengths_have_a_unit_or_the_given_one(text: str, expected: float) -> None:
-    assert measure(text, "µm", "µm") == expected
+    assert measure(text, "µm", "µm") == (expected, "µm")
 
 
 @pytest.mark.parametrize("part", ["temperatures", "pressures"])
@@ -130,7 +130,8 @@ def test_parctorch_of_other_channels_asks_for_their_units(tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="--unit 0=UNIT"):
         make_plan(contents, given)
     named = replace(given, names={"0": "velocity_x", "1": "velocity_y"}, units={"velocity": "cm/s"})
-    assert make_plan(contents, named).units == {"velocity_x": "km/s", "velocity_y": "km/s"}
+    assert make_plan(contents, named).units == {"velocity_x": "cm/s", "velocity_y": "cm/s"}
+    assert make_plan(contents, replace(named, wanted={"velocity": "km/s"})).units == {"velocity_x": "km/s", "velocity_y": "km/s"}
 
 
 @pytest.mark.parametrize(
@@ -216,17 +217,21 @@ def test_compressible_flow_with_a_wrong_number_of_times(n_times: int, tmp_path: 
         open_source(source, replace(case.given, layout="pdebench"))
 
 
-def test_units_in_files_of_the_well_are_mended(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wanted", [{}, OURS, {"length": "mm", "velocity": "cm/s"}])
+def test_units_in_files_of_the_well_are_kept_or_turned_into_what_is_wanted(wanted: dict[str, str], tmp_path: Path) -> None:
     source = WELL.write(tmp_path)
     for path in source.rglob("*.hdf5"):
         with h5py.File(path, "r+") as file:
             for name, unit in {"x": "m", "y": "m", "time": "s"}.items():
                 file[f"dimensions/{name}"].attrs["units"] = unit
             file["t1_fields/velocity"].attrs["units"] = "m/s"
-    plan = convert(source, tmp_path / "out", Given(units={"*": "1"}))
-    assert (plan.grid.spacing, plan.grid.time_step) == (5e5, 2.5e8)
-    frames = TrajectorySet.open(tmp_path / "out" / "data" / "train", ["velocity_x"], []).frames(0)
-    np.testing.assert_allclose(frames[:, 0], WELL.frames["velocity_x"][0] / 1e3, rtol=2e-7)
+    plan = convert(source, tmp_path / "out", Given(units={"*": "1"}, wanted=wanted))
+    grids = {0: (0.5, "m", 0.25, "s"), 1: (5e5, "µm", 2.5e8, "ns"), 2: (500.0, "mm", 0.25, "s")}
+    assert (plan.grid.spacing, plan.grid.length_unit, plan.grid.time_step, plan.grid.time_unit) == grids[len(wanted)]
+    found = TrajectorySet.open(tmp_path / "out" / "data" / "train", ["velocity_x"], [])
+    unit, factor = {0: ("m/s", 1.0), 1: ("km/s", 1e-3), 2: ("cm/s", 100.0)}[len(wanted)]
+    assert (found.grid, found.fields[0].unit) == (plan.grid, unit)
+    np.testing.assert_allclose(found.frames(0)[:, 0], factor * WELL.frames["velocity_x"][0], rtol=2e-7)
 
 
 def test_a_tensor_named_as_a_whole(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def _with_value(name: str, value: float) -> dict[str, np.ndarray]:
         ({"scalars": {"shock_pressure": np.ones(3)}}, "'shock_pressure': expected 2 finite values"),
         ({"scalars": {"shock_pressure": np.array([1.0, np.inf])}}, "'shock_pressure': expected 2 finite values"),
         ({"units": {name: unit for name, unit in UNITS.items() if name != "porosity"}}, r"got none for \['porosity'\]"),
-        ({"units": UNITS | {"temperature": "C"}}, "'temperature': expected unit 'K', got 'C'"),
+        ({"units": UNITS | {"temperature": "C"}}, "'temperature': expected unit 'K', another of its dimension, or '1', got 'C'"),
         ({"units": UNITS | {"velocity_x": "m/s"}}, "one unit for its components"),
         ({"boundary": {"left": "OPEN"}}, "expected the sides"),
         ({"boundary": BOUNDARY | {"top": "SLIP"}}, "'top': expected one of"),

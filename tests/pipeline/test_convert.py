@@ -17,16 +17,27 @@ def call(*arguments: object) -> Result:
     return CliRunner().invoke(cli.app, ["convert", *map(str, arguments)])
 
 
-def test_a_dry_run_says_and_draws_what_was_understood_and_writes_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "cells", "pressure"),
+    [
+        ((), "6 × 8 cells of 55 nm (330 × 440 nm)", "Pa (as it is)"),
+        (("--in", "ours"), "6 × 8 cells of 0.055 µm (0.33 × 0.44 µm)", "Pa → GPa: × 1e-09"),
+        (("--in", "length=mm", "--in", "pressure=bar"), "6 × 8 cells of 5.5e-05 mm", "Pa → bar: × 1e-05"),
+    ],
+)
+def test_a_dry_run_says_and_draws_what_was_understood_and_writes_nothing_else(
+    options: tuple[str, ...], cells: str, pressure: str, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    result = call(PARC.write(tmp_path), "--to", out, "--dry-run", "--spacing", "55 nm", "--splits", "1/1/1")
+    result = call(PARC.write(tmp_path), "--to", out, "--dry-run", "--spacing", "55 nm", "--splits", "1/1/1", *options)
     assert result.exit_code == 0, result.output
     for part in (
         "layout parc",
         "simulations: 3 (train 1, valid 1, test 1)",
-        "6 × 8 cells of 0.055 µm (0.33 × 0.44 µm), 4 frames every 0.79 ns",
+        cells,
+        "4 frames every 0.79 ns",
         "edges: left OPEN",
-        "Pa → GPa: × 1e-09",
+        pressure,
         "constant field",
         "range in data_01",
         "note: the first frame",
@@ -72,6 +83,7 @@ def test_scaled_arrays_by_options(tmp_path: Path) -> None:
         ((), "expected --spacing with the edge of a cell"),
         (("--splits", "1-1-1"), "--splits: expected TRAIN/VALID/TEST such as 25/8/9, got '1-1-1'"),
         (("--unit", "pressure"), "--unit: expected NAME=VALUE, got 'pressure'"),
+        (("--in", "SI"), "--in: expected NAME=VALUE, got 'SI'"),
         (("--range", "pressure=5:1"), "--range: expected NAME=LOW:HIGH"),
         (("--boundary", "SHUT"), "--boundary: expected some of"),
     ],

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from probtokens.config import PhysicsConfig
 from probtokens.fields import Grid, field_spec
@@ -100,6 +101,29 @@ def test_the_truth_is_a_single_draw(rollout):
     np.testing.assert_allclose(truth["reacted_mass"].values[0], forecast["reacted_mass"].values[-1])
     alone = reacted_curves(rollout.isel(simulation=1))
     np.testing.assert_allclose(alone["reacted_mass"].values[:, 0], forecast["reacted_mass"].values[:, 1])
+
+
+def test_units_of_a_rollout_change_nothing_and_none_at_all_is_refused(rollout):
+    """The same ensemble in mm, ms, Pa and °C."""
+    other, names = rollout.copy(), [spec.name for spec in SPECS]
+    other["field_unit"] = ("field", np.array([{"pressure": "Pa", "temperature": "degC"}.get(name, "1") for name in names], dtype=object))
+    factor = xr.DataArray([1e9 if name == "pressure" else 1.0 for name in names], dims="field")
+    offset = xr.DataArray([-273.15 if name == "temperature" else 0.0 for name in names], dims="field")
+    for name in ("prediction", "truth"):
+        other[name] = (rollout[name].load() * factor + offset).transpose(*rollout[name].dims)
+    for axis, unit, size in (("x", "mm", 1e-3), ("y", "mm", 1e-3), ("time", "ms", 1e-6)):
+        other = other.assign_coords({axis: (axis, size * rollout[axis].values, {"unit": unit})})
+    other["shock_pressure"] = ("simulation", 1e9 * rollout["shock_pressure"].values, {"unit": "Pa"})
+    other.attrs = {}
+    found, expected = reacted_curves(other), reacted_curves(rollout)
+    for name in ("reacted_mass", "mean_pressure", "time", "shock_pressure"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, err_msg=name)
+    nothing = other.assign_coords(field_unit=("field", np.array(["1"] * len(names), dtype=object)))
+    with pytest.raises(ValueError, match=r"field 'temperature': expected a unit that becomes 'K', got '1'"):
+        reacted_curves(nothing)
+    other["x"].attrs["unit"] = other["y"].attrs["unit"] = "1"
+    with pytest.raises(ValueError, match=r"grid: expected a unit that becomes 'µm', got '1'"):
+        reacted_curves(other)
 
 
 def test_a_missing_field_or_first_frame_is_named(rollout):

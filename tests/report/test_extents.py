@@ -65,7 +65,7 @@ def figures() -> Iterator[tuple[str, Callable[[], Figure]]]:
     yield "curves", lambda: curves_figure(scores, "tokens", "parc", TITLES)
     yield "physics", lambda: physics_figure(scores, "tokens", 0, physics)
     yield "calibration", lambda: calibration_figure(reliability, "#000000")
-    yield "leads", lambda: lead_figure(models, fields)
+    yield "leads", lambda: lead_figure(models, fields, wording)
     yield "calibration by lead", lambda: lead_calibration_figure(models["tokens"], fields, wording)
     yield "parts", lambda: parts_figure(Parts(hot, times, np.full(4, 100.0), alone, 8, 2))
     yield "reconstruction", lambda: reconstruction_figure(Reconstruction(hot, times, EXTENT, frames, frames + 0.1, frames))

@@ -15,6 +15,7 @@ from probtokens.report.reduce import reduce_reliability, reduce_strip
 from probtokens.report.reliability import calibration_figure, lead_figure
 from probtokens.report.run import Run, open_run
 from probtokens.report.style import figure_style
+from probtokens.report.wording import Wording
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_labels_lie_inside_the_figure(run: Run, count: int) -> None:
         figures = [
             filmstrip_figure(reduce_strip(run, run.field("temperature"), [3, 6][:count])),
             curves_figure(run.scores, run.primary, run.rival, titles),
-            lead_figure(models, fields),
+            lead_figure(models, fields, Wording.of(run.scores)),
             calibration_figure(reduce_reliability(run)[:count], "#000000"),
         ]
         for figure in figures:

@@ -30,7 +30,7 @@ def test_it_names_fields_units_grid_and_training(build, tmp_path: Path) -> None:
         f"# {type(model).__name__}: `model.pt`",
         "Forecasts temperature, pressure, solid volume fraction, velocity along x, velocity along y from",
         "| context | shock_pressure |",
-        "| grid | 16 × 24 cells of 0.04 µm in training, 5 frames every 0.125 ns |",
+        "| grid | 16 × 24 cells and 5 frames in training: cells of 0.04 µm and frames every 0.125 ns |",
         "| temperature, solid_fraction | 3 channels |",
         "7 numbers for 8 × 8 cells of 5 fields: 45.7 times fewer",
         f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters",

@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from probtokens.data.importers.source import AXES, Contents, Given, Simulation
+from probtokens.data.importers.source import AXES, OURS, Contents, Given, Simulation
 from probtokens.data.splits import SPLITS
 from probtokens.data.the_well.axes import Axis, require_square
 from probtokens.data.the_well.faults import Place, fault, listed
-from probtokens.data.the_well.layout import AXIS_UNITS, BOUNDARY_TYPES, SIDES, check_values, components, periodic_axes
+from probtokens.data.the_well.layout import BOUNDARY_TYPES, SIDES, check_values, components, periodic_axes
 from probtokens.data.the_well.reader import require_measured
 from probtokens.fields import KNOWN_FIELDS, FieldSpec, Grid, field_spec
-from probtokens.units import Mending, measure, mend
+from probtokens.units import OUR_UNITS, Mending, equal, in_unit, measure, mend, ours, same_dimension, unit_of
+from probtokens.units import OURS as OUR_SPELLINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Plan:
     contents
         What the source holds.
     grid
-        Grid of all simulations [µm, ns].
+        Grid of all simulations.
     fields
         Fields by their new names.
     scalars
@@ -144,11 +145,13 @@ def make_plan(contents: Contents, given: Given) -> Plan:
     )
 
 
-#: Step of the grid -> option, dimension, our unit, what it is with an example.
+#: Step of the grid -> option, dimension, what it is with an example.
 _STEPS = {
-    "spacing": ("--spacing", "length", AXIS_UNITS["x"], "the edge of a cell, such as '0.05 µm'"),
-    "time_step": ("--time-step", "time", AXIS_UNITS["time"], "the time between frames, such as '0.1 ns'"),
+    "spacing": ("--spacing", "length", "the edge of a cell, such as '0.05 µm'"),
+    "time_step": ("--time-step", "time", "the time between frames, such as '0.1 ns'"),
 }
+#: Our unit of both dimensions.
+_OURS = OUR_UNITS._asdict()
 
 
 class _Names:
@@ -178,7 +181,7 @@ class _Units:
     """Units of lengths, times, fields and scalars, from the source or the user."""
 
     def __init__(self, contents: Contents, given: Given, names: _Names) -> None:
-        self._path, self._given, self._names = contents.path, given.units, names
+        self._path, self._given, self._wanted, self._names = contents.path, given.units, given.wanted, names
         self._told = {"length": contents.length_unit, "time": contents.time_unit}
 
     def of_axis(self, axis: str) -> str | None:
@@ -188,17 +191,27 @@ class _Units:
     def required(self, axis: str) -> str:
         unit = self.of_axis(axis)
         if unit is None:
-            example = {"length": "µm", "time": "ns"}[axis]
-            raise fault(self._path, f"--unit {axis}={example}, or another unit: the files do not tell it", "none")
+            expected = f"--unit {axis}={_OURS[axis]}, another unit, or '1' of numbers without dimension: the files do not tell it"
+            raise fault(self._path, expected, "none")
         return unit
 
-    def step(self, axis: str, step: float) -> float:
-        """A step of an axis in our unit."""
-        unit, ours = self.required(axis), {"length": "µm", "time": "ns"}[axis]
+    def step(self, axis: str, step: float) -> tuple[float, str]:
+        """A step of an axis, and its unit."""
+        said = self.required(axis)
         try:
-            return float(f"{step * mend(unit, ours).factor:.7g}")
+            unit = unit_of(said, _OURS[axis])
+            mending = mend(unit, self._target(unit, axis))
         except ValueError as error:
             raise ValueError(f"--unit {axis}: expected {error}") from error
+        return (step if mending.factor == 1.0 else float(f"{step * mending.factor:.7g}")), mending.unit
+
+    def said(self, axis: str, step: str) -> tuple[float, str]:
+        """A step of an axis as the user says it, and its unit."""
+        unit = self.of_axis(axis)
+        number, own = measure(step, unit or _OURS[axis])
+        # Numbers of a grid without dimension have none, whatever is said of them.
+        told = unit if unit and same_dimension(own, unit) else None
+        return measure(f"{number!r} {own}", own, self._target(own, axis) or told)
 
     def mending(self, name: str, told: str | None, vector: str | None = None) -> Mending:
         """How the unit of a field or scalar is mended; the user's word goes before the file's."""
@@ -207,18 +220,35 @@ class _Units:
         known = KNOWN_FIELDS.get(name)
         if unit is None:
             raise fault(self._path, f"--unit {vector or name}=UNIT, '1' for a number: the files do not tell it", "none", where=f"{name!r}")
-        whole = re.sub(r"\{(\w+)\}", lambda word: f"({self._meant(word[1])})", unit)
+        whole = _simple(re.sub(r"\{(\w+)\}", lambda word: _factor(self._meant(word[1])), unit)) if "{" in unit else unit
         try:
-            return mend(whole, known.unit if known else None)
+            if known:
+                unit_of(whole, known.unit)
+            return mend(whole, self._target(whole, name, vector or name))
         except ValueError as error:
-            if not (said or known or "{" in unit):
+            if not (said or known or self._wanted.get(name) or "{" in unit):
                 return Mending(unit, unit)  # someone's own, which is kept
             remedy = f" (say --unit {vector or name}=UNIT, or give the field another name with --name)" if known else ""
             raise fault(self._path, f"{str(error).partition(', got')[0]}{remedy}", repr(unit), where=f"unit of {name!r}") from error
 
+    def _target(self, unit: str, *names: str) -> str | None:
+        """Unit that is wanted of something in ``unit``, ``None`` if it stays."""
+        named = next((self._wanted[name] for name in names if name in self._wanted), None)
+        return named or (ours(unit) if "*" in self._wanted else None)
+
     def _meant(self, word: str) -> str:
         """Unit that ``{length}``, ``{time}`` or ``{FIELD}`` stands for."""
         return self.required(word) if word in self._told else self.mending(self._names.field(word), None).given
+
+
+def _factor(unit: str) -> str:
+    """A unit as a part of another one."""
+    return unit if unit.isalpha() or unit == "1" else f"({unit})"
+
+
+def _simple(unit: str) -> str:
+    """A unit that was put together, as one of the package's where it is one."""
+    return next((one for one in OUR_SPELLINGS if equal(unit, one)), unit)
 
 
 def _grid(contents: Contents, given: Given, units: _Units) -> tuple[Grid, list[str]]:
@@ -228,25 +258,25 @@ def _grid(contents: Contents, given: Given, units: _Units) -> tuple[Grid, list[s
         raise fault(contents.path, "at least two frames and two cells along y and x", f"{n_times} frames of {ny} × {nx} cells")
     edge = None
     if contents.x is not None and contents.y is not None:
-        edge = require_square(Place(contents.path), contents.x, contents.y, f" {units.of_axis('length') or ''}".rstrip())
-    spacing, told = _step(contents, "spacing", given.spacing, edge, units)
-    time_step, also_told = _step(contents, "time_step", given.time_step, contents.time, units)
-    return Grid(ny, nx, spacing, time_step, n_times), [*told, *also_told]
+        edge = require_square(Place(contents.path), *(replace(axis, unit=units.of_axis("length")) for axis in (contents.x, contents.y)))
+    spacing, length_unit, told = _step(contents, "spacing", given.spacing, edge, units)
+    time_step, time_unit, also_told = _step(contents, "time_step", given.time_step, contents.time, units)
+    return Grid(ny, nx, spacing, time_step, n_times, length_unit=length_unit, time_unit=time_unit), [*told, *also_told]
 
 
-def _step(contents: Contents, name: str, given: str | None, axis: Axis | None, units: _Units) -> tuple[float, list[str]]:
-    """Cell edge or frame step in our unit; what the user says goes before the files."""
-    option, dimension, ours, what = _STEPS[name]
+def _step(contents: Contents, name: str, given: str | None, axis: Axis | None, units: _Units) -> tuple[float, str, list[str]]:
+    """Cell edge or frame step, its unit, and what to say of it; what the user says goes before the files."""
+    option, dimension, what = _STEPS[name]
     if given is None and axis is None:
         raise fault(contents.path, f"{option} with {what}: the files do not tell it", "none")
     if given is None and axis is not None:
-        return units.step(dimension, axis.step), []
+        return *units.step(dimension, axis.step), []
     try:
-        step = measure(given or "", units.of_axis(dimension) or ours, ours)
+        step, unit = units.said(dimension, given or "")
     except ValueError as error:
         raise ValueError(f"{option}: expected {error}") from error
     instead = f", not the {axis.step:g} {units.of_axis(dimension) or ''}".rstrip() + " of the files" if axis is not None else ""
-    return step, [f"{name.replace('_', ' ')}: {step:g} {ours} as {option} says{instead}"] if instead else []
+    return step, unit, [f"{name.replace('_', ' ')}: {in_unit(f'{step:g}', unit)} as {option} says{instead}"] if instead else []
 
 
 def _boundary(contents: Contents, given: Given) -> tuple[dict[str, str], list[str]]:
@@ -283,7 +313,11 @@ def _require_known(contents: Contents, given: Given, names: _Names) -> None:
     new = [names.field(name) for name in (*contents.fields, *contents.scalars)]
     if len(set(new)) < len(new):
         raise fault(contents.path, "--name to give different names", listed(new))
-    _require("--unit", given.units, {*map(names.field, old), *map(names.of_order, ordered), "length", "time", "*"})
+    known = {*map(names.field, old), *map(names.of_order, ordered), *_OURS}
+    _require("--unit", given.units, known | {"*"})
+    _require("--in", given.wanted, known | {"*"})
+    if given.wanted.get("*", OURS) != OURS:
+        raise ValueError(f"--in: expected '*={OURS}', or units of single fields, got '*={given.wanted['*']}'")
     _require("--range", given.ranges, set(map(names.field, contents.fields)))
 
 

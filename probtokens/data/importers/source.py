@@ -15,6 +15,9 @@ from probtokens.data.the_well.axes import Axis
 #: Axes that arrays of simulations may have.
 AXES = ("simulation", "time", "field", "y", "x")
 
+#: Stands for the package's unit of every dimension.
+OURS = "ours"
+
 #: Names of split folders.
 _SPLIT_NAMES = {**{split: split for split in SPLITS}, "val": "valid", "validation": "valid"}
 
@@ -31,6 +34,9 @@ class Given:
         Cell edge and time between frames: a number in the units of ``length`` and ``time``, else in µm and ns; or with a unit, ``"50 nm"``.
     units
         Unit of ``length``, of ``time``, of fields and of scalars; ``*`` stands for all fields and scalars that have none.
+    wanted
+        Unit that ``length``, ``time``, fields and scalars are turned into, or ``*`` -> :data:`OURS` for the package's unit of every
+        dimension; all others stay as they are.
     names
         Name in the files, or number of the channel -> name to give to it.
     ranges
@@ -47,6 +53,7 @@ class Given:
     spacing: str | None = None
     time_step: str | None = None
     units: Mapping[str, str] = field(default_factory=dict)
+    wanted: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     dims: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from probtokens.data.the_well import SHARD_SUFFIXES, read_info, read_scalar
 from probtokens.data.the_well.axes import Axis
 from probtokens.data.the_well.faults import fault
 from probtokens.data.the_well.hdf5 import opened
-from probtokens.data.the_well.layout import AXIS_UNITS, FIELD_GROUPS
+from probtokens.data.the_well.layout import FIELD_GROUPS
 from probtokens.data.the_well.reader import read_values
 
 
@@ -27,7 +27,7 @@ class WellSource:
         files = files_below(path, SHARD_SUFFIXES)
         if not files:
             raise fault(path, "HDF5 files", "none")
-        self._infos = [read_info(file, any_unit=True) for file in files]
+        self._infos = [read_info(file, any_field=True) for file in files]
         first = self._infos[0]
         for info in self._infos:
             names = (*first.fields, *first.scalars)
@@ -37,8 +37,6 @@ class WellSource:
         usable = [name for name in first.fields if not any(info.sources[name].fault for info in self._infos)]
         self._scalars = {info.path: {name: read_scalar(info, name) for name in first.scalars} for info in self._infos}
         self._places = [(info, k) for info in self._infos for k in range(info.n_simulations)]
-        with opened(first.path, known=True) as file:
-            units = {name: file.group("dimensions").dataset(name).text("units") for name in AXIS_UNITS}
         grid, rounding = first.grid, first.rounding
         orders = {source.dataset: FIELD_GROUPS[source.group] for name, source in first.sources.items() if name in usable}
         left_out = [name for name in first.fields if name not in usable]
@@ -52,8 +50,8 @@ class WellSource:
             x=Axis(grid.nx, grid.spacing, rounding["spacing"]),
             y=Axis(grid.ny, grid.spacing, rounding["spacing"]),
             time=Axis(grid.n_times, grid.time_step, rounding["time_step"]),
-            length_unit=units["x"],
-            time_unit=units["time"],
+            length_unit=None if "x" in first.unsaid else grid.length_unit,
+            time_unit=None if "time" in first.unsaid else grid.time_unit,
             boundary=first.boundary,
             splits=None if path.is_file() else splits_by_folder(path, tuple(info.path for info, _ in self._places)),
             vectors=tuple(name for name, order in orders.items() if order == 1),

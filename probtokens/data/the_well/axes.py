@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from probtokens.data.the_well.layout import AXIS_UNITS, FILE_DIMS
 from probtokens.data.the_well.storage import require_numbers, require_stored
 from probtokens.fields import Grid
 from probtokens.limits import MAX_POINTS, require_fits
+from probtokens.units import in_unit, unit_of
 
 _AXIS_RTOL = 1e-3
 _AXIS_DIGITS = 6
@@ -33,11 +34,14 @@ class Axis:
         Distance of two points, in the fewest digits that rounding does not tell apart.
     rounding
         How far ``step`` may be from the one that was meant, because the coordinates are rounded.
+    unit
+        Unit of the coordinates, ``None`` if nobody tells.
     """
 
     size: int
     step: float
     rounding: float
+    unit: str | None = None
 
 
 def read_spatial_dims(dimensions: Node) -> tuple[str, ...]:
@@ -48,17 +52,24 @@ def read_spatial_dims(dimensions: Node) -> tuple[str, ...]:
     return axes
 
 
-def read_grid(dimensions: Node, n_simulations: int, *, any_unit: bool = False) -> tuple[Grid, dict[str, float]]:
-    """Read the grid of all simulations, and how far its ``spacing`` and ``time_step`` may be off by rounding."""
-    axes = {name: _read_axis(dimensions.dataset(name), None if any_unit else unit, n_simulations) for name, unit in AXIS_UNITS.items()}
+def read_grid(dimensions: Node, n_simulations: int) -> tuple[Grid, dict[str, float], tuple[str, ...]]:
+    """Read the grid of all simulations, how far its ``spacing`` and ``time_step`` may be off by rounding, and the axes without unit.
+
+    Lengths and times of axes without unit count as in the package's units.
+    """
+    axes = {name: _read_axis(dimensions.dataset(name), unit, n_simulations) for name, unit in AXIS_UNITS.items()}
     time, x, y = axes["time"], axes["x"], axes["y"]
-    finer = require_square(dimensions, x, y, "" if any_unit else " µm")
+    if x.unit != y.unit:
+        raise dimensions.fault("one unit of 'x' and 'y'", f"{x.unit!r} and {y.unit!r}")
+    finer = require_square(dimensions, x, y)
     require_fits(dimensions, 4 * time.size * x.size * y.size, os.stat(dimensions.path).st_size, "one field of one simulation")
-    grid = Grid(ny=y.size, nx=x.size, spacing=finer.step, time_step=time.step, n_times=time.size)
-    return grid, {"spacing": finer.rounding, "time_step": time.rounding}
+    units = {"length_unit": x.unit or AXIS_UNITS["x"], "time_unit": time.unit or AXIS_UNITS["time"]}
+    grid = Grid(ny=y.size, nx=x.size, spacing=finer.step, time_step=time.step, n_times=time.size, **units)
+    unsaid = tuple(name for name, axis in axes.items() if axis.unit is None)
+    return grid, {"spacing": finer.rounding, "time_step": time.rounding}, unsaid
 
 
-def require_square(place: Faulty, x: Axis, y: Axis, unit: str) -> Axis:
+def require_square(place: Faulty, x: Axis, y: Axis) -> Axis:
     """The axis that tells the edge of the square cells more precisely.
 
     Raises
@@ -71,15 +82,17 @@ def require_square(place: Faulty, x: Axis, y: Axis, unit: str) -> Axis:
         points = [max(round(axis.size * axis.step / edge), 2) for axis in (y, x)]
         raise place.fault(
             f"square cells (resample the fields to (y, x) = ({points[0]}, {points[1]}) points, for example with scipy.ndimage.zoom)",
-            f"dx = {x.step:g}{unit} and dy = {y.step:g}{unit}",
+            f"dx = {in_unit(f'{x.step:g}', x.unit or '1')} and dy = {in_unit(f'{y.step:g}', y.unit or '1')}",
         )
     return min(x, y, key=lambda axis: axis.rounding)
 
 
-def _read_axis(node: Node, unit: str | None, n_simulations: int) -> Axis:
+def _read_axis(node: Node, ours: str, n_simulations: int) -> Axis:
     found = node.text("units")
-    if unit is not None and found not in (None, unit):
-        raise node.fault(f"unit {unit!r}", repr(found))
+    try:
+        unit = None if found is None else unit_of(found, ours)
+    except ValueError as error:
+        raise node.fault(f"a unit of the dimension of {ours!r}", repr(found)) from error
     require_numbers(node)
     shape = node.item.shape
     if len(shape) not in (1, 2) or (len(shape) == 2 and shape[0] not in (1, n_simulations)):
@@ -89,7 +102,7 @@ def _read_axis(node: Node, unit: str | None, n_simulations: int) -> Axis:
     if shape[-1] > MAX_POINTS:
         raise node.fault(f"at most {MAX_POINTS} points", shape[-1])
     require_stored(node)
-    return uniform_axis(node, node.read())
+    return replace(uniform_axis(node, node.read()), unit=unit)
 
 
 def uniform_axis(node: Faulty, coordinates: np.ndarray) -> Axis:

@@ -92,6 +92,8 @@ class ShardInfo:
         ``left``, ``right``, ``bottom``, ``top`` -> ``WALL``, ``OPEN`` or ``PERIODIC``.
     sources
         Where each field is stored.
+    unsaid
+        Axes and fields of which the file says no unit.
     """
 
     path: Path
@@ -104,6 +106,7 @@ class ShardInfo:
     attributes: Mapping[str, Any]
     boundary: Mapping[str, str]
     sources: Mapping[str, FieldSource] = field(repr=False)
+    unsaid: tuple[str, ...] = ()
 
     def spec(self, name: str, odd: str | None = None) -> FieldSpec:
         """One of the fields, with its unit; the tensor order in the file tells the symmetry of a component, unless ``odd`` does.
@@ -120,16 +123,15 @@ def is_shard(path: Path) -> bool:
     return path.suffix in SHARD_SUFFIXES and not path.name.startswith(".")
 
 
-def read_info(path: Path, *, any_unit: bool = False) -> ShardInfo:
-    """Describe a file in The Well's layout, ours or anyone's.
+def read_info(path: Path, *, any_field: bool = False) -> ShardInfo:
+    """Describe a file in The Well's layout, ours or anyone's, in its units.
 
     Parameters
     ----------
     path
         The file.
-    any_unit
-        Whether lengths, times and known fields may have other units than in this package. Then ``units`` holds what the file says,
-        and the grid is in its units.
+    any_field
+        Whether known fields may have no unit, or one of another dimension. Then ``units`` holds what the file says of them.
 
     Raises
     ------
@@ -144,7 +146,7 @@ def read_info(path: Path, *, any_unit: bool = False) -> ShardInfo:
             file.group(group)
         axes = read_spatial_dims(file.group("dimensions"))
         n_simulations = file.count("n_trajectories", MAX_SIMULATIONS)
-        grid, rounding = read_grid(file.group("dimensions"), n_simulations, any_unit=any_unit)
+        grid, rounding, unsaid = read_grid(file.group("dimensions"), n_simulations)
         sources = _read_sources(file, n_simulations, grid, axes)
         attributes = file.attributes()
         boundary = read_boundary(file.group("boundary_conditions"), n_simulations, grid)
@@ -155,7 +157,8 @@ def read_info(path: Path, *, any_unit: bool = False) -> ShardInfo:
             grid=replace(grid, periodic=periodic_axes(boundary)),
             rounding=rounding,
             fields=tuple(sources),
-            units=_read_units(file, sources, stored, any_unit=any_unit),
+            units=_read_units(file, sources, stored, any_field=any_field),
+            unsaid=unsaid + tuple(name for name, source in sources.items() if _unit_text(file, source) is None),
             scalars=stored + tuple(name for name in _parameters(file, attributes) if name not in stored),
             attributes=attributes,
             boundary=boundary,
@@ -229,12 +232,11 @@ def _read_scalars(group: Node, n_simulations: int, grid: Grid) -> tuple[str, ...
     return names
 
 
-def _read_units(file: Node, sources: Mapping[str, FieldSource], scalars: tuple[str, ...], *, any_unit: bool) -> dict[str, str]:
+def _read_units(file: Node, sources: Mapping[str, FieldSource], scalars: tuple[str, ...], *, any_field: bool) -> dict[str, str]:
     units: dict[str, str] = {}
     for name, source in sources.items():
-        node = file.group(source.group).dataset(source.dataset)
-        unit = node.text("units")
-        if not any_unit:
+        unit, node = _unit_text(file, source), file.group(source.group).dataset(source.dataset)
+        if not any_field:
             try:
                 unit = field_spec(name, unit).unit
             except ValueError as error:
@@ -246,3 +248,7 @@ def _read_units(file: Node, sources: Mapping[str, FieldSource], scalars: tuple[s
         if unit is not None:
             units[name] = unit
     return units
+
+
+def _unit_text(file: Node, source: FieldSource) -> str | None:
+    return file.group(source.group).dataset(source.dataset).text("units")

@@ -10,6 +10,7 @@ import numpy as np
 
 from probtokens.data.the_well.faults import fault
 from probtokens.fields import FieldSpec
+from probtokens.units import OUR_UNITS, in_unit
 
 #: Groups that every file has, even if empty.
 GROUPS = ("dimensions", "boundary_conditions", "scalars", "t0_fields", "t1_fields", "t2_fields")
@@ -20,8 +21,8 @@ FIELD_GROUPS = {"t0_fields": 0, "t1_fields": 1, "t2_fields": 2}
 #: Order of the spatial axes, and of vector components, in files.
 FILE_DIMS = ("x", "y")
 
-#: Unit of each coordinate axis.
-AXIS_UNITS = {"time": "ns", "x": "µm", "y": "µm"}
+#: Unit of each coordinate axis of which nobody tells another.
+AXIS_UNITS = {"time": OUR_UNITS.time, "x": OUR_UNITS.length, "y": OUR_UNITS.length}
 
 #: Side of the domain -> (axis, position of its cells on that axis).
 SIDES = {"left": ("x", 0), "right": ("x", -1), "bottom": ("y", 0), "top": ("y", -1)}
@@ -97,4 +98,4 @@ def check_values(values: np.ndarray, spec: FieldSpec, *, path: Path, simulation:
     frame, y, x = (int(i) for i in np.argwhere(bad)[0])
     where = f"field {spec.name!r}, simulation {simulation}, frame {first_frame + frame}"
     got = f"{values[frame, y, x]} at (y, x) = ({y}, {x})"
-    raise fault(path, f"finite values in [{low:g}, {high:g}] {spec.unit}", got, where=where)
+    raise fault(path, in_unit(f"finite values in [{low:g}, {high:g}]", spec.unit), got, where=where)

@@ -13,7 +13,6 @@ import numpy as np
 from probtokens.data.atomic import replacing
 from probtokens.data.the_well.faults import prefixed
 from probtokens.data.the_well.layout import (
-    AXIS_UNITS,
     BOUNDARY_TYPES,
     FIELD_GROUPS,
     FILE_DIMS,
@@ -50,7 +49,7 @@ def write_shard(
     frames
         Scalar-field name -> array of shape (simulation, time, y, x); one frame for a field that does not change in time.
     grid
-        Grid of all simulations: cell edge [µm], frame step [ns]; at least two points on every axis. ``boundary`` tells what is periodic.
+        Grid of all simulations, whose units are stored; at least two points on every axis. ``boundary`` tells what is periodic.
     scalars
         Scalar name -> array of shape (simulation,).
     units
@@ -165,13 +164,13 @@ def _write_root(file: h5py.File, dataset_name: str, n_simulations: int, attribut
 def _write_axes(group: h5py.Group, grid: Grid) -> None:
     _set_names(group, "spatial_dims", list(FILE_DIMS))
     axes = {
-        "time": np.arange(grid.n_times) * grid.time_step,
-        "x": (np.arange(grid.nx) + 0.5) * grid.spacing,
-        "y": (np.arange(grid.ny) + 0.5) * grid.spacing,
+        "time": (np.arange(grid.n_times) * grid.time_step, grid.time_unit),
+        "x": ((np.arange(grid.nx) + 0.5) * grid.spacing, grid.length_unit),
+        "y": ((np.arange(grid.ny) + 0.5) * grid.spacing, grid.length_unit),
     }
-    for name, values in axes.items():
+    for name, (values, unit) in axes.items():
         dataset = group.create_dataset(name, data=values.astype(np.float32))
-        dataset.attrs["units"] = AXIS_UNITS[name]
+        dataset.attrs["units"] = unit
         _set_varying(dataset, sample=False, time=False)
 
 

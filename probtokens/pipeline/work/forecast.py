@@ -63,7 +63,7 @@ def _parc(job: Job) -> Forecaster:
     from probtokens.models.files import load_stage
 
     trajectories = open_split(job.config, job.folder, "meso", "train")
-    normalizer = Normalizer(trajectories.fields, trajectories.context_names)
+    normalizer = Normalizer(trajectories.fields, trajectories.context_names, trajectories.context_units)
     model = Parc(job.config.parc, normalizer, trajectories.grid, mirrored=job.config.data.mirrored)
     load_stage(job.folder.model("parc"), model)
     return model.eval()
