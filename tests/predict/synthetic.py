@@ -21,6 +21,7 @@ class Trajectories:
     """Stands in for a trajectory set: random frames that depend on the number of the simulation."""
 
     context_names = ("shock_pressure", "porosity")
+    context_units = ("GPa", "")
 
     def __init__(self, n: int = 3, grid: Grid | None = None, fields: Sequence[FieldSpec] = FIELDS) -> None:
         self.grid = grid or Grid(6, 8, 0.04, 0.125, 4)
