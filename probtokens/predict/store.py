@@ -39,7 +39,7 @@ from probtokens.data.the_well.faults import fault, listed
 from probtokens.data.the_well.layout import AXIS_UNITS
 from probtokens.data.zarr_store import open_store, reading
 from probtokens.fields import SPATIAL_DIMS, FieldSpec, Grid, field_index
-from probtokens.units import Units, unit_of
+from probtokens.units import Units, in_unit, unit_of
 
 TRUTH_DIMS = ("simulation", "time", "field", "y", "x")
 PREDICTION_DIMS = ("draw", *TRUTH_DIMS)
@@ -263,10 +263,12 @@ def rollout_grid(rollout: xr.Dataset) -> Grid:
     """
     sizes = all_axes(rollout).sizes
     edges = [_step(rollout, axis, "spacing") for axis in SPATIAL_DIMS]
+    units = Units(_unit(rollout, "x"), _unit(rollout, "time"))
     if abs(edges[0] - edges[1]) > _STEP_RTOL * edges[1]:
-        raise ValueError(f"rollout: expected square cells, got {edges[0]:g} along y and {edges[1]:g} along x")
+        found = [in_unit(f"{edge:g}", units.length) for edge in edges]
+        raise ValueError(f"rollout: expected square cells, got {found[0]} along y and {found[1]} along x")
     step = _step(rollout, "time", "time_step")
-    periodic, units = str(rollout.attrs.get("periodic", "")), Units(_unit(rollout, "x"), _unit(rollout, "time"))
+    periodic = str(rollout.attrs.get("periodic", ""))
     return Grid(sizes["y"], sizes["x"], edges[1], step, sizes["time"], periodic, units.length, units.time)
 
 

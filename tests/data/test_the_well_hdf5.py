@@ -127,7 +127,7 @@ def test_the_same_said_otherwise_is_read_alike(shard: Path, edit: Edit) -> None:
         (set_to("t0_fields/pressure", "time_varying", [True, True]), r"'time_varying' to be true or false, got \[True, True\]"),
         (set_to("t0_fields/pressure", "dim_varying", [1, 2]), r"'dim_varying' to be true or false, got \[1, 2\]"),
         (set_to("t0_fields/pressure", "units", 3.0), "'units' to be text, got 3.0"),
-        (set_to("dimensions/x", "units", np.bytes_(b"\xb5s")), "expected unit 'µm', got 'µs'"),
+        (set_to("dimensions/x", "units", np.bytes_(b"\xb5s")), "expected a unit of the dimension of 'µm', got 'µs'"),
         (set_to("boundary_conditions/left", "bc_type", h5py.Empty("S1")), "'bc_type' one of .*got ''"),
         (link_to("t0_fields/pressure", h5py.SoftLink("/nope")), "'pressure' to lead to an object, got a link, but no 'nope' in '/'"),
         (link_to("t0_fields/pressure", h5py.SoftLink("pressure")), "'pressure' to lead to an object, got more than 16 links"),

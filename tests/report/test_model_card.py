@@ -45,7 +45,7 @@ def test_it_names_fields_units_grid_and_training(build, tmp_path: Path) -> None:
 def test_it_tells_the_scales_of_the_data_and_of_tokens(tmp_path: Path) -> None:
     card = card_of(micro_tokens().on(GRID.scaled(cell_width=2, steps_per_frame=3)), tmp_path)
     for part in (
-        "| grid | 16 × 24 cells of 0.04 µm in training, 5 frames every 0.125 ns |",
+        "| grid | 16 × 24 cells and 5 frames in training: cells of 0.04 µm and frames every 0.125 ns |",
         "| token | 0.32 µm wide; 3 steps of 0.125 ns a frame |",
         "7 numbers for 4 × 4 cells of 5 fields: 11.4 times fewer",
         "It knows cells of 0.08 µm and frames every 0.375 ns",

@@ -59,13 +59,14 @@ def read_grid(dimensions: Node, n_simulations: int) -> tuple[Grid, dict[str, flo
     """
     axes = {name: _read_axis(dimensions.dataset(name), unit, n_simulations) for name, unit in AXIS_UNITS.items()}
     time, x, y = axes["time"], axes["x"], axes["y"]
-    if x.unit != y.unit:
+    length = x.unit or y.unit
+    if length != (y.unit or length):
         raise dimensions.fault("one unit of 'x' and 'y'", f"{x.unit!r} and {y.unit!r}")
     finer = require_square(dimensions, x, y)
     require_fits(dimensions, 4 * time.size * x.size * y.size, os.stat(dimensions.path).st_size, "one field of one simulation")
-    units = {"length_unit": x.unit or AXIS_UNITS["x"], "time_unit": time.unit or AXIS_UNITS["time"]}
+    units = {"length_unit": length or AXIS_UNITS["x"], "time_unit": time.unit or AXIS_UNITS["time"]}
     grid = Grid(ny=y.size, nx=x.size, spacing=finer.step, time_step=time.step, n_times=time.size, **units)
-    unsaid = tuple(name for name, axis in axes.items() if axis.unit is None)
+    unsaid = tuple(name for name, axis in axes.items() if axis.unit is None and (name == "time" or length is None))
     return grid, {"spacing": finer.rounding, "time_step": time.rounding}, unsaid
 
 
