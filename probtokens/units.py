@@ -183,7 +183,7 @@ def mend(unit: str, target: str | None = None) -> Mending:
     if not same_dimension(unit, target):
         raise ValueError(f"a unit that becomes {target!r}, got {unit!r}")
     zero, one = (_registry().Quantity(value, _parse(unit)).to(_parse(target)).magnitude for value in (0.0, 1.0))
-    return Mending(unit, spelled(target), float(one - zero), float(zero))
+    return Mending(unit, spelled(target), float(f"{one - zero:.14g}"), float(zero))
 
 
 def measure(text: str, unit: str, target: str | None = None) -> tuple[float, str]:

@@ -16,7 +16,7 @@ from probtokens.data.the_well import ShardInfo
 from probtokens.data.the_well.faults import listed
 from probtokens.data.the_well.layout import BOUNDARY_TYPES, SIDES, check_values, periodic_axes
 from probtokens.fields import FieldSpec, Grid, field_spec
-from probtokens.units import OUR_UNITS, measure, unit_of
+from probtokens.units import OUR_UNITS, measure, spelled, unit_of
 
 #: What errors call simulations that come from no file.
 IN_MEMORY = Path("arrays")
@@ -110,6 +110,7 @@ def describe_arrays(
         length_unit=length_unit,
         time_unit=time_unit,
     )
+    told = {name: _with_unit(name, column) for name, column in context.items()}
     for number, simulation in enumerate(values):
         for position, spec in enumerate(specs):
             check_values(simulation[:, position], spec, path=IN_MEMORY, simulation=number)
@@ -122,14 +123,14 @@ def describe_arrays(
         grid=grid,
         rounding={"spacing": 0.0, "time_step": 0.0},
         fields=names,
-        units={spec.name: spec.unit for spec in specs},
+        units={spec.name: spec.unit for spec in specs} | {name: unit for name, (_, unit) in told.items() if unit is not None},
         scalars=tuple(context),
         attributes={},
         boundary=edges,
         sources={},
         specs=specs,
         frames=values,
-        columns={name: _column(name, column, len(values)) for name, column in context.items()},
+        columns={name: _column(name, column, len(values)) for name, (column, _) in told.items()},
     )
 
 
@@ -180,6 +181,17 @@ def _step(frames: Any, axis: str, given: Any, name: str, ours: str) -> tuple[flo
         return float((values[-1] - values[0]) / (len(values) - 1)), unit_of(str(told), ours)
     except ValueError as error:
         raise ValueError(f"frames: coordinate {axis!r}: expected {error}") from None
+
+
+def _with_unit(name: str, given: Any) -> tuple[Any, str | None]:
+    """Values of a scalar and their unit: of a pair with one, or of an xarray that tells one."""
+    values, unit = given, given.attrs.get("units") if isinstance(given, xr.DataArray) else None
+    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], str):
+        values, unit = given
+    try:
+        return values, None if unit is None else spelled(str(unit))
+    except ValueError as error:
+        raise ValueError(f"context {name!r}: expected {error}") from None
 
 
 def _column(name: str, values: Any, n_simulations: int) -> np.ndarray:

@@ -156,7 +156,7 @@ class TrajectorySet:
             Cell edge [µm] and time between frames [ns]; or as text with any unit, which is kept: ``"0.5 mm"``, ``"0.01 1"`` of numbers
             without dimension. Those of an xarray are steps of its coordinates ``x`` and ``time``, in their ``units``, unless given.
         context
-            Known scalars by name, each of shape (simulation,).
+            Known scalars by name, each of shape (simulation,), or with its unit: ``(values, "mm²/ms")``.
         boundary
             Edges ``left``, ``right``, ``bottom``, ``top`` that are not ``OPEN``: ``WALL`` or ``PERIODIC``.
 

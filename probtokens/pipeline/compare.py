@@ -45,7 +45,7 @@ def compare_runs(first: Path, second: Path, picture: Path | None = None, *, scre
     common = max((pair.paired.n for pair in pairs if pair.paired is not None), default=0)
     print_table(screen, _table(pairs, units, common))
     if picture is not None:
-        _draw(pairs, (first.name, second.name), picture)
+        _draw(pairs, (first.name, second.name) if first.name != second.name else (str(first), str(second)), picture)
         say(screen, f"picture: {picture}")
     return pairs
 
@@ -73,7 +73,9 @@ def _told(pair: Pair) -> tuple[str, str, str]:
     found = pair.paired
     if found is None:
         return (_percent(1 - pair.first / pair.second) if pair.second > 0 else "–", "–", "–")
-    return _percent(found.skill), f"{_percent(found.skill_low)} to {_percent(found.skill_high)}", f"{found.p_value:.2g}"
+    known = math.isfinite(found.skill_low) and math.isfinite(found.skill_high)
+    interval = f"{_percent(found.skill_low)} to {_percent(found.skill_high)}" if known else "–"
+    return _percent(found.skill), interval, f"{found.p_value:.2g}"
 
 
 def _percent(value: float) -> str:
@@ -91,4 +93,4 @@ def _draw(pairs: list[Pair], runs: tuple[str, str], path: Path) -> None:
 
 def _named(pair: Pair) -> str:
     """Fields by cell and curves of one name, e.g. of temperature, are told apart."""
-    return pair.name.replace("_", " ") + (", cells" if pair.part == "fields" else "")
+    return pair.name.replace("_", " ") + (" of cells" if pair.part == "fields" else " by time")

@@ -60,9 +60,9 @@ def _describe_folder(title: Path, infos: Sequence[ShardInfo], screen: rich.conso
     _describe_failed(infos, screen)
     if "ignited" in scalars:
         say(screen, f"ignition: {scalars['ignited'].nonzero} of {n_simulations}")
-    if hot is not None:
+    if hot is not None and hot.any():
         unit = infos[0].units["temperature"]
-        area = in_unit(f"{hot[hot > 0].mean() if hot.any() else 0.0:.3g}", infos[0].grid.units.area)
+        area = in_unit(f"{hot[hot > 0].mean():.3g}", infos[0].grid.units.area)
         limit = in_unit(f"{hot_from(unit):.6g}", unit)
         say(screen, f"hot spots: {np.count_nonzero(hot)} of {len(hot)} end with cells above {limit}, on average {area} of them")
 

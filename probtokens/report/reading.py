@@ -6,7 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from probtokens.evaluate import compare_models
+from probtokens.evaluate.scores import covered
 from probtokens.evaluate.scores_file import seen_before
 from probtokens.report.style import model_label
 from probtokens.report.tables import format_score
@@ -85,7 +88,13 @@ def _calibration(entry: Mapping[str, Any], primary: str, wording: Wording) -> st
         text += f"; its 90 % interval holds the truth in {100 * coverage:.0f} % of the cells{_coverage_verdict(coverage)}"
     raw = entry.get("uncalibrated")
     before = None if raw is None else raw["fields"][wording.spec.name]["spread_skill"]
-    return text + (f". Before recalibration the ratio was {before:.2f}." if _is_number(before) else ".")
+    return text + (f". Before recalibration the ratio was {before:.2f}." if _is_number(before) else ".") + _few_draws(entry["members"])
+
+
+def _few_draws(members: int) -> str:
+    """What coverage means where draws are too few to bound 90 %."""
+    beyond = float(covered(np.zeros(()), np.zeros(()), members, 0.9))
+    return f" {members} draws cannot bound 90 %, so a truth beyond all of them counts as {100 * beyond:.0f} % inside." if beyond > 0 else ""
 
 
 def _extrapolation(entry: Mapping[str, Any], primary: str, n_test: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -118,9 +119,11 @@ def listing(items: list[str]) -> str:
 
 
 def decimals(value: float) -> str:
-    """A time or a length with two decimals, unless these are too many or too few for it.
+    """A time or a length with two decimals, or three where it has a third, unless these are too many or too few for it.
 
-    >>> decimals(1.25), decimals(5e6), decimals(0.002), decimals(0.0)
-    ('1.25', '5e+06', '0.002', '0.00')
+    >>> decimals(1.25), decimals(0.125), decimals(5e6), decimals(0.002), decimals(0.0)
+    ('1.25', '0.125', '5e+06', '0.002', '0.00')
     """
-    return f"{value:.2f}" if value == 0 or 0.01 <= abs(value) < 1e5 else f"{value:.3g}"
+    if value != 0 and not 0.01 <= abs(value) < 1e5:
+        return f"{value:.3g}"
+    return f"{value:.{2 if math.isclose(value, round(value, 2), rel_tol=1e-5) else 3}f}"

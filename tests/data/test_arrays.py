@@ -174,3 +174,14 @@ def test_other_scalars_are_refused() -> None:
 def test_examples_of_docstrings_run(module) -> None:
     result = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert result.failed == 0
+
+
+def test_scalars_come_with_their_units():
+    frames = np.ones((3, 4, 1, 8, 8))
+    told = xr.DataArray([1.0, 2.0, 3.0], dims="simulation", attrs={"units": "kbar"})
+    context = {"diffusivity": ([1.0, 2.0, 3.0], "mm²/ms"), "shock_pressure": told, "number": [0, 1, 2]}
+    data = TrajectorySet.from_arrays(frames, {"dye": "1"}, spacing="0.5 mm", time_step="1 ms", context=context)
+    assert data.context_units == ("mm²/ms", "kbar", "")
+    np.testing.assert_array_equal(data.context[:, 0], [1, 2, 3])
+    with pytest.raises(ValueError, match=r"context 'dose': expected a unit such as .*, got 'furlong per'"):
+        TrajectorySet.from_arrays(frames, {"dye": "1"}, spacing=1.0, time_step=1.0, context={"dose": ([1, 2, 3], "furlong per")})
