@@ -57,16 +57,18 @@ def arrange(
     labels = [[wrap(text, tall) for text in ([row] * n_columns if isinstance(row, str) else row)] for row in y_labels]
     room = _TICKS + _Y_LABEL * max(text.count("\n") for row in labels for text in row)
     gap = room + 0.08 if own else 0.32
-    wide = min((WIDTH - room - _RIGHT - gap * (side - 1)) / side, 2.6 * tall)
+    key_labels = [str(handle.get_label()) for handle in handles]
+    rows = legend_rows(key_labels, WIDTH - 2 * _MARGIN) if handles else 0
+    least = WIDTH if rows > 1 else 7.6
+    beside = room + (side - 1) * gap + _RIGHT
+    wide = min((WIDTH - beside) / side, max(2.6 * tall, (least - beside) / side))
     between = 0.12 if shared_x else _X_LABEL + 0.05
     names = [wrap(title, wide) for title in titles]
     blocks = [range(first, min(first + side, n_columns)) for first in range(0, n_columns, side)]
     heads = [_MARGIN + _LINE * max(1 + names[c].count("\n") for c in block) for block in blocks]
-    key_labels = [str(handle.get_label()) for handle in handles]
-    rows = legend_rows(key_labels, WIDTH - 2 * _MARGIN) if handles else 0
     key = 0.19 * rows + _MARGIN if handles else 0.0
     height = key + sum(heads) + len(blocks) * (n_rows * tall + (n_rows - 1) * between + _X_LABEL)
-    width = max(room + side * wide + (side - 1) * gap + _RIGHT, WIDTH if rows > 1 else 7.6)
+    width = beside + side * wide
     figure.set_size_inches(width, height)
     top = height - key
     for block, head in zip(blocks, heads, strict=True):

@@ -27,6 +27,10 @@ _LOG_TICKS = (200, 300, 400, 600, 1000, 1500, 2000, 3000, 4000, 6000)
 _AXIS_ROOM, _EDGE = 0.62, 0.1
 #: Height of a line of a row's title [inch].
 _LINE = 0.155
+#: Least height of a row, for the name of its axis and the label and ticks of its colour bar [inch].
+_ROW = 0.8
+#: Length of an axis or a colour bar for each of its ticks [inch].
+_TICK = 0.16
 #: Share of an axis at its end without a tick, whose label would meet that of the next panel.
 _END = 0.1
 _FRAME_COLOR = "#b4b8c0"
@@ -70,18 +74,22 @@ class Layout:
         """Height of a panel that keeps x and y to the same scale."""
         return self.panel_width * (extent[3] - extent[2]) / (extent[1] - extent[0])
 
+    def row_height(self, extent: Extent) -> float:
+        """Height of a row, in whose middle the panels of a flat domain stand."""
+        return max(self.panel_height(extent), _ROW)
+
     def row_tops(self, rows: Sequence[Row], extent: Extent) -> list[float]:
         """Distance of each row from the top of the figure; rows of another scale stand a little apart."""
         tops = [self.top]
         for upper, lower in pairwise(rows):
             gap = self.gap if upper.scale == lower.scale else self.group_gap
-            tops.append(tops[-1] + self.panel_height(extent) + gap)
+            tops.append(tops[-1] + self.row_height(extent) + gap)
         return tops
 
     def size(self, rows: Sequence[Row], n_columns: int, extent: Extent) -> tuple[float, float]:
         """Width and height of the figure that holds the grid."""
         width = self.left + n_columns * (self.panel_width + self.gap) - self.gap + self.right
-        height = self.row_tops(rows, extent)[-1] + self.panel_height(extent) + self.bottom
+        height = self.row_tops(rows, extent)[-1] + self.row_height(extent) + self.bottom
         return width, height
 
 
@@ -138,12 +146,14 @@ def scale_bar(figure: Figure, axes: Axes, scale: Scale, orientation: str = "vert
     bar = figure.colorbar(ScalarMappable(scale.norm, scale.cmap), cax=axes, orientation=orientation)
     bar.ax.spines[:].set_visible(False)
     bar.set_label(wrap(scale.label, inches))
+    most = max(2, int(inches / _TICK))
     if isinstance(scale.norm, LogNorm):
         low, high = scale.norm.vmin or 1.0, scale.norm.vmax or 1.0
         ticks = [tick for tick in _LOG_TICKS if 0.99 * low <= tick <= 1.01 * high]
+        ticks = ticks[:: -(-len(ticks) // most) or 1]
         bar.set_ticks(ticks, labels=[str(tick) for tick in ticks])
-    if not isinstance(scale.norm, LogNorm) or len(ticks) < 2:
-        bar.set_ticks(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+    else:
+        bar.set_ticks(MaxNLocator(min(4, most), steps=[1, 2, 2.5, 5, 10]))
     bar.minorticks_off()
     return bar
 
@@ -152,13 +162,17 @@ def _panel_box(figure: Figure, layout: Layout, extent: Extent, top: float, colum
     width, height = figure.get_size_inches()
     tall = layout.panel_height(extent)
     left = layout.left + column * (layout.panel_width + layout.gap)
-    return (left / width, (height - top - tall) / height, layout.panel_width / width, tall / height)
+    above = top + 0.5 * (layout.row_height(extent) - tall)
+    return (left / width, (height - above - tall) / height, layout.panel_width / width, tall / height)
 
 
 def _label_edges(axes: Axes, unit: str, *, left: bool, bottom: bool) -> None:
-    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-        ticks = MaxNLocator(3, steps=[1, 2, 5, 10]).tick_values(low, high)
-        axis.set_ticks([tick for tick in ticks if low <= tick <= high - _END * (high - low)])
+    box = axes.get_window_extent().transformed(axes.figure.dpi_scale_trans.inverted())
+    for axis, inches in ((axes.xaxis, box.width), (axes.yaxis, box.height)):
+        low, high = axis.get_view_interval()
+        ticks = MaxNLocator(min(3, max(1, int(inches / _TICK))), steps=[1, 2, 5, 10]).tick_values(low, high)
+        shown = [tick for tick in ticks if low <= tick <= high - _END * (high - low)]
+        axis.set_ticks(shown, labels=[f"{tick:g}" for tick in shown])
     axes.tick_params(labelleft=left, left=left, labelbottom=bottom, bottom=bottom)
     if left:
         axes.set_ylabel(with_unit("y", unit), labelpad=2)
@@ -167,16 +181,16 @@ def _label_edges(axes: Axes, unit: str, *, left: bool, bottom: bool) -> None:
 
 
 def _row_title(figure: Figure, layout: Layout, extent: Extent, top: float, title: str) -> None:
-    _, bottom, _, tall = _panel_box(figure, layout, extent, top, 0)
     inch, high = figure.get_size_inches()
-    lines, room = wrap(title, layout.left - _AXIS_ROOM, bold=True).split("\n"), max(1, int(tall * high / _LINE))
+    tall = layout.row_height(extent)
+    lines, room = wrap(title, layout.left - _AXIS_ROOM, bold=True).split("\n"), int(tall / _LINE)
     text = "\n".join(lines if len(lines) <= room else [*lines[: room - 1], lines[room - 1][:-1] + "…"])
-    figure.text(_EDGE / inch, bottom + tall / 2, text, ha="left", va="center", fontweight="bold", linespacing=1.2)
+    figure.text(_EDGE / inch, 1 - (top + 0.5 * tall) / high, text, ha="left", va="center", fontweight="bold", linespacing=1.2)
 
 
 def _side_bar(figure: Figure, layout: Layout, extent: Extent, scale: Scale, first: float, last: float, n_columns: int) -> None:
-    left, bottom, width, _ = _panel_box(figure, layout, extent, last, n_columns - 1)
-    _, upper, _, tall = _panel_box(figure, layout, extent, first, n_columns - 1)
+    left, _, width, _ = _panel_box(figure, layout, extent, last, n_columns - 1)
     inch, high = figure.get_size_inches()
-    box = (left + width + 0.12 / inch, bottom, layout.bar_width / inch, upper + tall - bottom)
-    scale_bar(figure, figure.add_axes(box), scale, inches=(upper + tall - bottom) * high)
+    bottom = last + layout.row_height(extent)
+    box = (left + width + 0.12 / inch, 1 - bottom / high, layout.bar_width / inch, (bottom - first) / high)
+    scale_bar(figure, figure.add_axes(box), scale, inches=bottom - first)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 from probtokens.fields import FieldSpec
@@ -66,7 +66,7 @@ def lead_figure(models: Mapping[str, Any], specs: Sequence[FieldSpec], wording: 
             if score == "spread_skill":
                 _spread_axes(axes)
             else:
-                _error_limits(axes)
+                _error_axes(axes)
         labels.append([with_unit(label, "1" if score == "spread_skill" else spec.unit) for spec in specs])
     handles, _ = grid[0, 0].get_legend_handles_labels()
     arrange(figure, grid, [spec.label for spec in specs], handles, x_label=wording.time_label, y_labels=labels)
@@ -82,13 +82,16 @@ def _lead_lines(axes: Axes, name: str, entry: Mapping[str, Any], field: str, sco
         axes.plot(time, _numbers(raw["fields"][field]["by_lead"][score]), color=color, linewidth=1.0, linestyle=(0, (3, 1.5)))
 
 
-def _error_limits(axes: Axes) -> None:
-    """Start at zero and leave persistence out of the limits, so that it does not flatten the other lines."""
-    persistence = model_label("persistence")
-    lines = [line for line in axes.lines if line.get_label() != persistence] or list(axes.lines)
-    high = max((float(np.nanmax(values)) for values in map(_finite, lines) if len(values)), default=1.0)
-    axes.set_ylim(0, 1.12 * high if high > 0 else 1.0)
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+def _error_axes(axes: Axes) -> None:
+    """Logarithmic, so that persistence is seen and does not flatten the other lines; at least a factor of five, which has two ticks."""
+    values = np.concatenate([_finite(line) for line in axes.lines])
+    values = values[values > 0]
+    low, high = (values.min(), values.max()) if len(values) else (1.0, 1.0)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.minorticks_off()
+    axes.set_ylim(min(0.9 * low, 0.22 * high), 1.1 * high)
 
 
 def _spread_axes(axes: Axes) -> None:

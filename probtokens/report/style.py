@@ -51,6 +51,7 @@ _SETTINGS = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#444444",
+    "axes.formatter.useoffset": False,  # a tick says its value, also where all are nearly the same
     "axes.labelcolor": "#222222",
     "xtick.labelsize": 8.0,
     "ytick.labelsize": 8.0,
@@ -164,15 +165,15 @@ def field_map(name: str) -> str:
 def field_norm(name: str, truth: NDArray[np.floating]) -> Normalize:
     """Colour limits of a field, taken from the truth alone so that no forecast can move them.
 
-    A temperature above zero is shown on a logarithmic scale: 300 K, a 600 K shock and a 4000 K hot spot all stay
-    visible, and what is colder than the scale begins is black. Fractions span 0 to 1 at least.
+    A temperature above zero that triples is shown on a logarithmic scale: 300 K, a 600 K shock and a 4000 K hot spot all stay
+    visible, and what is colder than the scale begins is black. Fractions span 0 to 1 at least, others a ten-thousandth of their values.
     """
     low, high = (float(v) for v in np.nanquantile(truth, (0.001, 0.999)))
     if name.endswith("fraction"):
         return Normalize(0.0, max(high, 1.0))
-    if name == "temperature" and low > 0:
-        return LogNorm(low, max(high, 1.5 * low), clip=True)
-    return Normalize(low, max(high, low + 1e-6))
+    if name == "temperature" and 0 < low <= high / 3:
+        return LogNorm(low, high, clip=True)
+    return Normalize(low, low + (max(high - low, 1e-4 * abs(low)) or 1.0))
 
 
 def spread_norm(*images: NDArray[np.floating]) -> Normalize:

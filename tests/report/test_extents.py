@@ -85,6 +85,20 @@ def test_no_text_is_over_another_or_outside(name: str, draw: Callable[[], Figure
         assert name
 
 
+@pytest.mark.parametrize("size", [(12.0, 1.5), (300.0, 300.0), (0.0015, 0.0012)])
+@pytest.mark.parametrize("ends", [(300.0, 400.0), (300.0, 4000.0), (0.06, 0.0604), (1800.0, 1800.5), (1e9, 3e9)])
+def test_flat_domains_and_narrow_ranges_keep_their_labels_apart(size: tuple[float, float], ends: tuple[float, float]) -> None:
+    images = np.random.default_rng(0).uniform(*ends, size=(3, 8, 64))
+    extent = (0.0, size[0], 0.0, size[1])
+    made = Strip(FieldSpec("temperature", "K"), np.arange(3.0), extent, images, images, images[:0, None], None, None, None, 0.5)
+    with figure_style():
+        figure = filmstrip_figure(made)
+        assert faults(figure) == []
+        bars = [axes for axes in figure.axes if not axes.images]
+        assert len(bars) == 2
+        assert not any("+" in axes.yaxis.get_offset_text().get_text() for axes in bars)
+
+
 def test_width_is_that_of_a_page_whatever_the_number_of_fields() -> None:
     with figure_style():
         assert all(draw().get_figwidth() <= 14 for name, draw in figures() if name not in ("maps", "traversal"))

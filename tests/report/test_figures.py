@@ -63,6 +63,24 @@ def test_labels_lie_inside_the_figure(run: Run, count: int) -> None:
             assert tight.y1 <= whole.y1
 
 
+def test_every_line_of_errors_by_lead_is_inside_its_panel(run: Run) -> None:
+    figure = lead_figure(run.scores["models"], run.fields[:1], Wording.of(run.scores))
+    for axes in figure.axes[:2]:
+        low, high = axes.get_ylim()
+        values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
+        assert len(axes.lines) >= len(run.scores["models"])
+        assert low < values[values > 0].min()
+        assert high > values.max()
+        assert sum(low <= tick <= high for tick in axes.get_yticks()) >= 2
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_panels_fill_the_figure(run: Run, count: int) -> None:
+    figure = lead_figure(run.scores["models"], run.fields[:count], Wording.of(run.scores))
+    right = max(axes.get_position().x1 for axes in figure.axes)
+    assert right * figure.get_figwidth() == pytest.approx(figure.get_figwidth() - 0.2)
+
+
 def test_curves_have_bands_truth_and_rival(run: Run) -> None:
     figure = curves_figure(run.scores, run.primary, run.rival, ["a", "b"])
     assert len(figure.axes) == 4

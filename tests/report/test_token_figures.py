@@ -75,6 +75,22 @@ def test_signed_norm_is_symmetric_and_square_root() -> None:
     np.testing.assert_allclose(norm.inverse(norm(123.0)), 123.0)
 
 
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [
+        ((300.0, 400.0), 300.0, 400.0),
+        ((1800.0, 1800.0), 1800.0, 1800.18),
+        ((0.06, 0.0604), 0.06, 0.0604),
+        ((0.0, 1e-9), 0.0, 1e-9),
+        ((0.0, 0.0), 0.0, 1.0),
+    ],
+)
+def test_a_scale_spans_what_is_shown(values: tuple[float, float], low: float, high: float) -> None:
+    norm = field_norm("temperature", np.repeat(values, 2000))
+    assert not isinstance(norm, LogNorm)
+    assert (norm.vmin, norm.vmax) == pytest.approx((low, high), rel=1e-6, abs=1e-15)
+
+
 def test_what_is_below_a_logarithmic_scale_has_its_lowest_colour() -> None:
     norm = field_norm("temperature", np.linspace(300, 3000, 100))
     assert isinstance(norm, LogNorm)
