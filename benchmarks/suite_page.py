@@ -175,7 +175,7 @@ def short_table(cells: Sequence[Document]) -> str:
         mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key not in ("model", "with_errors")}
         columns = [title_of(model), str(n), str(len(rows)), f"{mean['rmse_over_persistence']:.3f}"]
         columns += [f"{mean['cells_crps']:.3g}", f"{mean['spread_skill']:.2f}", f"{mean['cells_coverage_90']:.2f}"]
-        columns += [f"{mean[f'{name}_crps']:.2g}, {mean[f'{name}_coverage_90']:.2f}" for name in QUANTITIES if name != CELLS]
+        columns += [f"{_digits(mean[f'{name}_crps'], 2)}, {mean[f'{name}_coverage_90']:.2f}" for name in QUANTITIES if name != CELLS]
         lines.append(f"| {' | '.join(columns)} |")
     return "\n".join(lines)
 
@@ -185,7 +185,7 @@ def _table(cells: Sequence[Document]) -> str:
     head += ["spread/skill", *(f"{title} covered" for title, _ in QUANTITIES.values()), "training [min]"]
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for row in summary(cells):
-        crps = [f"{row[f'{name}_crps']:.3g}" for name in QUANTITIES]
+        crps = [_digits(row[f"{name}_crps"], 3) for name in QUANTITIES]
         spread = [f"{row['spread_skill']:.2f}"] if "spread_skill" in row else ["–"]
         covered = [f"{row[f'{name}_coverage_90']:.2f}" if "spread_skill" in row else "–" for name in QUANTITIES]
         title = title_of(row["model"]) + (" with errors" if row["with_errors"] else "")
@@ -193,6 +193,11 @@ def _table(cells: Sequence[Document]) -> str:
         columns.append(f"{row['training_minutes']:.0f}")
         lines.append(f"| {' | '.join(columns)} |")
     return "\n".join(lines)
+
+
+def _digits(value: float, count: int) -> str:
+    """So many digits of a number, without a power of ten below a million."""
+    return f"{float(f'{value:.{count}g}'):g}"
 
 
 def _groups(cells: Sequence[Document], *, ensembles: bool) -> dict[tuple[str, int], list[dict[str, Any]]]:

@@ -88,6 +88,12 @@ def test_page_compares_what_was_written_down(tmp_path: Path) -> None:
     assert (tmp_path / "images" / "learning_curves.png").stat().st_size > 1000
 
 
+def test_large_numbers_of_tables_have_no_exponent() -> None:
+    table = suite_page._table([made_up("persistence", 0, 0, [1484.0] * 8)])
+    assert "| 1480 |" in table
+    assert "e+" not in table
+
+
 def test_cells_of_own_models_are_named_as_they_are_and_other_simulations_are_refused() -> None:
     own, other = made_up("mine:Model", 4, 0, [1.0] * 8), made_up("tokens", 4, 0, [1.0] * 8, simulations=list("hgfedcba"))
     assert "| mine:Model | 4 | 0 |" in suite_page._table([own])
