@@ -431,19 +431,19 @@ def stopped(work, number, before="pass"):
     """Exit status and standard error of a command that gets a signal while ``work``, a body of statements, is in ``wait``."""
     program = f"""
         import os, signal, sys, time
-        import probtokens.pipeline.inspect as inspect
+        import probtokens.pipeline.settings as settings
         from probtokens import cli
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell has it ignored
         def wait(seconds=60):
             print("at work", flush=True)
             time.sleep(seconds)
         {before}
-        def work(path):
+        def work(key):
             {work}
-        inspect.describe = work
+        settings.describe_settings = work
         cli.main()
     """
-    arguments = [sys.executable, "-c", textwrap.dedent(program), "inspect", "x"]
+    arguments = [sys.executable, "-c", textwrap.dedent(program), "settings", "x"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "at work\n"
         process.send_signal(number)

@@ -141,6 +141,18 @@ print(counters["inductor"]["fxgraph_cache_hit"])
 """
 
 
+def test_compiled_kernels_are_told_apart_by_instructions(monkeypatch):
+    config = torch.compiler.config
+    for capability, found in (("AVX2", ("AVX2",)), ("AVX512", ("AVX2", "AVX512-BF16")), ("AVX512", ("AVX2", "AVX512-BF16"))):
+        monkeypatch.setattr(config, "cache_key_tag", "own")
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda capability=capability: capability)
+        monkeypatch.setattr(precision, "instructions", lambda found=found: found)
+        precision.tell_kernels_apart()
+        precision.tell_kernels_apart()
+        assert config.cache_key_tag == " ".join(["own", capability, *found])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("apart", "taken"), [(True, ["0", "0", "1"]), (False, ["0", "1", "1"])])
 def test_kernels_for_other_instructions_are_not_taken(apart, taken, tmp_path):
     found = []

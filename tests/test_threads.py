@@ -33,9 +33,9 @@ def in_force(*arguments: str, **given: str) -> list[dict[str, str]]:
     [
         ({}, "20000"),
         ({"GOMP_SPINCOUNT": "77"}, "77"),
-        ({"GOMP_SPINCOUNT": "77", "OMP_WAIT_POLICY": "active"}, "77"),
-        ({"OMP_WAIT_POLICY": "passive"}, "0"),
-        ({"OMP_WAIT_POLICY": "active"}, "30000000000"),
+        pytest.param({"GOMP_SPINCOUNT": "77", "OMP_WAIT_POLICY": "active"}, "77", marks=pytest.mark.slow),
+        pytest.param({"OMP_WAIT_POLICY": "passive"}, "0", marks=pytest.mark.slow),
+        pytest.param({"OMP_WAIT_POLICY": "active"}, "30000000000", marks=pytest.mark.slow),
     ],
     ids=["nothing", "a count", "both", "passive", "active"],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,16 +42,23 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_run(tmp_path_factory.mktemp("run"), fields=FIELDS[:3])
 
 
-@pytest.fixture
-def token_run_folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def whole_token_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a small made-up run whose first model is the random token model of ``checkpoints/micro/model.pt``."""
-    write_run(tmp_path, models=("micro_tokens", "persistence"), n_times=5, overrides=("report.tokens=true", "report.animation=false"))
+    folder = tmp_path_factory.mktemp("tokens")
+    write_run(folder, models=("micro_tokens", "persistence"), n_times=5, overrides=("report.tokens=true", "report.animation=false"))
     torch.manual_seed(0)
     model = MicroTokens(TOKENS, normalizer(), Grid(16, 24, WIDTH / 24, DURATION / 4, 5))
     randomise(model)
-    (tmp_path / "checkpoints" / "micro").mkdir(parents=True)
-    model.save(tmp_path / "checkpoints" / "micro" / "model.pt")
-    return tmp_path
+    (folder / "checkpoints" / "micro").mkdir(parents=True)
+    model.save(folder / "checkpoints" / "micro" / "model.pt")
+    return folder
+
+
+@pytest.fixture
+def token_run_folder(whole_token_run: Path, tmp_path: Path) -> Path:
+    """Return a copy of ``whole_token_run`` that a test may damage."""
+    return shutil.copytree(whole_token_run, tmp_path / "tokens")
 
 
 @pytest.fixture

@@ -115,6 +115,11 @@ def test_tokens_have_a_section_where_the_model_has_them(token_run_folder: Path) 
     for title in ("Sources of uncertainty", "Reconstruction", "Token maps", "Latent traversal", "How much it changes"):
         assert f"<h3>{title}" in report
     assert "http" not in re.sub(r"[A-Za-z0-9+/=]{200,}", "", report)
+
+
+@pytest.mark.slow
+def test_the_same_run_has_the_same_report(token_run_folder: Path) -> None:
+    report = write_report(token_run_folder).read_text(encoding="utf-8")
     assert write_report(token_run_folder).read_text(encoding="utf-8") == report
 
 

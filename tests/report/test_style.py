@@ -88,7 +88,9 @@ simulate:
 """
 
 
-@pytest.mark.parametrize("backend", ["module://nowhere.backend_inline", "nonsense", ""])
+@pytest.mark.parametrize(
+    "backend", ["module://nowhere.backend_inline", *(pytest.param(name, marks=pytest.mark.slow) for name in ("nonsense", ""))]
+)
 def test_a_command_draws_whatever_backend_the_user_has_chosen(backend: str, tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(PREVIEW, encoding="utf-8")
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\nbackend: qtagg\nno.such.key: 1\n", encoding="utf-8")
@@ -116,7 +118,11 @@ main()
     assert (tmp_path / "run" / "preview" / "micro.png").is_file()
 
 
-@pytest.mark.parametrize(("backend", "kept"), [("nonsense", "None"), ("svg", "svg"), ("", "None")], ids=["unknown", "known", "empty"])
+@pytest.mark.parametrize(
+    ("backend", "kept"),
+    [("nonsense", "None"), *(pytest.param(*case, marks=pytest.mark.slow) for case in (("svg", "svg"), ("", "None")))],
+    ids=["unknown", "known", "empty"],
+)
 def test_the_backend_of_a_users_own_program_stays(backend: str, kept: str) -> None:
     program = (
         "import probtokens.report, matplotlib, os; print(os.environ['MPLBACKEND'], matplotlib.get_backend(auto_select=False), sep=',')"

@@ -125,6 +125,7 @@ print(hashlib.sha256(b"".join(value.numpy().tobytes() for value in state)).hexdi
 """
 
 
+@pytest.mark.slow
 def test_kernels_compile_for_any_number_of_shapes(monkeypatch):
     """Every campaign of a process has a shape of its own; torch stops at its limit unless told otherwise."""
     compile_ = torch.compile

@@ -48,6 +48,7 @@ def test_case_passes(case):
     assert not failures(checks)
 
 
+@pytest.mark.slow
 def test_pores_close_with_kapilas_term_and_not_without():
     assert not failures(pore_closes(EAGER))
     assert len(failures(pore_closes(EAGER.model_copy(update={"kapila": False})))) == 3
