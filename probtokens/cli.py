@@ -210,11 +210,15 @@ def forecast(
     image: Annotated[Path, typer.Option("--image", metavar="FILE", help="Grey micrograph (PNG, PGM or npy).")],
     pressure: Annotated[float, typer.Option("--pressure", metavar="GPA", help="Pressure behind the shock [GPa]; it comes from the left.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for ensemble, curves, page and record.")],
-    scale: Annotated[float | None, typer.Option("--scale", metavar="µM", help="Edge of a pixel [µm]; has to be given.")] = None,
+    scale: Annotated[
+        str | None, typer.Option("--scale", metavar="LENGTH", help="Edge of a pixel [µm], or '20 nm'; has to be given.")
+    ] = None,
     model: Annotated[str, typer.Option("--model", metavar="NAME", help="Trained tokens: a name or a file.")] = "hmx-standard",
     threshold: Annotated[str, typer.Option("--threshold", metavar="VALUE", help="Between voids and crystal: otsu, or 0 … 1.")] = "otsu",
     pores: Annotated[Literal["dark", "bright"], typer.Option("--pores", help="Whether voids are dark or bright.")] = "dark",
-    least_diameter: Annotated[float, typer.Option("--least-diameter", metavar="µM", help="Smaller voids are filled [µm].")] = 0.0,
+    least_diameter: Annotated[
+        str, typer.Option("--least-diameter", metavar="LENGTH", help="Smaller voids are filled [µm], or '60 nm'.")
+    ] = "0",
     steps: Annotated[int, typer.Option("--steps", min=1, max=100_000, metavar="N", help="Frames after the first.")] = 20,
     draws: Annotated[int, typer.Option("--draws", min=1, max=100_000, metavar="N", help="Members of the ensemble.")] = 50,
     seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="What all draws follow from.")] = 0,
@@ -222,10 +226,9 @@ def forecast(
 ) -> None:
     """Forecast an own microstructure from its micrograph: an ensemble, bands of hot spots and a page."""
     with _errors_reported(debug):
-        from probtokens.pipeline.forecast import ImageForecast, forecast_image, image_settings
+        from probtokens.pipeline.forecast import ImageForecast, forecast_image
 
-        settings = image_settings(image, scale, threshold, pores, least_diameter)
-        forecast_image(ImageForecast(settings, pressure, model, steps, draws, seed), out)
+        forecast_image(ImageForecast(image, pressure, scale, threshold, pores, least_diameter, model, steps, draws, seed), out)
 
 
 @app.command()

@@ -92,15 +92,74 @@ def test_first_frames_are_those_of_the_simulator() -> None:
     ("solid", "pressure", "message"),
     [
         (np.ones(4), 9.0, None),
-        (np.full((8, 8), 2.0), 9.0, "solid_fraction: expected values from 0 to 1, got 2 to 2"),
-        (np.full((8, 8), np.nan), 9.0, "solid_fraction: expected values from 0 to 1"),
+        (np.full((8, 8), 2.0), 9.0, "microstructure: expected values from 0 to 1, got 2 to 2"),
+        (np.full((8, 8), np.nan), 9.0, "microstructure: expected values from 0 to 1"),
         (np.ones((32, 48)), -1.0, "shock_pressure: expected positive numbers of GPa"),
-        (np.zeros((32, 48)), 9.0, "solid_fraction: expected no pores in the first 5 columns"),
+        (np.ones((2, 32, 48)), [6.0, 7.0, 8.0], r"shock_pressure: expected a number, or one for each of 2 simulations, got shape \(3,\)"),
+        (np.ones((32, 48)), [], "shock_pressure: expected a number"),
+        (np.ones((32, 48)), None, "shock_pressure: expected positive numbers of GPa, got None"),
+        (["a.png"], 9.0, "microstructure: expected solid fractions, or the path of an image"),
+        (np.zeros((32, 48)), 9.0, "microstructure: expected no pores in the first 5 columns"),
     ],
 )
 def test_microstructures_that_do_not_fit_are_refused(solid: np.ndarray, pressure: float, message: str | None) -> None:
-    with pytest.raises(ValueError, match=message or "solid_fraction: expected shape"):
+    with pytest.raises(ValueError, match=message or "microstructure: expected shape"):
         pt.first_frame(solid, pressure)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """A dark disc, 8-bit grey, of 0.56 µm in a bright crystal of 1.31 × 1.95 µm: pixels of 0.01 µm."""
+    y, x = np.mgrid[:131, :195]
+    path = tmp_path / "section.npy"
+    np.save(path, np.where((y - 70) ** 2 + (x - 90) ** 2 < 28**2, 40, 200).astype(np.uint8))
+    return path
+
+
+def test_a_micrograph_is_as_good_as_its_solid_fractions(image: Path) -> None:
+    found = pt.first_frame(image, [6.0, 9.0], pixel_size=0.01)
+    assert found.sizes == {"simulation": 2, "field": 6, "y": 32, "x": 48}  # what is less than a patch is cut off
+    grey = np.load(image)[::-1][:128, :192]
+    solid = (grey > 120).reshape(32, 4, 48, 4).mean((1, 3))
+    np.testing.assert_array_equal(found.values, pt.first_frame(solid, [6.0, 9.0]).values)
+    area = np.pi * 0.28**2
+    assert found.attrs["porosity"] == pytest.approx(area / (1.28 * 1.92), rel=0.01)
+    assert found.attrs["voids"] == pytest.approx(area / (1.31 * 1.95), rel=0.01)
+    assert 40 / 255 < found.attrs["threshold"] < 200 / 255
+    assert pt.first_frame(image, 9.0, pixel_size="10 nm", multiple=5).sizes["x"] == 45
+    assert not np.array_equal(pt.first_frame(image, 9.0, pixel_size=0.01, spacing=0.02).values, found.values)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({}, "pixel_size: expected the edge of a pixel in µm, found none; .*section.npy has 131 × 195 pixels"),
+        ({"pixel_size": -0.01}, "pixel_size: Input should be greater than 0"),
+        ({"pixel_size": "10 ns"}, "pixel_size: expected a unit"),
+        ({"pixel_size": 0.01, "threshold": "dark"}, "threshold: expected otsu or a number between 0"),
+        ({"pixel_size": 0.01, "threshold": 2}, "threshold: Input should be less than 1"),
+        ({"pixel_size": 0.01, "pores": "grey"}, "pores: Input should be 'dark' or 'bright'"),
+        ({"pixel_size": 0.01, "least_diameter": 0.6}, "section.npy: expected voids"),
+        ({"pixel_size": 0.01, "multiple": 0}, "multiple: expected a number of cells, at least 1"),
+        ({"pixel_size": 1e-4}, "section.npy: expected more than 0.16 × 0.5 µm .* is the scale right?"),
+    ],
+)
+def test_what_is_said_of_a_micrograph_has_to_fit(image: Path, said: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        pt.first_frame(image, 9.0, **said)
+
+
+def test_a_micrograph_has_to_be_readable_and_an_array_has_no_pixels(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"absent.png: expected an image \(PNG, PGM or npy\), found no file"):
+        pt.first_frame(str(tmp_path / "absent.png"), 9.0, pixel_size=0.01)
+    (tmp_path / "note.png").write_text("no image")
+    with pytest.raises(ValueError, match="note.png: expected an image of format PNG, PGM or npy, got another"):
+        pt.first_frame(tmp_path / "note.png", 9.0, pixel_size=0.01)
+    for said in ({"pixel_size": 0.01}, {"threshold": 0.5}, {"pores": "bright"}, {"least_diameter": 0.1}):
+        with pytest.raises(ValueError, match=f"{next(iter(said))}.*: expected the path of an image with them, got an array"):
+            pt.first_frame(disc(), 9.0, **said)
+    with pytest.raises(ValueError, match="spacing: expected a positive length"):
+        pt.first_frame(disc(), 9.0, spacing=0.0)
 
 
 @pytest.mark.parametrize("kind", ["torch", "numpy", "xarray"])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from probtokens.config import ImageConfig
 from probtokens.data.atomic import replacing
@@ -30,8 +30,15 @@ if TYPE_CHECKING:
 ENSEMBLE, CURVES, PAGE, RECORD = "ensemble.zarr", "hotspots.csv", "report.html", "forecast.json"
 
 _CONTEXT = "shock_pressure"
-_MARGIN = 0.25
 _HOTSPOT = HotSpot("temperature", 875.0)
+#: What Python calls an argument -> what the command line calls it.
+_OPTIONS = {
+    "pixel_size": "--scale",
+    "threshold": "--threshold",
+    "pores": "--pores",
+    "least_diameter": "--least-diameter",
+    "shock_pressure": "--pressure",
+}
 
 
 @dataclass(frozen=True)
@@ -41,57 +48,42 @@ class ImageForecast:
     Attributes
     ----------
     image
-        The micrograph, its scale, and how voids are told from crystal.
+        The micrograph.
     pressure
         Behind the shock [GPa].
+    pixel_size, threshold, pores, least_diameter
+        Its scale, and how voids are told from crystal, as :func:`probtokens.first_frame` takes them.
     model
         Trained tokens, by name or file.
     steps, draws, seed
         Frames after the first, members, and what they follow from.
     """
 
-    image: ImageConfig
+    image: Path
     pressure: float
+    pixel_size: float | str | None = None
+    threshold: float | str = "otsu"
+    pores: str = "dark"
+    least_diameter: float | str = 0.0
     model: str = "hmx-standard"
     steps: int = 20
     draws: int = 50
     seed: int = 0
 
 
-def image_settings(
-    path: Path, scale: float | None, threshold: str = "otsu", pores: str = "dark", least_diameter: float = 0.0
-) -> ImageConfig:
-    """Settings of a micrograph as a command line has them.
-
-    Raises
-    ------
-    ValueError
-        If the scale is missing, which no image tells reliably, or a setting does not fit.
-    """
-    from pydantic import ValidationError
-
-    from probtokens.simulate.microstructure.image import read_grey
-
-    if scale is None:
-        ny, nx = read_grey(path).shape
-        raise ValueError(
-            f"{path}: --scale: expected the edge of a pixel in µm, found none; the image has {ny} × {nx} pixels (height × width), "
-            f"so --scale 0.02 would make it {0.02 * ny:g} × {0.02 * nx:g} µm"
-        )
-    given = {"path": path, "pixel_size": scale, "threshold": threshold, "pores": pores, "least_diameter": least_diameter}
-    if threshold != "otsu":
-        try:
-            given["threshold"] = float(threshold)
-        except ValueError:
-            raise ValueError(f"--threshold: expected otsu or a number between 0 (black) and 1 (white), got {threshold!r:.80}") from None
+@contextmanager
+def _options_named() -> Iterator[None]:
+    """What is said of an argument is said of the option that stands for it."""
     try:
-        return ImageConfig.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = {"pixel_size": "scale", "least_diameter": "least-diameter"}.get(str(first["loc"][0]), str(first["loc"][0]))
-        raise ValueError(f"--{name}: {first['msg']}, got {first['input']!r:.80}") from None
+        yield
+    except ValueError as error:
+        name, colon, told = str(error).partition(": ")
+        if name not in _OPTIONS:
+            raise
+        raise ValueError(f"{_OPTIONS[name]}{colon}{told}") from error
 
 
+@_options_named()
 def forecast_image(asked: ImageForecast, out: Path) -> None:
     """Forecast an own microstructure; leave ensemble, curves, page and record in ``out``, and print what hot spots come to.
 
@@ -105,18 +97,27 @@ def forecast_image(asked: ImageForecast, out: Path) -> None:
     from probtokens.data.the_well.layout import boundary_of
     from probtokens.predict import open_rollout, write_rollout
     from probtokens.report.forecast import HotspotBands, write_page
-    from probtokens.simulate.microstructure.micrograph import find_voids, threshold_of, whole
+    from probtokens.simulate.microstructure.micrograph import image_settings
 
     screen, console, began = open_screen(), Console(), time.perf_counter()
     _require_own(out)
+    image = image_settings(asked.image, asked.pixel_size, asked.threshold, asked.pores, asked.least_diameter)
     model = pt.load(asked.model)
     require_of_crystals(model, asked.model)
     if isinstance(model, pt.MicroTokens):
         model.name = "micro_tokens"  # as in runs
-    void = whole(asked.image, model.grid.spacing, multiple=model.patch, margin=_MARGIN)
-    threshold, covered = threshold_of(asked.image), float(find_voids(asked.image).mean())
-    first = pt.first_frame(1.0 - void, asked.pressure, spacing=model.grid.spacing).sel(field=[spec.name for spec in model.fields])
-    grid = replace(model.grid, ny=void.shape[0], nx=void.shape[1], n_times=asked.steps + 1)
+    first = pt.first_frame(
+        image.path,
+        asked.pressure,
+        spacing=model.grid.spacing,
+        pixel_size=image.pixel_size,
+        threshold=image.threshold,
+        pores=image.pores,
+        least_diameter=image.least_diameter,
+        multiple=model.patch,
+    )
+    first = first.sel(field=[spec.name for spec in model.fields])
+    grid = replace(model.grid, ny=first.sizes["y"], nx=first.sizes["x"], n_times=asked.steps + 1)
     frames = TrajectorySet.from_arrays(
         first.values[:, None],
         model.fields,
@@ -125,12 +126,11 @@ def forecast_image(asked: ImageForecast, out: Path) -> None:
         context={_CONTEXT: [asked.pressure]},
         boundary=boundary_of(grid.periodic),
     )
-    how = "Otsu" if asked.image.threshold == "otsu" else "given"
-    say(screen, f"{asked.image.path}: threshold {threshold:.3g} ({how}), {asked.image.pores} pores, {100 * covered:.3g} % of the image")
-    say(
-        screen,
-        f"{grid.ny} × {grid.nx} cells of {in_unit(f'{grid.spacing:g}', grid.length_unit)}, porosity {100 * float(void.mean()):.3g} %",
-    )
+    how, found = "Otsu" if image.threshold == "otsu" else "given", first.attrs
+    taken = f"threshold {found['threshold']:.3g} ({how}), {image.pores} pores, {100 * found['voids']:.3g} % of the image"
+    cells = f"{grid.ny} × {grid.nx} cells of {in_unit(f'{grid.spacing:g}', grid.length_unit)}"
+    say(screen, f"{image.path}: {taken}")
+    say(screen, f"{cells}, porosity {100 * found['porosity']:.3g} %")
     with warnings.catch_warnings():  # of which the rollout tells
         warnings.simplefilter("ignore")
         # Refuses what does not fit before anything is written.
@@ -140,7 +140,7 @@ def forecast_image(asked: ImageForecast, out: Path) -> None:
         with console.stage("forecast") as progress:
             write_rollout(
                 model,
-                replace(frames, grid=grid, names=(asked.image.path.stem,)),
+                replace(frames, grid=grid, names=(image.path.stem,)),
                 out / ENSEMBLE,
                 members=asked.draws,
                 seed=asked.seed,
@@ -149,10 +149,10 @@ def forecast_image(asked: ImageForecast, out: Path) -> None:
         with console.stage("report") as progress, open_rollout(out / ENSEMBLE) as ensemble:
             bands = HotspotBands.of(ensemble, _HOTSPOT, progress)
             bands.write(out / CURVES)
-            record = _record(asked, model, threshold, covered, void, time.perf_counter() - began)
+            record = _record(asked, image, model, first, time.perf_counter() - began)
             with replacing(out / RECORD) as temporary:
                 temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            write_page(out / PAGE, ensemble, bands, asked.image, record)
+            write_page(out / PAGE, ensemble, bands, image, record)
     for line in bands.told():
         say(screen, line)
     next_step(screen, f'open {out / PAGE}; in Python: probtokens.predict.open_rollout("{out / ENSEMBLE}")')
@@ -197,16 +197,16 @@ def require_of_crystals(model: TokenForecaster, name: str) -> None:
         )
 
 
-def _record(
-    asked: ImageForecast, model: TokenForecaster, threshold: float, covered: float, void: np.ndarray, seconds: float
-) -> dict[str, Any]:
+def _record(asked: ImageForecast, image: ImageConfig, model: TokenForecaster, first: xr.DataArray, seconds: float) -> dict[str, Any]:
     """What makes the forecast again, and what it was made with."""
-    path = resolved(Path(asked.model))
+    from probtokens.simulate.microstructure.micrograph import MARGIN
+
+    path, found = resolved(Path(asked.model)), first.attrs
     return {
-        "image": asked.image.model_dump(mode="json", exclude={"random_orientation", "separate_splits", "path"})
-        | {"name": asked.image.path.name, "sha256": file_digest(asked.image.path), "threshold_found": threshold, "voids": covered},
-        "cells": dict(zip(("ny", "nx"), void.shape, strict=True))
-        | {"spacing": model.grid.spacing, "porosity": float(void.mean()), "margin": _MARGIN},
+        "image": image.model_dump(mode="json", exclude={"random_orientation", "separate_splits", "path"})
+        | {"name": image.path.name, "sha256": file_digest(image.path), "threshold_found": found["threshold"], "voids": found["voids"]},
+        "cells": {"ny": first.sizes["y"], "nx": first.sizes["x"]}
+        | {"spacing": model.grid.spacing, "porosity": found["porosity"], "margin": MARGIN},
         "shock_pressure": asked.pressure,
         "model": {"name": asked.model if path != Path(asked.model).absolute() else path.name, "sha256": file_digest(path)},
         "steps": asked.steps,

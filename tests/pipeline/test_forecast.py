@@ -11,10 +11,8 @@ from typer.testing import CliRunner
 
 import probtokens as pt
 from probtokens import cli
-from probtokens.config import ImageConfig
 from probtokens.pipeline.fingerprint import file_digest
 from probtokens.predict import open_rollout
-from probtokens.simulate.microstructure.micrograph import whole
 
 PIXEL, STEPS, DRAWS, SEED = 0.02, 4, 20, 3
 
@@ -48,8 +46,7 @@ def made(image: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, s
 
 
 def test_the_ensemble_is_that_of_the_same_steps_in_python(made: tuple[Path, str], image: Path) -> None:
-    solid = 1.0 - whole(ImageConfig(path=image, pixel_size=PIXEL, least_diameter=0.2), 0.04, multiple=4)
-    first = pt.first_frame(solid, 9.0)
+    first = pt.first_frame(str(image), 9.0, pixel_size="20 nm", least_diameter=0.2)
     ensemble = pt.rollout(pt.load("hmx-standard"), first, steps=STEPS, draws=DRAWS, seed=SEED)
     with open_rollout(made[0] / "ensemble.zarr") as stored:
         np.testing.assert_array_equal(stored["prediction"].values[:, :, 1:], ensemble.values)
@@ -101,11 +98,13 @@ def test_the_record_and_the_screen_say_what_was_understood(made: tuple[Path, str
     [
         (["--pressure", 9], ["--scale: expected the edge of a pixel in µm, found none", "64 × 96 pixels"]),
         (["--pressure", 9, "--scale", 0.0], ["--scale: ", "greater than 0"]),
+        (["--pressure", 9, "--scale", "20 ns"], ["--scale: expected a unit", "'ns'"]),
+        (["--pressure", 9, "--scale", PIXEL, "--least-diameter", -1], ["--least-diameter: ", "greater than or equal to 0"]),
         (["--pressure", 9, "--scale", PIXEL, "--threshold", "dark"], ["--threshold: expected otsu or a number", "'dark'"]),
         (["--pressure", 9, "--scale", PIXEL, "--threshold", 0.01], ["section.png: expected voids", "threshold 0.01"]),
         (["--pressure", 9, "--scale", 0.0005], ["section.png: expected more than 0.16 × 0.5 µm", "is the scale right?"]),
-        (["--pressure", 9e9, "--scale", PIXEL], ["shock_pressure: expected at most 100 GPa, got 9e+09; are they in Pa, or in MPa?"]),
-        (["--pressure", -1, "--scale", PIXEL], ["shock_pressure: expected positive numbers"]),
+        (["--pressure", 9e9, "--scale", PIXEL], ["--pressure: expected at most 100 GPa, got 9e+09; are they in Pa, or in MPa?"]),
+        (["--pressure", -1, "--scale", PIXEL], ["--pressure: expected positive numbers"]),
         (["--pressure", 9, "--scale", PIXEL, "--model", "absent.pt"], ["absent.pt: expected a model, found no file"]),
     ],
 )

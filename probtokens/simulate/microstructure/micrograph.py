@@ -3,23 +3,78 @@
 from __future__ import annotations
 
 import math
+import os
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from probtokens.config import ImageConfig, MicrostructureConfig
 from probtokens.limits import MAX_CELLS
 from probtokens.regions import connected_regions
 from probtokens.simulate.microstructure.image import read_grey
 from probtokens.simulate.microstructure.rasterize import area_average
+from probtokens.units import quantity
 
 #: Crops tried for one microstructure.
 ATTEMPTS = 200
 #: Where along the longer edge of an image the part of each split begins and ends, as fractions of that edge. They are
 #: the same for all campaigns, so that no test simulation shows what another campaign trained on.
 SPLIT_PARTS = {"train": (0.0, 0.5), "valid": (0.5, 0.7), "test": (0.7, 1.0)}
+#: Width [µm] of the strips at the left and right edges of a whole image that are made solid.
+MARGIN = 0.25
 #: Grey levels that Otsu's threshold tells apart.
 _LEVELS = 256
+
+
+def image_settings(
+    path: str | os.PathLike[str],
+    pixel_size: Any = None,
+    threshold: float | str = "otsu",
+    pores: str = "dark",
+    least_diameter: Any = 0.0,
+) -> ImageConfig:
+    """Settings of a micrograph from what a user says of it; lengths are numbers of µm, or have a unit, ``"20 nm"``.
+
+    Raises
+    ------
+    ValueError
+        If the edge of a pixel is missing, which no image tells reliably, or a setting does not fit; the message begins with its name.
+    """
+    path = Path(path)
+    if pixel_size is None:
+        ny, nx = read_grey(path).shape
+        raise ValueError(
+            f"pixel_size: expected the edge of a pixel in µm, found none; {path} has {ny} × {nx} pixels (height × width), "
+            f"so 0.02 would make it {0.02 * ny:g} × {0.02 * nx:g} µm"
+        )
+    given = {
+        "path": path,
+        "pixel_size": _length(pixel_size, "pixel_size"),
+        "threshold": threshold,
+        "pores": pores,
+        "least_diameter": _length(least_diameter, "least_diameter"),
+    }
+    if threshold != "otsu":
+        try:
+            given["threshold"] = float(threshold)
+        except (TypeError, ValueError):
+            raise ValueError(f"threshold: expected otsu or a number between 0 (black) and 1 (white), got {threshold!r:.80}") from None
+    try:
+        return ImageConfig.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{first['loc'][0]}: {first['msg']}, got {first['input']!r:.80}") from None
+
+
+def _length(value: Any, name: str) -> float:
+    """A length in µm; a command line has numbers as text."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return quantity(value, "µm", name)
 
 
 def crop(
@@ -57,7 +112,7 @@ def crop(
     )
 
 
-def whole(image: ImageConfig, spacing: float, *, multiple: int = 1, margin: float = 0.25) -> np.ndarray:
+def whole(image: ImageConfig, spacing: float, *, multiple: int = 1, margin: float = MARGIN) -> np.ndarray:
     """Area fraction of voids (y, x) of the image itself, on as many cells as it covers; made solid at left and right as by :func:`crop`.
 
     Parameters
