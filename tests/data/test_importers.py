@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from probtokens.data import TrajectorySet, read_info
-from probtokens.data.importers import LAYOUTS, Given, Simulation, convert, open_source
+from probtokens.data.importers import LAYOUTS, Given, Simulation, convert, make_plan, open_source
 from probtokens.data.importers.convert import PICTURE, RECORD
 from probtokens.data.the_well.faults import MAX_MESSAGE
 from tests.data.layouts import CASES, Case
@@ -143,6 +143,30 @@ def test_an_interrupted_conversion_goes_on(case: Case, tmp_path: Path, monkeypat
 def test_what_the_files_do_not_tell_is_asked_for(case: Case, change: dict[str, Any], text: str, tmp_path: Path) -> None:
     fails(case.write(tmp_path), tmp_path, replace(case.given, **change), text)
     assert not (tmp_path / "refused").exists()
+
+
+def test_all_that_the_files_do_not_tell_is_asked_for_at_once(tmp_path: Path) -> None:
+    for number in range(3):
+        np.savez(tmp_path / f"{number}.npz", temperature=np.full((3, 4, 5), 300.0), load=9.0)
+    asked = ("--unit temperature=UNIT, --unit load=UNIT ('1' for a number)", "--spacing", "--time-step", "--splits TRAIN/VALID/TEST of 3")
+    fails(tmp_path, tmp_path.parent, Given(dims=("time", "y", "x")), *asked)
+    given = Given(dims=("time", "y", "x"), units={"*": "1"}, spacing="1 µm", splits=(1, 1, 1))
+    with pytest.raises(ValueError, match="what the files do not tell: --time-step of frames ..0.1 ns.., got none"):
+        make_plan(open_source(tmp_path, given).contents, given)
+
+
+def test_frames_of_numpy_files_are_read_when_they_are_needed(tmp_path: Path) -> None:
+    given = Given(dims=("time", "y", "x"))
+    np.savez(tmp_path / "run.npz", temperature=np.full((30, 40, 50), 300.0), load=9.0)
+    whole = (tmp_path / "run.npz").read_bytes()
+    (tmp_path / "run.npz").write_bytes(whole.replace(np.float64(300.0).tobytes(), np.float64(301.0).tobytes()))
+    source = open_source(tmp_path, given)
+    assert source.contents.shape == (30, 40, 50)
+    assert (list(source.contents.fields), list(source.contents.scalars)) == (["temperature"], ["load"])
+    with pytest.raises(ValueError, match="run.npz: temperature: expected a complete .npz file of numbers, got Bad CRC-32"):
+        source.read(0)
+    (tmp_path / "run.npz").write_bytes(whole)
+    assert open_source(tmp_path, given).read(0).frames["temperature"].max() == 300.0
 
 
 @pytest.mark.parametrize(

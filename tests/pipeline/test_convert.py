@@ -80,7 +80,7 @@ def test_scaled_arrays_by_options(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ((), "expected --spacing with the edge of a cell"),
+        ((), "expected what the files do not tell: --spacing of cells ('0.05 µm'), got none"),
         (("--splits", "1-1-1"), "--splits: expected TRAIN/VALID/TEST such as 25/8/9, got '1-1-1'"),
         (("--unit", "pressure"), "--unit: expected NAME=VALUE, got 'pressure'"),
         (("--in", "SI"), "--in: expected NAME=VALUE, got 'SI'"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
+import dask.array
 import h5py
 import numpy as np
 import xarray as xr
@@ -22,6 +24,7 @@ from probtokens.limits import require_fits
 #: How netCDF marks an HDF5 data set that stands for an axis without coordinates.
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
 _NUMPY = (".npy", ".npz")
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _XARRAY = (".nc", ".nc4", ".cdf", ".netcdf", ".zarr")
 
 
@@ -149,7 +152,10 @@ def load_array(path: Path) -> Any:
 
 def _numpy_dataset(path: Path, dims: Sequence[str]) -> xr.Dataset:
     loaded = load_array(path)
-    members = {"values": loaded} if isinstance(loaded, np.ndarray) else {name: _member(path, loaded, name) for name in loaded.files}
+    members: dict[str, Any] = {"values": loaded}
+    if not isinstance(loaded, np.ndarray):
+        with loaded:
+            members = {name: _member(path, loaded, name) for name in loaded.files}
     if not dims:
         shapes = {name: values.shape for name, values in members.items()}
         raise fault(path, "--dims with the names of its axes in order, such as simulation,time,field,y,x", f"none for shapes {shapes}")
@@ -172,11 +178,24 @@ def _numpy_dataset(path: Path, dims: Sequence[str]) -> xr.Dataset:
         raise fault(path, f"arrays of equal sizes along {listed(dims)}", error) from error
 
 
-def _member(path: Path, loaded: Any, name: str) -> np.ndarray:
+def _member(path: Path, loaded: Any, name: str) -> Any:
+    """An array of an ``.npz`` file; one of more than one axis is read when its values are asked for, and kept then."""
+
+    @cache
+    def values() -> np.ndarray:
+        try:
+            with load_array(path) as opened_again:
+                return np.asarray(opened_again[name])
+        except Exception as error:
+            raise fault(path, "a complete .npz file of numbers", error, where=name) from error
+
     try:
-        return np.asarray(loaded[name])
+        with loaded.zip.open(f"{name}.npy") as member:
+            version = np.lib.format.read_magic(member)
+            shape, _, dtype = _HEADERS[version](member)
     except Exception as error:
         raise fault(path, "a complete .npz file of numbers", error, where=name) from error
+    return values() if len(shape) < 2 else dask.array.from_delayed(dask.delayed(values, pure=False)(), shape, dtype)
 
 
 def _xarray_dataset(path: Path) -> xr.Dataset:

@@ -123,6 +123,8 @@ def make_plan(contents: Contents, given: Given) -> Plan:
     names = _Names(contents, given.names)
     _require_known(contents, given, names)
     units = _Units(contents, given, names)
+    if unsaid := _unsaid(contents, given, names, units):
+        raise fault(contents.path, f"what the files do not tell: {', '.join(unsaid)}", "none")
     fields: dict[str, PlannedField] = {}
     for old, variable in contents.fields.items():
         new = names.field(old)
@@ -147,9 +149,11 @@ def make_plan(contents: Contents, given: Given) -> Plan:
 
 #: Step of the grid -> option, dimension, what it is with an example.
 _STEPS = {
-    "spacing": ("--spacing", "length", "the edge of a cell, such as '0.05 µm'"),
-    "time_step": ("--time-step", "time", "the time between frames, such as '0.1 ns'"),
+    "spacing": ("--spacing", "length", "of cells ('0.05 µm')"),
+    "time_step": ("--time-step", "time", "of frames ('0.1 ns')"),
 }
+#: Fields without a unit that a message names.
+_SHOWN = 4
 #: Our unit of both dimensions.
 _OURS = OUR_UNITS._asdict()
 
@@ -184,6 +188,10 @@ class _Units:
         self._path, self._given, self._wanted, self._names = contents.path, given.units, given.wanted, names
         self._told = {"length": contents.length_unit, "time": contents.time_unit}
 
+    def told(self, name: str, told: str | None, vector: str | None = None) -> str | None:
+        """Unit of a field or scalar, ``None`` if nobody tells; the user's word goes before the file's."""
+        return self._given.get(name) or self._given.get(vector or name) or told or self._given.get("*")
+
     def of_axis(self, axis: str) -> str | None:
         """Unit of lengths or times, ``None`` if nobody tells."""
         return self._given.get(axis) or self._told[axis]
@@ -214,9 +222,9 @@ class _Units:
         return measure(f"{number!r} {own}", own, self._target(own, axis) or told)
 
     def mending(self, name: str, told: str | None, vector: str | None = None) -> Mending:
-        """How the unit of a field or scalar is mended; the user's word goes before the file's."""
+        """How the unit of a field or scalar is mended."""
         said = self._given.get(name) or self._given.get(vector or name)
-        unit = said or told or self._given.get("*")
+        unit = self.told(name, told, vector)
         known = KNOWN_FIELDS.get(name)
         if unit is None:
             raise fault(self._path, f"--unit {vector or name}=UNIT, '1' for a number: the files do not tell it", "none", where=f"{name!r}")
@@ -239,6 +247,26 @@ class _Units:
     def _meant(self, word: str) -> str:
         """Unit that ``{length}``, ``{time}`` or ``{FIELD}`` stands for."""
         return self.required(word) if word in self._told else self.mending(self._names.field(word), None).given
+
+
+def _unsaid(contents: Contents, given: Given, names: _Names, units: _Units) -> list[str]:
+    """Options with what the files do not tell and the user did not say, all at once."""
+    told = {old: variable.unit for old, variable in contents.fields.items()} | dict(contents.scalars)
+    known = {name: units.told(name, unit, names.vector(name)) for old, unit in told.items() for name in [names.field(old)]}
+    unsaid = [f"--unit {name}=UNIT" for name in dict.fromkeys(names.vector(name) or name for name, unit in known.items() if unit is None)]
+    if unsaid:
+        unsaid = [*unsaid[:_SHOWN], *([f"… {len(unsaid)} units in all"] if len(unsaid) > _SHOWN else [])]
+        unsaid[-1] += " ('1' for a number)"
+    edge, texts = contents.x if contents.y is not None else None, " ".join(unit for unit in known.values() if unit)
+    for (option, dimension, what), said, axis in zip(_STEPS.values(), (given.spacing, given.time_step), (edge, contents.time), strict=True):
+        if said is None and axis is None:
+            unsaid.append(f"{option} {what}")
+        needed = f"{{{dimension}}}" in texts or (said is None and axis is not None)
+        if needed and units.of_axis(dimension) is None:
+            unsaid.append(f"--unit {dimension}={_OURS[dimension]} or another ('1' without dimension)")
+    if contents.splits is None and given.splits is None:
+        unsaid.append(f"--splits TRAIN/VALID/TEST of {len(contents.names)} simulations")
+    return unsaid
 
 
 def _factor(unit: str) -> str:
@@ -266,13 +294,12 @@ def _grid(contents: Contents, given: Given, units: _Units) -> tuple[Grid, list[s
 
 def _step(contents: Contents, name: str, given: str | None, axis: Axis | None, units: _Units) -> tuple[float, str, list[str]]:
     """Cell edge or frame step, its unit, and what to say of it; what the user says goes before the files."""
-    option, dimension, what = _STEPS[name]
-    if given is None and axis is None:
-        raise fault(contents.path, f"{option} with {what}: the files do not tell it", "none")
-    if given is None and axis is not None:
+    option, dimension, _ = _STEPS[name]
+    if given is None:
+        assert axis is not None
         return *units.step(dimension, axis.step), []
     try:
-        step, unit = units.said(dimension, given or "")
+        step, unit = units.said(dimension, given)
     except ValueError as error:
         raise ValueError(f"{option}: expected {error}") from error
     instead = f", not the {axis.step:g} {units.of_axis(dimension) or ''}".rstrip() + " of the files" if axis is not None else ""
@@ -295,9 +322,7 @@ def _splits(contents: Contents, given: Given) -> dict[str, tuple[int, ...]]:
             raise ValueError(f"--splits: expected three numbers, the first at least 1, of {n} simulations in all, got {given.splits}")
         ends = np.cumsum(given.splits)
         return {split: tuple(range(int(end - size), int(end))) for split, end, size in zip(SPLITS, ends, given.splits, strict=True)}
-    if contents.splits is None:
-        expected = f"--splits TRAIN/VALID/TEST, numbers of the {n} simulations in the order of the files"
-        raise fault(contents.path, f"{expected}, or folders of these names", "neither")
+    assert contents.splits is not None
     if not contents.splits["train"]:
         raise fault(contents.path, "simulations in 'train' (or --splits)", "none")
     return dict(contents.splits)
