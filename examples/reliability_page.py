@@ -56,9 +56,8 @@ def main() -> None:
     args = parser.parse_args()
     found = counted(args.reports)
     rows, total = table(found)
-    kills = found[KILLS, ""]
     text = Template(args.page.with_suffix(".md.in").read_text(encoding="utf-8"))
-    args.page.write_text(text.substitute(table=rows, total=total, kills=kills["kills"], runs=kills["runs"]), encoding="utf-8")
+    args.page.write_text(text.substitute(table=rows, total=total, kills=found[KILLS, ""]["kills"]), encoding="utf-8")
 
 
 if __name__ == "__main__":

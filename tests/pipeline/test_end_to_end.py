@@ -155,7 +155,6 @@ def test_killed_a_hundred_times_at_any_moment(finished, recipe, tmp_path, record
             ours, theirs = (torch.load(folder.model(model), weights_only=True) for folder in (broken, finished))
             assert str(ours) == str(theirs)
     record_property("kills", kills)
-    record_property("runs", runs)
 
 
 def results(folder: RunFolder) -> dict[Path, int]:
