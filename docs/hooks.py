@@ -14,6 +14,8 @@ from probtokens.config.reference import Section, sections, training_stages
 _LONGEST = 60
 #: A docstring's reference to another name, as Markdown renders it.
 _ROLE = re.compile(r":(?:class|func|meth|mod):<code>~?([\w.]+)</code>")
+#: Code in a line of text, and a word of it that browsers would break after a hyphen.
+_CODE, _HYPHENATED = re.compile(r"<code>([^<]*-[^<]*)</code>"), re.compile(r"\S*-\S*")
 #: A name of the package for users, as the page of them asks for it.
 _NAME = re.compile(r"^::: pt\.(\w+)$", re.MULTILINE)
 _HEAD = """# Settings
@@ -40,8 +42,13 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Docstrings' references, ``:func:`NAME```, become the name alone, without its modules, and a link where the page of it exists."""
-    return _ROLE.sub(lambda role: f'<autoref identifier="{role[1]}" optional><code>{role[1].rpartition(".")[2]}</code></autoref>', html)
+    """Docstrings' references, ``:func:`NAME```, become the name alone, with a link where its page exists; options stay in one line."""
+    html = _ROLE.sub(lambda role: f'<autoref identifier="{role[1]}" optional><code>{role[1].rpartition(".")[2]}</code></autoref>', html)
+    return _CODE.sub(lambda code: f"<code>{_HYPHENATED.sub(_whole, code[1])}</code>", html)
+
+
+def _whole(word: re.Match[str]) -> str:
+    return f'<span class="whole">{word[0]}</span>'
 
 
 def settings_page() -> str:

@@ -105,6 +105,13 @@ def test_references_in_docstrings_become_names_with_links_and_other_code_stays()
     assert hook(plain, page=None) == plain
 
 
+def test_options_in_a_line_of_text_are_not_broken_after_a_hyphen():
+    hook, whole = settings().on_page_content, '<span class="whole">{}</span>'.format
+    assert hook("<td><code>--unit length=1</code></td>") == f"<td><code>{whole('--unit')} length=1</code></td>"
+    assert hook("<p>a-b <code>hmx-standard</code></p>") == f"<p>a-b <code>{whole('hmx-standard')}</code></p>"
+    assert hook("<code>a b</code>") == "<code>a b</code>"
+
+
 def test_every_name_of_the_package_is_on_its_page_under_the_name_that_users_write():
     page = Path("docs/api.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^::: pt\.(\w+)$", page, re.MULTILINE)) == set(pt.__all__) - {"__version__"}
