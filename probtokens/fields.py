@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
+from typing import Any
 
 from probtokens.units import OUR_UNITS, Units, in_unit, mend, same_dimension, spelled
 
@@ -19,6 +21,12 @@ STEP_RTOL = 1e-5
 
 #: How far a field bounded on both sides may leave its range, as a part of the range.
 BOUND_TOLERANCE = 1e-3
+
+
+def _is(kind: type, value: Any) -> bool:
+    """Whether a value, whatever its annotation says, is of a kind of numbers."""
+    return isinstance(value, kind)
+
 
 #: Vector, and axes of odd symmetry, of the known fields that are components.
 _COMPONENTS = {VELOCITY[0]: ("velocity", "x"), VELOCITY[1]: ("velocity", "y")}
@@ -68,6 +76,9 @@ class FieldSpec:
     constant: bool = False
 
     def __post_init__(self) -> None:
+        texts = (self.name, self.unit, self.label, self.vector or "")
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"field {self.name!r}: expected name, unit, label and vector as text, got {texts}")
         if not self.label:
             object.__setattr__(self, "label", self.name.replace("_", " "))
         vector, odd = _COMPONENTS.get(self.name, ("", ""))
@@ -77,9 +88,6 @@ class FieldSpec:
             object.__setattr__(self, "odd", odd)
         if self.odd not in ("", "x", "y", "xy"):
             raise ValueError(f"field {self.name!r}: expected odd '', 'x', 'y' or 'xy', got {self.odd!r}")
-        texts = (self.name, self.unit, self.label, self.vector)
-        if not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"field {self.name!r}: expected name, unit, label and vector as text, got {texts}")
         if not (self.lower is None or self.upper is None or self.lower < self.upper):
             raise ValueError(f"field {self.name!r}: expected lower < upper, got {self.lower} and {self.upper}")
 
@@ -143,7 +151,7 @@ class HotSpot:
     threshold: float
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.threshold):
+        if not _is(Real, self.threshold) or not math.isfinite(self.threshold):
             raise ValueError(f"hot spots of {self.field!r}: expected a finite threshold, got {self.threshold}")
         if self.field in _OTHER_CURVES:
             raise ValueError(f"hot spots: expected a field that is not named as one of the curves of scores, got {self.field!r}")
@@ -223,7 +231,7 @@ class Grid:
     Raises
     ------
     ValueError
-        If a size or step is not positive.
+        If a size is no whole number, or a size or step is not positive.
 
     Examples
     --------
@@ -244,9 +252,10 @@ class Grid:
         if self.periodic not in ("", "x", "y", "xy"):
             raise ValueError(f"grid periodic: expected '', 'x', 'y' or 'xy', got {self.periodic!r}")
         for name in ("ny", "nx", "spacing", "time_step", "n_times"):
-            value = getattr(self, name)
-            if not value > 0:
-                raise ValueError(f"grid {name}: expected > 0, got {value}")
+            value, kind = getattr(self, name), Real if name in ("spacing", "time_step") else Integral
+            if not _is(kind, value) or not value > 0:
+                what = "" if kind is Real else "a whole number "
+                raise ValueError(f"grid {name}: expected {what}> 0, got {value}")
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -7,6 +7,7 @@ import doctest
 import importlib
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 import xarray as xr
 
 import probtokens as pt
+from probtokens.train.objectives import RolloutError
 from probtokens.verify.token_pairs import GRID, micro_tokens, window
 
 LATE = ("torch", "pyro", "numpy", "xarray", "matplotlib", "lightning")
@@ -234,12 +236,46 @@ def test_forecasters_without_a_grid_or_context_of_their_own_take_those_of_trajec
         pt.rollout(model, frames[:, 0])
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: pt.RolloutScore(members=1), "members: Input should be greater than or equal to 2, got 1$"),
+        (lambda: pt.RolloutScore(member=2), "member: expected no argument of this name, got 2$"),
+        (lambda: pt.Elbo(learn=("nose",)), "learn: Input should be 'codec', .* got 'nose'$"),
+        (lambda: pt.FieldSpec(3, "K"), "field 3: expected name, unit, label and vector as text"),
+        (lambda: pt.Grid(ny=4.5, nx=4, spacing=1.0, time_step=1.0, n_times=2), "grid ny: expected a whole number > 0, got 4.5"),
+        (lambda: pt.Grid(ny=4, nx=4, spacing="1 µm", time_step=1.0, n_times=2), "grid spacing: expected > 0, got 1 µm"),
+        (lambda: pt.HotSpot("temperature", "hot"), "hot spots of 'temperature': expected a finite threshold, got hot"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_by_name(wrong: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        wrong()
+
+
+def test_what_does_not_fit_a_training_is_refused_by_name(tmp_path: Path) -> None:
+    data, _, _ = trajectories()
+    (tmp_path / "file").touch()
+    for said, message in (
+        ({"horizon": 0}, "horizon: Input should be greater than or equal to 1, got 0$"),
+        ({"learning_rate": -1.0}, "learning_rate: Input should be greater than 0, got -1.0$"),
+        ({"resume": tmp_path / "file"}, "resume: expected a folder, found the file"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            pt.fit(micro_tokens(), data, RolloutError(), **{"steps": 1, **said})
+    with pytest.raises(ValueError, match="context: expected a mapping from names of scalars to their values, got list"):
+        pt.Trajectories.from_arrays(np.ones((1, 2, 1, 4, 4)), {"temperature": "K"}, spacing=1.0, time_step=1.0, context=[9.0])
+
+
 def test_what_does_not_fit_is_refused_before_anything_is_computed() -> None:
     model = micro_tokens()
     frames, context = window()
+    for said in ({"steps": 0}, {"draws": -1}):
+        with pytest.raises(ValueError, match=f"^{next(iter(said))}: expected a whole number >= 1"):
+            pt.rollout(model, frames[:, 0], context, **said)
     with pytest.raises(ValueError, match=r"context: expected the scalars \['shock_pressure'\]"):
         pt.rollout(model, frames[:, 0])
-    with pytest.raises(ValueError, match="initial: expected shape"):
+    with pytest.raises(ValueError, match="first_frames: expected shape"):
         pt.rollout(model, frames[:, 0, :3], context)
     field = xr.DataArray(
         frames[:, 0, :4].numpy(), dims=("simulation", "field", "y", "x"), coords={"field": [f.name for f in model.fields[:4]]}

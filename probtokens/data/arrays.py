@@ -110,6 +110,8 @@ def describe_arrays(
         length_unit=length_unit,
         time_unit=time_unit,
     )
+    if not isinstance(context, Mapping):
+        raise ValueError(f"context: expected a mapping from names of scalars to their values, got {type(context).__name__}")
     told = {name: _with_unit(name, column) for name, column in context.items()}
     for number, simulation in enumerate(values):
         for position, spec in enumerate(specs):

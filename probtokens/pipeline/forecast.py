@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probtokens.config import ImageConfig
 from probtokens.data.atomic import replacing
+from probtokens.errors import renamed
 from probtokens.fields import HotSpot
 from probtokens.pipeline.console import Console
 from probtokens.pipeline.fingerprint import file_digest
@@ -71,19 +70,7 @@ class ImageForecast:
     seed: int = 0
 
 
-@contextmanager
-def _options_named() -> Iterator[None]:
-    """What is said of an argument is said of the option that stands for it."""
-    try:
-        yield
-    except ValueError as error:
-        name, colon, told = str(error).partition(": ")
-        if name not in _OPTIONS:
-            raise
-        raise ValueError(f"{_OPTIONS[name]}{colon}{told}") from error
-
-
-@_options_named()
+@renamed(_OPTIONS)
 def forecast_image(asked: ImageForecast, out: Path) -> None:
     """Forecast an own microstructure; leave ensemble, curves, page and record in ``out``, and print what hot spots come to.
 

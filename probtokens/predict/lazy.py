@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from probtokens.data.arrays import numbers, with_fields
 from probtokens.data.support import ExtrapolationWarning, extrapolation
 from probtokens.data.trajectories import TrajectorySet
+from probtokens.errors import renamed
 from probtokens.fields import FieldSpec, Grid
 from probtokens.models.base import Forecaster, told
 from probtokens.predict.rollout import forecast_blocks, support_of
@@ -29,6 +30,8 @@ from probtokens.units import equal, in_unit
 
 #: Steps of a forecast from first frames, if nothing is said.
 _STEPS = 20
+#: What :meth:`Forecaster.forecast` calls an argument -> what :func:`rollout` calls it.
+_OWN_NAMES = {"initial": "first_frames", "n_steps": "steps", "n_draws": "draws"}
 
 
 def rollout(
@@ -99,7 +102,7 @@ def rollout(
         shape = (min(DRAWS_AT_ONCE, draws - number * DRAWS_AT_ONCE), 1, grid.n_times - 1, *initial.shape[1:])
         return dask.array.from_delayed(dask.delayed(block, pure=False)(simulation, number), shape=shape, dtype=np.float32)
 
-    with told():
+    with told(), renamed(_OWN_NAMES):
         model.forecast(initial, scalars, grid=grid, n_steps=n_steps, n_draws=draws, seed=seed)  # which refuses at once what does not fit
     support = support_of(model)
     outside = None if support is None else support.outside(initial, scalars)

@@ -185,6 +185,8 @@ def _settings(model: nn.Module, trajectories: TrajectorySet, stages: Sequence[St
 def _require_same(folder: Path, settings: dict[str, Any]) -> None:
     """See that a folder is empty or of this training, and note in it what it is of."""
     path = folder / _SETTINGS
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"resume: expected a folder, found the file {folder}")
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:

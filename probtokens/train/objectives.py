@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from pyro import poutine
 from pyro.infer import TraceMeanField_ELBO
 from pyro.poutine.messenger import Messenger
@@ -28,6 +29,7 @@ from probtokens.config.objectives import (
     RolloutErrorSettings,
     RolloutScoreSettings,
 )
+from probtokens.errors import in_one_line
 from probtokens.evaluate.training_scores import rollout_score
 from probtokens.models.base import only, parameters_of
 from probtokens.models.state_space import NO_SOURCES, Draws, Guide, Model, Posterior, State, draw_from, tell_parameters
@@ -43,6 +45,12 @@ class Objective(Strict):
     """Base of all objectives; the parameter groups that each has in ``learn`` get gradients, others do not."""
 
     learn: tuple[str, ...] = ()
+
+    def __init__(self, **settings: Any) -> None:
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            raise in_one_line(error) from None
 
     def parts(self, model: Any, frames: Tensor, context: Tensor) -> Parts:
         """Scalar named parts for windows of a model; ``"loss"`` is what is minimised, the rest is told.

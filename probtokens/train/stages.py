@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from pydantic import SerializeAsAny
+from pydantic import SerializeAsAny, ValidationError
 
 from probtokens.config import Stage, StageConfig
+from probtokens.errors import in_one_line
 from probtokens.train.objectives import OBJECTIVES, Objective
 
 #: Stage of every objective of recipes, by its name.
@@ -31,11 +32,14 @@ def stage_of(objective: Objective, name: str, *, steps: int, horizon: int, batch
     """
     schedule = {"name": name, "steps": steps, "horizon": horizon, "batch_size": batch_size, "learning_rate": learning_rate}
     kind = _KINDS.get(kind_of(objective))
-    if kind is None:
-        return OwnStage(own=objective, learn=objective.learn, **schedule)
-    if kind.model_fields["horizon"].annotation is not int:
-        del schedule["horizon"]
-    return kind(**objective.model_dump(), **schedule)
+    try:
+        if kind is None:
+            return OwnStage(own=objective, learn=objective.learn, **schedule)
+        if kind.model_fields["horizon"].annotation is not int:
+            del schedule["horizon"]
+        return kind(**objective.model_dump(), **schedule)
+    except ValidationError as error:
+        raise in_one_line(error) from None
 
 
 def kind_of(objective: Objective) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from probtokens.config import ImageConfig, MicrostructureConfig
+from probtokens.errors import in_one_line
 from probtokens.limits import MAX_CELLS
 from probtokens.regions import connected_regions
 from probtokens.simulate.microstructure.image import read_grey
@@ -65,8 +66,7 @@ def image_settings(
     try:
         return ImageConfig.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{first['loc'][0]}: {first['msg']}, got {first['input']!r:.80}") from None
+        raise in_one_line(error) from None
 
 
 def _length(value: Any, name: str) -> float:
