@@ -27,7 +27,7 @@ class _RegularFiles(LocalStore):
 
 
 def open_store(path: Path, **options: Any) -> xr.Dataset:
-    """Arrays of a store, which are read when they are used, inside of :func:`reading`.
+    """Arrays of a store by their names, which are read when they are used, inside of :func:`reading`.
 
     Parameters
     ----------
@@ -46,6 +46,7 @@ def open_store(path: Path, **options: Any) -> xr.Dataset:
         for name, array in zarr.open_group(store, mode="r").arrays():
             _require_fits(Place(path, name), array)
         found = xr.open_dataset(store, engine="zarr", consolidated=False, **options)  # type: ignore[arg-type]
+    found = found[sorted(found.variables, key=str)]  # a store without an index lists them in another order every time
     found.encoding["source"] = str(path)
     return found
 

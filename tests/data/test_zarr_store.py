@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from probtokens import limits
+from probtokens.data.zarr_store import open_store
 from probtokens.predict import open_rollout, rollout_grid
 from probtokens.predict.store import map_slabs
 from tests.predict.synthetic import make_rollout
@@ -22,6 +24,12 @@ def rollout(tmp_path: Path) -> Path:
     """A rollout of two draws of one simulation over three frames."""
     make_rollout(tmp_path / "r.zarr", np.ones((2, 1, 3, 2, 4, 6)), np.zeros((1, 3, 2, 4, 6))).close()
     return tmp_path / "r.zarr"
+
+
+def test_arrays_have_the_same_order_every_time(tmp_path: Path) -> None:
+    names = list("hgfedcba")
+    xr.Dataset({name: ("time", np.arange(3.0)) for name in names}).to_zarr(tmp_path / "s.zarr", consolidated=False)
+    assert {tuple(open_store(tmp_path / "s.zarr").data_vars) for _ in range(5)} == {tuple(sorted(names))}
 
 
 def read(path: Path) -> dict[str, list[float]]:

@@ -85,6 +85,7 @@ def test_inspect_tells_what_is_in_data_and_rollouts(finished, capsys):
         assert part in text
 
 
+@pytest.mark.slow
 def test_one_stage_of_a_finished_run_can_be_repeated_with_other_settings(finished, recipe, capsys):
     run_stages("report", recipe, finished.root, ["report.simulation=1"])
     assert "report: done in" in capsys.readouterr().err

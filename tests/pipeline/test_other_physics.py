@@ -106,6 +106,7 @@ def test_a_simulation_depends_on_the_seed_and_its_number_alone(example: ModuleTy
     assert not np.array_equal(first.frames(0), first.frames(1))
 
 
+@pytest.mark.slow
 def test_the_example_is_trained_and_scored_by_its_recipe(small_set: Path, tmp_path: Path) -> None:
     tiny = yaml.safe_load(TINY)
     overrides = [f"{model}.stages={json.dumps(tiny[model]['stages'])}" for model in ("micro", "meso", "parc")]
