@@ -291,6 +291,25 @@ def test_coverage_leaves_the_records_of_a_run_as_they_are(call, tmp_path):
     assert "check micro: up to date" in again.stderr
 
 
+def test_a_training_that_diverges_names_stage_step_remedy_and_what_was_kept(call, tmp_path):
+    folder = make_campaign(tmp_path / "given", n_train=2, n_valid=1, n_test=1)
+    tokens = "{patch: 8, width: 8, group_width: 8, transition_blocks: 1, trajectory_dim: 2, groups: [{fields: [temperature], channels: 2}]}"
+    stages = (
+        "[{name: codec, objective: reconstruction, steps: 1, batch_size: 2}, {name: wild, objective: elbo, steps: 9, learning_rate: 1e5}]"
+    )
+    data = f"data: {{fields: [temperature], micro: {folder}, meso: {folder}}}"
+    call.recipe.write_text(
+        f"{data}\nmicro: {{tokens: {tokens}, stages: {stages}}}\nrollout: {{models: [micro_tokens]}}\n", encoding="utf-8"
+    )
+    result = call("run", call.recipe, "--out", call.out)
+    kept = call.out / "checkpoints" / "micro" / "00_codec.pt"
+    fails_in_one_line(
+        result, "'wild', step 2 of 9: expected a finite loss, got nan; try a learning_rate below 100000; last good state: ", kept
+    )
+    assert len(result.stderr.splitlines()[-1]) <= len("probtokens: error: ") + 300
+    assert kept.is_file()
+
+
 def test_usage_errors_are_user_errors(call):
     assert call("run", call.recipe).exit_code == 2
     assert call("train", "nothing", call.recipe, "--out", call.out).exit_code == 2

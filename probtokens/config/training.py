@@ -39,7 +39,7 @@ class Stage(Strict):
     name: Word = Field(description="Names the stage's files and what progress tells.")
     steps: Count = Field(description="Optimizer steps.")
     batch_size: Count = Field(default=16, description="Windows of a step.")
-    learning_rate: Positive = Field(default=1e-3, description="Highest rate; it warms up, then falls like a cosine.")
+    learning_rate: Positive = Field(default=1e-3, le=1e6, description="Highest rate; it warms up, then falls like a cosine.")
     latest_start: Whole | None = Field(default=None, description="Last frame that windows may begin with; forecasts begin with the first.")
     optimizer: OptimizerName = Field(default="adamw", description="muon takes far fewer steps from a fresh start.")
 

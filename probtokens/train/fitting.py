@@ -114,8 +114,8 @@ def fit(
     ValueError
         If an argument is of another kind, an objective has no steps, a number, a field or a group of parameters does not fit, there is no
         such device, or the folder is that of another training.
-    RuntimeError
-        If the loss is not finite.
+    DivergedError
+        If the loss or weights are not finite after a step.
 
     Examples
     --------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,10 +18,12 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch import nn
+from torch.nn.utils import get_total_norm
 
 from probtokens.config import Stage
 from probtokens.data.atomic import replacing
 from probtokens.data.dataset import TrajectorySet
+from probtokens.data.the_well.faults import shown
 from probtokens.json_text import read_json
 from probtokens.models.base import check_schedule
 from probtokens.models.files import load_stage
@@ -36,6 +39,25 @@ CHUNK = 25
 
 #: Called with (stage name, simulations done, simulations in all).
 Encoding = Callable[[str, int, int], None]
+
+
+class DivergedError(ValueError):
+    """A loss, or weights, that are not finite: what came of a stage's settings.
+
+    Attributes
+    ----------
+    checkpoint
+        File of the last state with finite weights, ``None`` if there is none; the message names it while it is there.
+    """
+
+    def __init__(self, message: str, checkpoint: Path | None) -> None:
+        super().__init__(message, checkpoint)
+        self.message, self.checkpoint = message, checkpoint
+
+    def __str__(self) -> str:
+        if self.checkpoint is None or not self.checkpoint.is_file():
+            return self.message
+        return f"{self.message}; last good state: {shown(self.checkpoint)}"
 
 
 @dataclass(frozen=True)
@@ -126,8 +148,8 @@ def train_stages(
     ValueError
         If simulations have too few frames, a stage names fields or parameter groups that the model does not have, devices
         cannot share a batch evenly, or there is no such device.
-    RuntimeError
-        If the loss is not finite.
+    DivergedError
+        If the loss or weights are not finite after a step.
     """
     n_times = n_frames(trajectories, replay)
     check_schedule(model, stages, n_times, devices)
@@ -143,6 +165,7 @@ def train_stages(
     known = model.on(replay.grid) if replay is not None and isinstance(model, TokenForecaster) else model
     replayed = None if replay is None else StageData(known, replay, out_dir, seed=seed, reflect=reflect)
     told: dict[str, Trained] = {}
+    last: Path | None = None
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     try:
         for number, stage in enumerate(stages):
@@ -151,6 +174,7 @@ def train_stages(
             if finished.is_file():
                 load_stage(finished, model)
                 told[stage.name] = _noted(note)
+                last = finished
                 continue
             under_way = finished.with_suffix(".ckpt")
             precision = precision_begun(under_way) or resolve(stage.precision, kind)
@@ -166,13 +190,17 @@ def train_stages(
                 replay=replayed.replay(stage, data, partial(encoding, stage.name)) if replayed is not None and stage.on_tokens else None,
             )
             watching = [] if validation is None else [Validation(validation, stage.horizon, every=4 * CHUNK)]
-            _run_stage(module, under_way, hardware(devices, out_dir, device), [*watching, *callbacks], progress)
+            try:
+                _run_stage(module, under_way, hardware(devices, out_dir, device), [*watching, *callbacks], progress)
+            except FloatingPointError as error:
+                raise DivergedError(str(error), under_way if under_way.is_file() else last) from error
             told[stage.name] = _told(under_way, precision)
             with replacing(note) as temporary:
                 temporary.write_text(json.dumps(asdict(told[stage.name])), encoding="ascii")
             with replacing(finished) as temporary:
                 torch.save(model.state_dict(), temporary)
             under_way.unlink(missing_ok=True)
+            last = finished
     finally:
         for parameter in learning:
             parameter.requires_grad_(True)
@@ -240,7 +268,7 @@ def _told(checkpoint: Path, precision: Precision) -> Trained:
 
 
 class _ChunkEnd(Callback):
-    """After every chunk: a checkpoint, a progress report, and a stop if the loss is not finite; keeps the loss of every step."""
+    """After every chunk: a checkpoint and a progress report; keeps the loss of every step, and stops where it or weights are not finite."""
 
     def __init__(self, checkpoint: Path, progress: Progress | None) -> None:
         self.checkpoint = checkpoint
@@ -255,16 +283,16 @@ class _ChunkEnd(Callback):
 
     def on_train_batch_end(self, trainer: lightning.Trainer, pl_module: Any, *_: Any) -> None:
         self.losses.append(float(trainer.callback_metrics["loss"]))
+        for what, found in (("loss", self.losses[-1]), ("norm of weights", float(get_total_norm(pl_module.learning)))):
+            if not math.isfinite(found):
+                raise pl_module.diverged(trainer.global_step, f"a finite {what}", found)
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        loss = float(trainer.callback_metrics["loss"])
         stage, step = pl_module.stage, trainer.global_step
-        if loss != loss or abs(loss) == float("inf"):
-            raise RuntimeError(f"stage {stage.name!r}: expected a finite loss, got {loss} at step {step}")
         with replacing(self.checkpoint) if trainer.is_global_zero else nullcontext(self.checkpoint) as path:
             trainer.save_checkpoint(path)  # which every process has to call, and the first one writes
         if self.progress is not None and trainer.is_global_zero:
-            self.progress(stage.name, step, stage.steps, loss)
+            self.progress(stage.name, step, stage.steps, self.losses[-1])
 
 
 class _quiet_lightning(warnings.catch_warnings):

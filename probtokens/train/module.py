@@ -110,13 +110,23 @@ class StageModule(lightning.LightningModule):
         seed = int(np.random.SeedSequence([self.seed, self.global_rank, self.global_step]).generate_state(1)[0])
         torch.manual_seed(seed)
         models = [self.model] if self.replay is None else [self.model, self.replay.model]
-        parts, *replayed = map(self._parts, batches, models)
+        try:
+            parts, *replayed = map(self._parts, batches, models)
+        except torch.linalg.LinAlgError:
+            raise self.diverged(self.global_step + 1, "a covariance", "one that is not positive definite") from None
         if replayed:
             parts |= {"replayed": replayed[0]["data"], "loss": parts["loss"] + replayed[0]["data"]}
         shared = self.trainer.world_size > 1
         told = {name: value.detach() for name, value in parts.items()}
         self.log_dict(told, prog_bar=False, batch_size=len(batches[0]), sync_dist=shared)
         return parts["loss"]
+
+    def diverged(self, step: int, expected: str, got: object) -> FloatingPointError:
+        """Build the error that numbers have left what can be computed with in a step, counted from 1; the caller raises it."""
+        advice = f"try a learning_rate below {self.stage.learning_rate:g}"
+        return FloatingPointError(
+            f"stage {self.stage.name!r:.40}, step {step} of {self.stage.steps}: expected {expected}, got {got}; {advice}"
+        )
 
     def _parts(self, batch: Batch, model: Any) -> Parts:
         for augment in self.augmentations:

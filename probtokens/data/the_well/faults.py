@@ -32,7 +32,7 @@ def fault(path: Path, expected: str, got: object, *, where: str = "") -> ValueEr
     >>> str(fault(Path("a.hdf5"), "2 points", 1, where="dimensions/x"))
     'a.hdf5: dimensions/x: expected 2 points, got 1'
     """
-    prefix = f"{_end(printable(path), _MAX_PATH)}: "
+    prefix = f"{shown(path)}: "
     if where:
         prefix += f"{_end(printable(where), _MAX_WHERE)}: "
     wanted, found = printable(expected), printable(got)
@@ -76,7 +76,12 @@ def prefixed(error: ValueError, path: Path, where: str) -> ValueError:
     message = printable(error)
     if str(path) in message:
         return error
-    return ValueError(_start(f"{_end(printable(path), _MAX_PATH)}: {_end(printable(where), _MAX_WHERE)}: {message}", MAX_MESSAGE))
+    return ValueError(_start(f"{shown(path)}: {_end(printable(where), _MAX_WHERE)}: {message}", MAX_MESSAGE))
+
+
+def shown(path: Path) -> str:
+    """Write a path in one line; a very long one keeps its end."""
+    return _end(printable(path), _MAX_PATH)
 
 
 def listed(names: Iterable[object]) -> str:
