@@ -27,7 +27,7 @@ app = typer.Typer(
 Recipe = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe, a YAML file.")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Run folder; an existing one is continued.")]
 Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="KEY.SUBKEY=VALUE", help="Override one setting; may be repeated.")]
-Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Processes at work at once; simulate.jobs.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, max=10_000, metavar="N", help="Processes at work at once; simulate.jobs.")]
 Submitit = Annotated[bool, typer.Option("--submitit", help="Send each file as a SLURM job, with simulate.cluster's settings.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -221,7 +221,7 @@ def forecast(
     ] = "0",
     steps: Annotated[int, typer.Option("--steps", min=1, max=100_000, metavar="N", help="Frames after the first.")] = 20,
     draws: Annotated[int, typer.Option("--draws", min=1, max=100_000, metavar="N", help="Members of the ensemble.")] = 50,
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="What all draws follow from.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, metavar="N", help="What all draws follow from.")] = 0,
     debug: Debug = False,
 ) -> None:
     """Forecast an own microstructure from its micrograph: an ensemble, bands of hot spots and a page."""
@@ -254,7 +254,9 @@ def closure(
     diameter: Annotated[list[float] | None, typer.Option("--diameter", metavar="UM", help="Median pore diameter; may be repeated.")] = None,
     microstructures: Annotated[int, typer.Option("--microstructures", min=1, max=100_000, metavar="N", help="Drawn of each kind.")] = 2,
     draws: Annotated[int, typer.Option("--draws", min=2, max=100_000, metavar="N", help="Draws of a forecast with --model.")] = 16,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of microstructures and draws with --model.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**63 - 1, metavar="N", help="Seed of microstructures and draws with --model.")
+    ] = 0,
     debug: Debug = False,
 ) -> None:
     """Ignition times, growth rates and burnt fractions for a macro-scale code, of every draw.

@@ -317,6 +317,55 @@ def test_usage_errors_are_user_errors(call):
     assert call("simulate", call.recipe, "--out", call.out, "--jobs", 0).exit_code == 2
 
 
+FORECAST, CLOSURE = ("forecast", "--image", "absent.png", "--scale=0.02", "--out=x"), ("closure", "--model=hmx-standard", "--out=x")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(
+            (*FORECAST, "--pressure=8", f"{name}={value}")
+            for name in ("--steps", "--draws")
+            for value in ("0", "-3", 10**12, "1e12", "nan", "x")
+        ),
+        *(
+            (*command, f"--seed={value}")
+            for command in ((*FORECAST, "--pressure=8"), CLOSURE)
+            for value in ("-1", 2**63, "1e3", "nan", "x")
+        ),
+        *((*command, f"--pressure={value}") for command in (FORECAST, CLOSURE) for value in ("0", "-5", "1e12", "nan", "inf", "x")),
+        *((*FORECAST, "--pressure=8", f"--scale={value}") for value in ("0", "-1", "nan", "inf", "x")),
+        *((*FORECAST, "--pressure=8", f"--least-diameter={value}") for value in ("-1", "nan", "inf", "x")),
+        *((*FORECAST, "--pressure=8", f"--threshold={value}") for value in ("0", "1", "nan", "x")),
+        *((*CLOSURE, f"--porosity={value}") for value in ("0", "-0.1", "1", "nan", "x")),
+        *((*CLOSURE, f"--diameter={value}") for value in ("0", "-1", "nan", "inf", "x")),
+        *((*CLOSURE, f"{name}={value}") for name in ("--draws", "--microstructures") for value in ("0", 10**12, "nan", "x")),
+        *(("simulate", "absent.yaml", "--out=x", f"--jobs={value}") for value in ("0", "-1", 10**12, "nan", "x")),
+    ],
+    ids=lambda arguments: f"{arguments[0]} {arguments[-1]}",
+)
+def test_absurd_numbers_are_refused_before_anything_is_done(call, monkeypatch, arguments):
+    for command in ("forecast.forecast_image", "closure.closure_of_model", "commands.run_stages"):
+        monkeypatch.setattr(f"probtokens.pipeline.{command}", lambda *_, **__: pytest.fail("work has begun"))
+    result = call(*arguments)
+    option = arguments[-1].partition("=")[0].removeprefix("--")
+    assert result.exit_code == 2, result.output
+    assert option in result.stderr
+    assert len(result.stderr.splitlines()[-1]) <= 300
+
+
+def test_sensible_numbers_are_taken(call, monkeypatch):
+    taken = []
+    for command in ("forecast.forecast_image", "closure.closure_of_model", "commands.run_stages"):
+        monkeypatch.setattr(f"probtokens.pipeline.{command}", lambda *given, **options: taken.append((given, options)))
+    assert call(*FORECAST, "--pressure=100", "--steps=1", "--draws=1", f"--seed={2**63 - 1}", "--threshold=0.5").exit_code == 0
+    assert call(*CLOSURE, "--pressure=1e-3", "--porosity=0.5", "--diameter=0.1", "--draws=2", "--seed=0").exit_code == 0
+    assert call("simulate", "absent.yaml", "--out=x", "--jobs=2").exit_code == 0
+    assert (taken[0][0][0].pressure, taken[0][0][0].seed, taken[0][0][0].image.threshold) == (100.0, 2**63 - 1, 0.5)
+    assert (taken[1][0][2].pressures, taken[1][0][2].porosities, taken[1][1]) == ((1e-3,), (0.5,), {"draws": 2, "seed": 0})
+    assert taken[2][0][3] == ["simulate.jobs=2"]
+
+
 @pytest.mark.parametrize(
     ("error", "code", "text"),
     [

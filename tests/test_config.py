@@ -322,6 +322,7 @@ def test_every_setting_of_training_says_what_it_is():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        ([f"seed={2**63}"], r"seed: Input should be less than or equal to 9223372036854775807"),
         (["data.symmetry=[mirror_x]"], r"data\.symmetry\.0: Input should be 'mirror_y' \(got 'mirror_x'\)"),
         (["data.odd={Vy: y}"], r"data: .*odd: expected some of fields \['temperature', .*, got \['Vy'\]"),
         (["data.odd={pressure: z}"], r"data\.odd\.pressure: Input should be '', 'x', 'y' or 'xy' \(got 'z'\)"),

@@ -25,6 +25,7 @@ MOST = 10_000_000
 Count = Annotated[Int, Field(ge=1, le=MOST)]
 Frames = Annotated[Int, Field(ge=2)]
 Whole = Annotated[Int, Field(ge=0)]
+Seed = Annotated[Int, Field(ge=0, le=2**63 - 1)]
 #: Part of a file's name, or an option of a scheduler: nothing that a path or a shell would take for more.
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.,@:+=-]*$", max_length=100)]
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from probtokens.config.base import Count, NonNegative, Positive, Strict, Whole
+from probtokens.config.base import Count, NonNegative, Positive, Seed, Strict
 from probtokens.config.forecast import OWN_MODELS, EvaluateConfig, ReportConfig, RolloutConfig
 from probtokens.config.simulation import SimulateConfig
 from probtokens.config.training import MesoConfig, MicroConfig, ParcConfig
@@ -87,7 +87,7 @@ class Config(Strict):
     """Everything that determines a run. Written resolved to ``config.yaml`` in the run folder."""
 
     name: str = Field(default="run", description="Name of the run, told in scores and report; by default that of the recipe's file.")
-    seed: Whole = Field(default=0, description="What everything random in the run follows from.")
+    seed: Seed = Field(default=0, description="What everything random in the run follows from.")
     simulate: SimulateConfig = Field(default=SimulateConfig(), description="Simulations.")
     data: DataConfig = Field(default=DataConfig(), description="Given data, fields and context.")
     micro: MicroConfig = Field(default=MicroConfig(), description="Training of micro tokens.")

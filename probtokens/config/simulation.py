@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -11,6 +13,21 @@ from probtokens.config.microstructure import MicrostructureConfig
 
 #: At this pressure [GPa] solid HMX is beyond any detonation; a larger number is in another unit.
 MOST_PRESSURE = 100.0
+
+
+def require_pressure(pressures: Iterable[float]) -> None:
+    """Refuse shock pressures [GPa] that are not positive or beyond ``MOST_PRESSURE``.
+
+    Raises
+    ------
+    ValueError
+        With the first of them.
+    """
+    for pressure in pressures:
+        if not 0.0 < pressure < math.inf:
+            raise ValueError(f"shock_pressure: expected positive numbers of GPa, got {pressure:g}")
+        if pressure > MOST_PRESSURE:
+            raise ValueError(f"shock_pressure: expected at most {MOST_PRESSURE:g} GPa, got {pressure:g}; are they in Pa, or in MPa?")
 
 
 def _physical(pressure: Interval) -> Interval:
@@ -117,7 +134,9 @@ class SimulateConfig(Strict):
     Neither it nor ``cluster`` changes what is simulated. ``shifts`` are further test sets by name.
     """
 
-    jobs: Count | None = Field(default=None, description="Processes that compute files at once; one for every two cores by default.")
+    jobs: Annotated[Int, Field(ge=1, le=10_000)] | None = Field(
+        default=None, description="Processes that compute files at once; one for every two cores by default."
+    )
     cluster: ClusterConfig = Field(default=ClusterConfig(), description="Files as jobs of a cluster.")
     physics: PhysicsConfig = Field(default=PhysicsConfig(), description="Physics of all campaigns.")
     micro: CampaignConfig = Field(default=CampaignConfig(), description="Simulations of single pores.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -16,6 +17,7 @@ import xarray as xr
 
 from probtokens import __version__
 from probtokens.config import Interval, MicrostructureConfig, load_config
+from probtokens.config.simulation import require_pressure
 from probtokens.data.atomic import replacing
 from probtokens.pipeline.console import Console
 from probtokens.pipeline.folder import RunFolder
@@ -41,12 +43,25 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Drawn:
-    """Microstructures to be drawn: each combination of shock pressures [GPa], porosities and median diameters [µm], ``number`` times."""
+    """Microstructures to be drawn: each combination of shock pressures [GPa], porosities and median diameters [µm], ``number`` times.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+    """
 
     pressures: tuple[float, ...]
     porosities: tuple[float, ...]
     diameters: tuple[float, ...]
     number: int
+
+    def __post_init__(self) -> None:
+        require_pressure(self.pressures)
+        if wrong := [share for share in self.porosities if not 0.0 < share < 1.0]:
+            raise ValueError(f"porosity: expected shares between 0 and 1, got {wrong[0]:g}")
+        if wrong := [diameter for diameter in self.diameters if not 0.0 < diameter < math.inf]:
+            raise ValueError(f"diameter: expected positive numbers of µm, got {wrong[0]:g}")
 
 
 def closure_of_run(path: Path, out: Path | None = None, screen: rich.console.Console | None = None) -> list[Path]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probtokens.config import ImageConfig
+from probtokens.config.simulation import require_pressure
 from probtokens.data.atomic import replacing
 from probtokens.errors import renamed
 from probtokens.fields import HotSpot
@@ -56,6 +57,11 @@ class ImageForecast:
         Trained tokens, by name or file.
     steps, draws, seed
         Frames after the first, members, and what they follow from.
+
+    Raises
+    ------
+    ValueError
+        If the pressure is out of range.
     """
 
     image: Path
@@ -68,6 +74,9 @@ class ImageForecast:
     steps: int = 20
     draws: int = 50
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        require_pressure([self.pressure])
 
 
 @renamed(_OPTIONS)

@@ -96,7 +96,7 @@ def write_rollout(
                     break
             assert store is not None, "a forecast has at least one frame"
             store.prediction[:, number, 0] = np.broadcast_to(truth[0], (store.prediction.shape[0], *truth[0].shape))
-            store.truth[number] = truth
+            store.truth[number, : len(truth)] = truth
             tell((number + 1) * frames_each, len(trajectories) * frames_each)
     return path
 
@@ -193,7 +193,7 @@ def _outside(forecaster: Forecaster, trajectories: TrajectorySet, number: int) -
 
 
 def _truth(trajectories: TrajectorySet, number: int) -> NDArray[np.float32]:
-    """All frames of one simulation, shape (time, field, y, x); NaN after the first where no other is known."""
+    """Known frames of one simulation, shape (time, field, y, x): all, or the first alone."""
     grid, where = trajectories.grid, f"truth, simulation {trajectories.names[number]}"
     frames = np.asarray(trajectories.frames(number), dtype=np.float32)
     expected = (grid.n_times, len(trajectories.fields), *grid.shape)
@@ -201,8 +201,7 @@ def _truth(trajectories: TrajectorySet, number: int) -> NDArray[np.float32]:
         raise ValueError(f"{where}: expected shape (time, field, y, x) = {expected}, got {frames.shape}")
     for lead, frame in enumerate(frames):
         _check_finite(frame[None], trajectories, f"{where}, lead {lead}")
-    unknown = np.full((grid.n_times - len(frames), *expected[1:]), np.nan, dtype=np.float32)
-    return np.concatenate([frames, unknown])
+    return frames
 
 
 def _check_finite(frame: NDArray[np.float32], trajectories: TrajectorySet, where: str) -> None:

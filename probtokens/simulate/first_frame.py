@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from probtokens.config import PhysicsConfig
-from probtokens.config.simulation import MOST_PRESSURE
+from probtokens.config.simulation import require_pressure
 from probtokens.fields import KNOWN_FIELDS, Grid
 from probtokens.simulate.initial import SHOCK_START
 from probtokens.simulate.microstructure.micrograph import find_voids, image_settings, threshold_of, whole
@@ -126,10 +126,7 @@ def _together(solid: np.ndarray, given: Any) -> tuple[np.ndarray, np.ndarray]:
     """Solid fractions and pressures of the same simulations."""
     given = quantity(given, "GPa", "shock_pressure") if isinstance(given, str) else given
     pressure = _numbers(given, "shock_pressure", "positive numbers of GPa")
-    if not (np.isfinite(pressure).all() and (pressure > 0.0).all()):
-        raise ValueError(f"shock_pressure: expected positive numbers of GPa, got {given}")
-    if (pressure > MOST_PRESSURE).any():
-        raise ValueError(f"shock_pressure: expected at most {MOST_PRESSURE:g} GPa, got {pressure.max():g}; are they in Pa, or in MPa?")
+    require_pressure(pressure.ravel().tolist())
     if pressure.ndim > 1 or pressure.size == 0 or len({1, len(solid), pressure.size}) > 2:
         raise ValueError(f"shock_pressure: expected a number, or one for each of {len(solid)} simulations, got shape {pressure.shape}")
     count = max(len(solid), pressure.size)

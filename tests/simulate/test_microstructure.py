@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import kstest, truncnorm
 
 from probtokens.config import Interval, MicrostructureConfig
-from probtokens.simulate.microstructure import GAS_FLOOR, SOLID_FLOOR, pore_fraction
+from probtokens.simulate.microstructure import GAS_FLOOR, SOLID_FLOOR, placement, pore_fraction
 from probtokens.simulate.microstructure.population import draw_diameter, draw_pore
 from probtokens.simulate.microstructure.rasterize import void_fraction
 
@@ -129,6 +129,24 @@ def test_a_porosity_that_cannot_be_is_refused():
         draw(0, porosity=Interval(low=0.8, high=0.8))
     with pytest.raises(ValueError, match="larger than a sub-cell"):
         draw(0, porosity=Interval(low=0.1, high=0.1), diameter=Interval(low=1e-4, high=2e-4))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"diameter": Interval(low=1e12, high=2e12)},
+        {"diameter": Interval(low=0.3, high=1e300)},
+        {"diameter": Interval(low=0.3, high=0.3), "gap": 1e300},
+        {"margin": 1e12},
+    ],
+    ids=str,
+)
+def test_lengths_beyond_the_domain_take_no_memory(settings, monkeypatch):
+    """A pore, a margin or a gap of such a width would have asked for petabytes of sub-cells."""
+    monkeypatch.setattr(placement, "PACKING_RESTARTS", 1)
+    several = {"porosity": Interval(low=0.2, high=0.2), "kinds": ("ellipse",), "margin": 0.1} | settings
+    with pytest.raises(ValueError, match=r"expected room for pores of porosity 0\.2 "):
+        draw(0, ny=24, nx=24, **several)
 
 
 def diameters(count: int = 4000, **settings) -> np.ndarray:

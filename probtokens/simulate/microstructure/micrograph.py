@@ -140,7 +140,7 @@ def whole(image: ImageConfig, spacing: float, *, multiple: int = 1, margin: floa
         )
     if ny * nx > MAX_CELLS:
         raise ValueError(
-            f"{image.path}: expected at most {MAX_CELLS:.0e} cells of {spacing:g} µm, got {ny} × {nx}: {height:g} × {width:g} µm "
+            f"{image.path}: expected at most {MAX_CELLS:.0e} cells of {spacing:g} µm, got {ny:g} × {nx:g}: {height:g} × {width:g} µm "
             f"({voids.shape[0]} × {voids.shape[1]} pixels of {image.pixel_size:g} µm): is the scale right?"
         )
     void = _on_cells(voids, image.pixel_size, ny, nx, spacing, margin)

@@ -74,21 +74,25 @@ def pack(ny: int, nx: int, spacing: float, config: MicrostructureConfig, generat
     """
     assert config.porosity is not None
     shape, fine = (ny * SUBCELLS, nx * SUBCELLS), spacing / SUBCELLS
+    extent = np.array([nx, ny]) * spacing
     target = generator.uniform(config.porosity.low, config.porosity.high)
-    for _ in range(PACKING_RESTARTS):
-        stamps = _nearest(target * math.prod(shape), fine, config, generator)
+    for _ in range(PACKING_RESTARTS if config.diameter.low < np.hypot(*extent) else 0):
+        stamps = _nearest(target, shape, fine, config, generator)
         packed = _packed(stamps, shape, fine, config, generator)
         if packed is not None:
             return packed
-    raise ValueError(_no_room(f"pores of porosity {target:.3g}", np.array([nx, ny]) * spacing, config))
+    raise ValueError(_no_room(f"pores of porosity {target:.3g}", extent, config))
 
 
-def _nearest(target: float, fine: float, config: MicrostructureConfig, generator: np.random.Generator) -> list[np.ndarray]:
-    """The set of stamps, among some, whose area comes nearest to ``target`` [sub-cells], largest extent first."""
+def _nearest(
+    share: float, shape: tuple[int, int], fine: float, config: MicrostructureConfig, generator: np.random.Generator
+) -> list[np.ndarray]:
+    """The set of stamps, among some, whose area comes nearest to a share of the domain, largest extent first."""
+    target = share * math.prod(shape)
     best: list[np.ndarray] = []
     miss = math.inf
     for _ in range(POPULATIONS):
-        stamps = _stamps(target, fine, config, generator)
+        stamps = _stamps(target, 3 * max(shape), fine, config, generator)
         found = abs(sum(int(stamp.sum()) for stamp in stamps) - target)
         if found < miss:
             best, miss = stamps, found
@@ -97,12 +101,12 @@ def _nearest(target: float, fine: float, config: MicrostructureConfig, generator
     return sorted(best, key=lambda stamp: stamp.size, reverse=True)
 
 
-def _stamps(target: float, fine: float, config: MicrostructureConfig, generator: np.random.Generator) -> list[np.ndarray]:
-    """Bit masks of turned pores with about ``target`` sub-cells in all."""
+def _stamps(target: float, most: int, fine: float, config: MicrostructureConfig, generator: np.random.Generator) -> list[np.ndarray]:
+    """Bit masks of turned pores with about ``target`` sub-cells in all, each of at most ``most`` along an edge."""
     stamps: list[np.ndarray] = []
     total = 0
     while total < target:
-        stamp = _stamp(draw_pore(config, generator), generator.uniform(0.0, 2.0 * np.pi), fine)
+        stamp = _stamp(draw_pore(config, generator), generator.uniform(0.0, 2.0 * np.pi), most, fine)
         area = int(stamp.sum())
         if area == 0:
             raise ValueError(f"microstructure.diameter: expected pores larger than a sub-cell of {fine:g} µm, got {config.diameter}")
@@ -113,9 +117,9 @@ def _stamps(target: float, fine: float, config: MicrostructureConfig, generator:
     return stamps
 
 
-def _stamp(pore: Outline, angle: float, fine: float) -> np.ndarray:
-    """Sub-cells inside a turned pore, in the smallest rectangle that holds it."""
-    n = 2 * math.ceil(2.0 * pore.reach / fine)
+def _stamp(pore: Outline, angle: float, most: int, fine: float) -> np.ndarray:
+    """Sub-cells inside a turned pore, in the smallest rectangle that holds it; of a pore that no domain has room for, its middle."""
+    n = 2 * math.ceil(min(2.0 * pore.reach / fine, most / 2))
     mask = inside([pore.placed(np.full(2, 0.5 * n * fine), angle)], n, n, fine)
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else mask[:0, :0]
@@ -125,7 +129,7 @@ def _packed(
     stamps: list[np.ndarray], shape: tuple[int, int], fine: float, config: MicrostructureConfig, generator: np.random.Generator
 ) -> np.ndarray | None:
     """Put every stamp at a random place where it keeps the margin and the gap, or None if one found none."""
-    margin, gap = math.ceil(config.margin / fine - 1e-9), math.ceil(config.gap / fine - 1e-9)
+    margin, gap = (math.ceil(min(width / fine, max(shape)) - 1e-9) for width in (config.margin, config.gap))
     found = np.zeros(shape, dtype=bool)
     near = np.zeros((shape[0] + 2 * gap, shape[1] + 2 * gap), dtype=bool)
     for stamp in stamps:
