@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from probtokens.data.the_well.hdf5 import opened
 from probtokens.data.the_well.heaps import require_sound_heaps
 
 OBJECTS = 16
+TEXT = np.dtype([("length", "<u4"), ("address", "<u8"), ("number", "<u4")])
 
 
 def overwrite(path: Path, offset: int, piece: bytes) -> int:
@@ -26,6 +28,19 @@ def overwrite(path: Path, offset: int, piece: bytes) -> int:
     content[heap + offset : heap + offset + len(piece)] = piece
     path.write_bytes(content)
     return heap
+
+
+def rewrite(path: Path, name: str, texts: np.ndarray) -> None:
+    """Give the first chunk of a packed data set other lengths and places."""
+    with h5py.File(path, "r+") as file:
+        file[name].id.write_direct_chunk((0,), zlib.compress(texts.tobytes()))
+
+
+def references(path: Path, name: str) -> np.ndarray:
+    """Lengths and places of the texts of a data set that lies in a file as it is."""
+    with h5py.File(path) as file:
+        offset, size = file[name].id.get_offset(), file[name].id.get_storage_size()
+    return np.frombuffer(path.read_bytes()[offset : offset + size], TEXT).copy()
 
 
 def words(seed: int, count: int, longest: int) -> np.ndarray:
@@ -66,7 +81,7 @@ def rewritten(file: h5py.File) -> None:
     file["words 1"][...] = words(9, 100, 2000)
 
 
-def references(file: h5py.File) -> None:
+def regions(file: h5py.File) -> None:
     kept = file.create_dataset("kept", data=np.arange(1000.0))
     kept.attrs["region"] = kept.regionref[2:500:3]
     file["axis"] = np.arange(1000.0)
@@ -88,7 +103,7 @@ def what_looks_like_a_heap(file: h5py.File) -> None:
     file.attrs["word"] = "GCOL\x01"
 
 
-WRITERS = (texts, many_attributes, groups, grown, rewritten, references, packed, what_looks_like_a_heap)
+WRITERS = (texts, many_attributes, groups, grown, rewritten, regions, packed, what_looks_like_a_heap)
 OPTIONS: tuple[dict[str, Any], ...] = (
     {"libver": "earliest"},
     {"libver": "latest"},
@@ -155,6 +170,51 @@ def test_texts_of_a_data_set_are_looked_at_before_they_are_read(tmp_path: Path, 
             pytest.raises(ValueError, match="global heap at byte .*: expected a complete HDF5 file, got (a text|an object) of"),
         ):
             file.dataset("material").read()
+
+
+FILTERS: tuple[dict[str, Any], ...] = (
+    {"compression": "gzip"},
+    {"compression": "gzip", "shuffle": True},
+    {"compression": "gzip", "maxshape": (None,)},
+)
+
+
+@pytest.mark.parametrize("filters", FILTERS, ids=str)
+def test_packed_texts_are_looked_at_before_they_are_read(tmp_path: Path, filters: dict[str, Any]) -> None:
+    """Their places are packed too; a length that lies would take its memory, a hole of zeros would take for ever."""
+    path, written = tmp_path / "b.hdf5", words(3, 50, 90)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("words", data=written, chunks=(16,), **filters)
+        file["plain"] = written
+    with opened(path) as file:
+        assert [text.decode() for text in file.dataset("words").read()] == list(written)
+    sound = path.read_bytes()
+    overwrite(path, OBJECTS, bytes(32))
+    with opened(path) as file, pytest.raises(ValueError, match="b.hdf5: global heap at byte .*: expected a complete HDF5 file, got an obj"):
+        file.dataset("words").read()
+    path.write_bytes(sound)
+    lie = references(path, "plain")[:16]
+    lie["length"][3] = 1 << 30
+    rewrite(path, "words", lie)
+    with (
+        opened(path) as file,
+        pytest.raises(ValueError, match="expected a complete HDF5 file, got a text of 1073741824 bytes in a file of"),
+    ):
+        file.dataset("words").read()
+
+
+def test_a_text_that_is_there_once_and_read_a_million_times(tmp_path: Path) -> None:
+    path = tmp_path / "b.hdf5"
+    with h5py.File(path, "w") as file:
+        file["once"] = np.array(["x" * 60000], dtype=object)
+        file.create_dataset("often", (100_000,), h5py.string_dtype(), chunks=(100_000,), compression="gzip")
+        file.create_dataset("never", (200_000_000,), h5py.string_dtype(), chunks=(1_000_000,), compression="gzip")
+    rewrite(path, "often", np.repeat(references(path, "once"), 100_000))
+    with opened(path) as file:
+        with pytest.raises(ValueError, match="got texts of 6000000000 bytes in all in a file of"):
+            file.dataset("often").read()
+        with pytest.raises(ValueError, match="b.hdf5: /never: expected texts of at most 268 MB in a file of .* kB, got 12.8 GB"):
+            file.dataset("never").read()
 
 
 @pytest.mark.parametrize("offset", [OBJECTS, OBJECTS + 32, OBJECTS + 64])

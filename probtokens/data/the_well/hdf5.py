@@ -17,9 +17,12 @@ import h5py
 import numpy as np
 
 from probtokens.data.the_well.faults import fault, listed
-from probtokens.data.the_well.heaps import require_sound_heaps, require_sound_texts
+from probtokens.data.the_well.heaps import TEXT, require_sound_heaps, require_sound_texts
 from probtokens.data.the_well.plain import as_text, plain, raw_name, single
-from probtokens.limits import MAX_ATTRIBUTE_BYTES, MAX_LINKS
+from probtokens.limits import MAX_ATTRIBUTE_BYTES, MAX_LINKS, require_fits
+
+#: What a text takes in memory beside its letters [bytes].
+_TEXT_BYTES = 64
 
 _KINDS = {
     stat.S_ISDIR: "a folder",
@@ -130,8 +133,11 @@ class Node:
         """Values of a data set."""
         if self.is_text():
             with naming(self.path, self.name):
-                places = _places(self.item)
-            require_sound_texts(self.path, places)
+                count, file_bytes = max(self.item.size, math.prod(self.item.chunks or ())), os.stat(self.path).st_size
+            require_fits(self, count * _TEXT_BYTES, file_bytes, "texts")
+            with naming(self.path, self.name):
+                content = _unread(self.item)
+            require_sound_texts(self.path, content)
         with naming(self.path, self.name):
             return np.asarray(self.item[index])
 
@@ -268,16 +274,33 @@ class Node:
         return raw, None if target is None else as_text(target)
 
 
-def _places(dataset: h5py.Dataset) -> list[tuple[int, int]]:
-    """Offsets and sizes of the parts of a data set that lie in the file as they are, which packed ones do not [bytes]."""
+def _unread(dataset: h5py.Dataset) -> bytes:
+    """Lengths and places of the texts of a data set, unpacked, which the library turns into texts when it reads them."""
     identity = dataset.id
     if dataset.chunks is None:
         offset = identity.get_offset()
-        return [] if offset is None else [(offset, identity.get_storage_size())]
-    if identity.get_create_plist().get_nfilters():
-        return []
-    chunks = map(identity.get_chunk_info, range(identity.get_num_chunks()))
-    return [(chunk.byte_offset, chunk.size) for chunk in chunks if chunk.byte_offset is not None]
+        if offset is None:
+            return b""
+        with open(dataset.file.filename, "rb") as stream:
+            stream.seek(offset)
+            return stream.read(identity.get_storage_size())
+    plan, packed = identity.get_create_plist(), h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    filters = [plan.get_filter(number)[:3] for number in range(plan.get_nfilters())]
+    # Shuffling without a size, as the library does it to texts, changes nothing, nor does shuffling of single bytes.
+    piece = next((values[0] for code, _, values in filters if code == h5py.h5z.FILTER_SHUFFLE and values), 1)
+    shape = (math.prod(dataset.chunks) * TEXT.itemsize // piece,)
+    packed.set_chunk(shape)
+    for given in filters:
+        packed.set_filter(*given)
+    content, kind, space = [], h5py.h5t.py_create(np.dtype(("V", piece))), h5py.h5s.create_simple(shape)
+    with h5py.File("unpacked", "w", driver="core", backing_store=False) as memory:
+        for number in range(identity.get_num_chunks()):
+            mask, chunk = identity.read_direct_chunk(identity.get_chunk_info(number).chunk_offset)
+            copy = h5py.Dataset(h5py.h5d.create(memory.id, str(number).encode(), kind, space, packed))
+            copy.id.write_direct_chunk((0,), chunk, mask)
+            content.append(copy[()].tobytes())
+            del memory[str(number)]
+    return b"".join(content)
 
 
 def _is_simple(attribute: h5py.h5a.AttrID) -> bool:

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
+
 from probtokens.data.the_well.faults import fault
 from probtokens.limits import ALWAYS_ALLOWED
 
@@ -26,7 +28,7 @@ _OBJECT = struct.Struct("<HHIQ")
 _HEADER = len(_HEAP) + 8
 
 #: Length of a text, address of its heap and number of the object there.
-_TEXT = struct.Struct("<IQI")
+TEXT = np.dtype([("length", "<u4"), ("address", "<u8"), ("number", "<u4")])
 
 #: Type of a list of any length, after its kind: its size, that of a text. Sizes of the types of what it has, by their class.
 _SIZE, _KIND = b"\0\x10\0\0\0", 3
@@ -47,12 +49,12 @@ class Part(NamedTuple):
 
 
 def require_sound_heaps(path: Path) -> None:
-    """Refuse a file of which an attribute near its beginning or end refers to a damaged heap, or to a text longer than the file.
+    """Refuse a file of which an attribute near its beginning or end refers to a damaged heap, or to texts longer than the file.
 
     Raises
     ------
     ValueError
-        If an object of a heap has no size or ends beyond the heap, or a text is said to be longer than the file.
+        If an object of a heap has no size or ends beyond the heap, or texts of one attribute are said to be longer than the file.
     """
     size = os.stat(path).st_size
     with open(path, "rb") as stream:
@@ -63,21 +65,23 @@ def require_sound_heaps(path: Path) -> None:
         _require_sound(path, stream, size, parts)
 
 
-def require_sound_texts(path: Path, places: Iterable[tuple[int, int]]) -> None:
-    """Refuse texts of a data set as :func:`require_sound_heaps` does those of attributes; ``places`` are offsets and sizes [bytes].
+def require_sound_texts(path: Path, content: bytes) -> None:
+    """Refuse texts of a data set as :func:`require_sound_heaps` does those of attributes.
+
+    Parameters
+    ----------
+    path
+        The file.
+    content
+        Lengths and places of the texts, as an unpacked data set holds them.
 
     Raises
     ------
     ValueError
         As :func:`require_sound_heaps`.
     """
-    size = os.stat(path).st_size
     with open(path, "rb") as stream:
-        parts = []
-        for offset, length in places:
-            stream.seek(offset)
-            parts.append(Part(stream.read(min(length, size))))
-        _require_sound(path, stream, size, parts)
+        _require_sound(path, stream, os.stat(path).st_size, [Part(content)])
 
 
 def _in_attributes(content: bytes) -> Iterator[Part]:
@@ -91,7 +95,7 @@ def _in_attributes(content: bytes) -> Iterator[Part]:
             for end in {begin + 8 + length, begin + 8 + -(-length // 8) * 8}:  # older attributes fill up to eight bytes
                 first, count = _extents(content, end)
                 if 0 < count <= _MOST:
-                    place = first + count * _TEXT.size
+                    place = first + count * TEXT.itemsize
                     yield Part(content[first:place], int.from_bytes(item[4:], "little"))
         place = content.find(_SIZE, place)
 
@@ -113,12 +117,18 @@ def _require_sound(path: Path, stream: BinaryIO, size: int, parts: Iterable[Part
     base, known = _base(stream, size), dict[int, set[int]]()
     if base is None:
         return
+    allowed = max(size, ALWAYS_ALLOWED)
     for content, item_bytes in parts:
-        for length, address, number in _TEXT.iter_unpack(content[: len(content) // _TEXT.size * _TEXT.size]):
+        texts, total = np.frombuffer(content, TEXT, len(content) // TEXT.itemsize), 0.0
+        for address in np.unique(texts["address"]).tolist():
             if address not in known:
                 known[address] = _walk(path, stream, size, base + address)
-            if length * item_bytes > max(size, ALWAYS_ALLOWED) and number in known[address]:
-                raise fault(path, "a complete HDF5 file", f"a text of {length} bytes in a file of {size}", where=_named(base + address))
+            of_heap = texts[texts["address"] == address]
+            lengths = item_bytes * of_heap["length"][np.isin(of_heap["number"], list(known[address]))].astype(float)
+            total, longest = total + lengths.sum(), lengths.max(initial=0.0)
+            if total > allowed:
+                got = f"a text of {longest:.0f} bytes" if longest > allowed else f"texts of {total:.0f} bytes in all"
+                raise fault(path, "a complete HDF5 file", f"{got} in a file of {size}", where=_named(base + address))
 
 
 def _base(stream: BinaryIO, size: int) -> int | None:
