@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -310,6 +311,42 @@ def test_a_chunk_that_no_memory_holds(shard: Path) -> None:
     with h5py.File(shard, "r+") as file:
         file[FIELD].id.write_direct_chunk((0, 0, 0, 0), b"\0" * 10)
     refuses(shard, "expected a chunk of at most 268 MB in a file of .* kB, got 403 MB")
+
+
+def test_a_packed_chunk_that_unpacks_to_more_than_it_is(shard: Path) -> None:
+    """The library would take 300 MB for these 300 kB, and drop all but the first kilobytes."""
+    values = np.ones(SHAPE, np.float32)
+    redo(shard, FIELD, data=values, chunks=SHAPE, compression="gzip")
+    packer = zlib.compressobj(9)
+    packed = b"".join([packer.compress(values.tobytes()), *(packer.compress(bytes(1 << 24)) for _ in range(18)), packer.flush()])
+    with h5py.File(shard, "r+") as file:
+        file[FIELD].id.write_direct_chunk((0, 0, 0, 0), packed)
+    refuses(shard, "expected chunks of 1536 bytes, got one that unpacks to more at")
+
+
+@pytest.mark.parametrize("how", [{}, {"fletcher32": True}, {"shuffle": True}, {"shuffle": True, "fletcher32": True}])
+def test_large_packed_chunks_are_read(shard: Path, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probtokens.data.the_well.storage.ALWAYS_ALLOWED", 1000)
+    values = np.random.default_rng(0).random(SHAPE, np.float32)
+    redo(shard, FIELD, data=values, chunks=(1, 2, 8, 6), compression="gzip", **how)
+    np.testing.assert_array_equal(
+        np.squeeze(read_frames(read_info(shard), 1, ["pressure"])), values[1].swapaxes(1, 2)
+    )  # files have x before y
+
+
+def test_a_packed_chunk_that_is_packed_again_is_refused(shard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probtokens.data.the_well.storage.ALWAYS_ALLOWED", 1000)
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_chunk(SHAPE)
+    plan.set_deflate(9)
+    plan.set_deflate(9)
+    with h5py.File(shard, "r+") as file:
+        attributes, values = dict(file[FIELD].attrs), file[FIELD][()]
+        del file[FIELD]
+        made = h5py.h5d.create(file.id, FIELD.encode(), h5py.h5t.NATIVE_FLOAT, h5py.h5s.create_simple(SHAPE), plan)
+        h5py.Dataset(made)[...] = values
+        file[FIELD].attrs.update(attributes)
+    refuses(shard, "expected nothing but a checksum after gzip, got HDF5's filters ")
 
 
 def test_a_grid_of_constant_fields_that_no_memory_holds(shard: Path, monkeypatch: pytest.MonkeyPatch) -> None:

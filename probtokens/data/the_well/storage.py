@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from probtokens.data.the_well.faults import fault
 from probtokens.data.the_well.hdf5 import Node, naming, opened
 from probtokens.data.the_well.plain import plain, single
-from probtokens.limits import MAX_VIRTUAL_DEPTH, require_fits
+from probtokens.limits import ALWAYS_ALLOWED, MAX_VIRTUAL_DEPTH, require_fits
 
 #: Attributes with a value that stands for none, as netCDF has them.
 _MISSING = ("_FillValue", "missing_value")
@@ -24,6 +25,9 @@ _PACKING = {"scale_factor": 1, "add_offset": 0}
 
 #: Values that programs store for "none" without declaring it: powers of ten, the default of netCDF, the largest numbers.
 _SENTINELS = (1e30, 1e31, 1e32, 1e33, 1e34, 1e35, 1e36, 1e37, 1e38, 9.969209968386869e36, float(np.finfo(np.float32).max))
+
+#: How many times smaller gzip can make bytes at most (RFC 1951).
+_GZIP_RATIO = 1032
 
 #: How much smaller all other values must be for one of these to count as "none".
 _SENTINEL_RATIO = 1e-6
@@ -152,6 +156,28 @@ def _require_chunks(node: Node, file_bytes: int) -> None:
     if stored < expected:
         raise node.fault(f"{expected} chunks of values", f"only {stored} that were ever written")
     require_fits(node, math.prod(chunks) * itemsize, file_bytes, "a chunk")
+    _require_unpacked(node)
+
+
+def _require_unpacked(node: Node) -> None:
+    """Refuse gzip chunks that unpack to more than they are; the library takes memory for all of it, and drops the rest unseen."""
+    with naming(node.path, node.name):
+        identity, plan = node.item.id, node.item.id.get_create_plist()
+        filters = [plan.get_filter(number)[0] for number in range(plan.get_nfilters())]
+        size = math.prod(node.item.chunks) * node.item.id.get_type().get_size()
+        places: list[tuple[int, ...]] = []
+        if h5py.h5z.FILTER_DEFLATE in filters and _GZIP_RATIO * identity.get_storage_size() > ALWAYS_ALLOWED:
+            identity.chunk_iter(lambda chunk: places.append(chunk.chunk_offset) if _GZIP_RATIO * chunk.size > ALWAYS_ALLOWED else None)
+    behind = filters[filters.index(h5py.h5z.FILTER_DEFLATE) + 1 :] if places else []
+    if set(behind) - {h5py.h5z.FILTER_FLETCHER32}:
+        raise node.fault("nothing but a checksum after gzip", f"HDF5's filters {filters}")
+    for place in places:
+        with naming(node.path, node.name):
+            skipped, packed = identity.read_direct_chunk(place)
+            is_packed = not skipped >> filters.index(h5py.h5z.FILTER_DEFLATE) & 1
+            unpacked = zlib.decompressobj().decompress(packed, size + 1) if is_packed else b""
+        if len(unpacked) > size:
+            raise node.fault(f"chunks of {size} bytes", f"one that unpacks to more at {place}")
 
 
 def _require_sources(node: Node, depth: int) -> int:
