@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -365,6 +366,10 @@ class _Stopped(BaseException):
         self.number = number
 
 
+#: What torch's errors say where memory runs out.
+_NO_MEMORY = re.compile("can't allocate memory|out of memory")
+
+
 @contextmanager
 def _errors_reported(debug: bool) -> Iterator[None]:
     """One line on standard error; exit code 2 for bad input and files that cannot be used, 1 for what should not happen.
@@ -388,6 +393,9 @@ def _errors_reported(debug: bool) -> Iterator[None]:
         _show(str(error), debug)
         raise typer.Exit(2) from None
     except Exception as error:  # noqa: BLE001 - the last line of defence: whatever it is becomes one line
+        if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
+            _show(f"memory: expected more than there is ({str(error) or 'none was got':.150}); try fewer draws, cells or jobs", debug)
+            raise typer.Exit(2) from None
         _show(f"unexpected {type(error).__name__}: {error} (--debug shows where)", debug)
         raise typer.Exit(1) from None
 

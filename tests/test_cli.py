@@ -345,8 +345,8 @@ FORECAST, CLOSURE = ("forecast", "--image", "absent.png", "--scale=0.02", "--out
     ids=lambda arguments: f"{arguments[0]} {arguments[-1]}",
 )
 def test_absurd_numbers_are_refused_before_anything_is_done(call, monkeypatch, arguments):
-    for command in ("forecast.forecast_image", "closure.closure_of_model", "commands.run_stages"):
-        monkeypatch.setattr(f"probtokens.pipeline.{command}", lambda *_, **__: pytest.fail("work has begun"))
+    for name in ("load", "pipeline.closure.closure_of_model", "pipeline.commands.run_stages"):
+        monkeypatch.setattr(f"probtokens.{name}", lambda *_, **__: pytest.fail("work has begun"))
     result = call(*arguments)
     option = arguments[-1].partition("=")[0].removeprefix("--")
     assert result.exit_code == 2, result.output
@@ -361,7 +361,7 @@ def test_sensible_numbers_are_taken(call, monkeypatch):
     assert call(*FORECAST, "--pressure=100", "--steps=1", "--draws=1", f"--seed={2**63 - 1}", "--threshold=0.5").exit_code == 0
     assert call(*CLOSURE, "--pressure=1e-3", "--porosity=0.5", "--diameter=0.1", "--draws=2", "--seed=0").exit_code == 0
     assert call("simulate", "absent.yaml", "--out=x", "--jobs=2").exit_code == 0
-    assert (taken[0][0][0].pressure, taken[0][0][0].seed, taken[0][0][0].image.threshold) == (100.0, 2**63 - 1, 0.5)
+    assert (taken[0][0][0].pressure, taken[0][0][0].seed, taken[0][0][0].threshold) == (100.0, 2**63 - 1, "0.5")
     assert (taken[1][0][2].pressures, taken[1][0][2].porosities, taken[1][1]) == ((1e-3,), (0.5,), {"draws": 2, "seed": 0})
     assert taken[2][0][3] == ["simulate.jobs=2"]
 
@@ -369,6 +369,13 @@ def test_sensible_numbers_are_taken(call, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "code", "text"),
     [
+        (MemoryError(), 2, "probtokens: error: memory: expected more than there is (none was got); try fewer draws, cells or jobs\n"),
+        (
+            RuntimeError("[enforce fail] can't allocate memory: you"),
+            2,
+            "probtokens: error: memory: expected more than there is ([enforce fail] can't allocate memory: you); "
+            "try fewer draws, cells or jobs\n",
+        ),
         (ValueError("file x:\n  expected a, got b"), 2, "probtokens: error: file x: expected a, got b\n"),
         (FileNotFoundError(2, "No such file", "x"), 2, "probtokens: error: x: expected a path that can be used, got No such file\n"),
         (
@@ -380,7 +387,7 @@ def test_sensible_numbers_are_taken(call, monkeypatch):
         (RuntimeError("broken"), 1, "probtokens: error: unexpected RuntimeError: broken (--debug shows where)\n"),
         (KeyboardInterrupt(), 130, "probtokens: interrupted; the same command goes on from here\n"),
     ],
-    ids=["bad value", "missing file", "long name", "full disk", "bug", "Ctrl-C"],
+    ids=["no memory", "no memory for tensors", "bad value", "missing file", "long name", "full disk", "bug", "Ctrl-C"],
 )
 def test_exit_codes(call, monkeypatch, error, code, text):
     def fail(path):

@@ -57,11 +57,6 @@ class ImageForecast:
         Trained tokens, by name or file.
     steps, draws, seed
         Frames after the first, members, and what they follow from.
-
-    Raises
-    ------
-    ValueError
-        If the pressure is out of range.
     """
 
     image: Path
@@ -74,9 +69,6 @@ class ImageForecast:
     steps: int = 20
     draws: int = 50
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        require_pressure([self.pressure])
 
 
 @renamed(_OPTIONS)
@@ -96,8 +88,9 @@ def forecast_image(asked: ImageForecast, out: Path) -> None:
     from probtokens.simulate.microstructure.micrograph import image_settings
 
     screen, console, began = open_screen(), Console(), time.perf_counter()
-    _require_own(out)
+    require_pressure([asked.pressure])
     image = image_settings(asked.image, asked.pixel_size, asked.threshold, asked.pores, asked.least_diameter)
+    _require_own(out)
     model = pt.load(asked.model)
     require_of_crystals(model, asked.model)
     if isinstance(model, pt.MicroTokens):

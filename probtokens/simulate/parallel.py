@@ -46,7 +46,7 @@ def run_in_processes(tasks: Sequence[ShardTask], tally: Tally, jobs: int) -> Non
 
     Raises
     ------
-    RuntimeError
+    ChildProcessError
         If a process is killed, and whatever a shard raises.
     """
     waiting = deque(tasks)
@@ -65,7 +65,9 @@ def run_in_processes(tasks: Sequence[ShardTask], tally: Tally, jobs: int) -> Non
             ready = ready or bool(done) or any(read_note(task) for task in pending.values())
             tally.at_work_elsewhere(list(pending.values()))
     except BrokenProcessPool as error:
-        raise RuntimeError("a process was killed, perhaps because memory ran out; try fewer with --jobs") from error
+        raise ChildProcessError(
+            "a process was killed, perhaps because memory ran out; try fewer with --jobs; the same command goes on"
+        ) from error
     finally:
         pool.shutdown(wait=True, kill_workers=True)
 

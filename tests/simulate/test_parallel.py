@@ -46,7 +46,7 @@ def test_an_error_in_a_process_reaches_the_caller_as_it_is(tmp_path):
 
 def test_a_killed_process_is_a_clear_error(tmp_path, monkeypatch):
     monkeypatch.setattr(parallel, "_work", lambda task, parent: os.kill(os.getpid(), signal.SIGKILL))
-    with pytest.raises(RuntimeError, match="a process was killed.*fewer with --jobs"):
+    with pytest.raises(ChildProcessError, match="a process was killed.*fewer with --jobs"):
         run_campaign("micro", CAMPAIGN, PHYSICS, tmp_path, seed=7, jobs=2)
 
 
