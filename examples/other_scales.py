@@ -17,7 +17,8 @@ import probtokens as pt
 from probtokens.data import split_folder
 from probtokens.evaluate import scores
 from probtokens.fields import field_index
-from probtokens.models.tokens import TokenForecaster, resampled
+from probtokens.models.tokens import TokenForecaster
+from probtokens.nn.lattice import resampled
 from probtokens.pipeline.record import hardware, versions
 from probtokens.predict.rollout import simulation_seed
 from probtokens.weights import resolved

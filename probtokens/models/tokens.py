@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from itertools import islice
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pyro.distributions as dist
@@ -20,6 +20,7 @@ from probtokens.data.support import Support
 from probtokens.fields import FieldSpec, Grid, field_index
 from probtokens.models.base import as_single, check_context, check_frames, check_request, require_single
 from probtokens.models.censored import CensoredNormal
+from probtokens.models.compiled import CompiledNetworks
 from probtokens.models.state_space import (
     ALL_SOURCES,
     NO_SOURCES,
@@ -36,13 +37,14 @@ from probtokens.models.state_space import (
 from probtokens.models.views import View
 from probtokens.nn.autoencoder import TokenAutoencoder
 from probtokens.nn.blocks import hidden_kernels
+from probtokens.nn.lattice import resampled
 from probtokens.nn.rest import RestGate
 from probtokens.nn.smoothing import BackwardMessages, Factor, TokenEvidence, TrajectoryEncoder
 from probtokens.nn.transition import PROCESS_SCALE, TokenTransition
-from probtokens.precision import resolve, tell_kernels_apart
+from probtokens.precision import resolve
 
 
-class TokenForecaster(StateSpace):
+class TokenForecaster(CompiledNetworks, StateSpace):
     """A token lattice that can be trained, conditioned and asked for forecasts.
 
     Frames and context go in and come out in physical units. Subclasses make the networks.
@@ -79,7 +81,6 @@ class TokenForecaster(StateSpace):
         self.fields: tuple[FieldSpec, ...] = normalizer.fields
         self.learned_on = self.grid = grid
         self.patch = tokens.patch
-        self._compiled_weights: list[tuple[int, int]] | None = None
         for name, absent in (("lower", -math.inf), ("upper", math.inf)):
             bounds = [absent if (bound := getattr(spec, name)) is None else bound for spec in self.fields]
             self.register_buffer(name, torch.tensor(bounds, dtype=torch.float32)[:, None, None], persistent=False)
@@ -430,7 +431,7 @@ class TokenForecaster(StateSpace):
             if tuple(effects.shape) != (expected := (n_draws, self.transition.effect_dim)):
                 raise ValueError(f"effects: expected shape (draw, D) = {expected}, got {tuple(effects.shape)}")
             given["u"] = effects[:, None, :, None, None]
-        self._require_compiled_weights()
+        self.require_compiled_weights()
         draw = Draws(n_draws, torch.Generator(device=request.initial.device).manual_seed(seed), sources, given)
         return self._stream(request.initial, request.context, wanted, draw, seed)
 
@@ -461,46 +462,9 @@ class TokenForecaster(StateSpace):
         """
         self.autoencoder.initialise(map(self.normalizer.normalize, frames))
 
-    def compile_networks(self) -> None:
-        """Compile the networks in place, for many forecasts of one shape.
-
-        The first forecast of each number of draws, simulations and cells takes some seconds longer. Weights are frozen into it: a forecast
-        after they have changed is refused. Draws differ by rounding. Copies and pickles are of the model as it was before.
-        """
-        for owner, name in self.compiled_parts():
-            setattr(owner, name, Frozen(owner, name))
-        self._compiled_weights = self._weights_now()
-
     def compiled_parts(self) -> list[tuple[nn.Module, str]]:
         """Modules and their methods that forecasts spend their time in and whose weights do not change between draws."""
         return [(self.autoencoder, "encode"), (self.transition, "forward"), (self.autoencoder, "decode")]
-
-    def _weights_now(self) -> list[tuple[int, int]]:
-        """Identity and number of changes of every parameter."""
-        return [(id(parameter), parameter._version) for parameter in self.parameters()]
-
-    def _require_compiled_weights(self) -> None:
-        """Refuse to compute with networks that were compiled with other weights."""
-        if self._compiled_weights is not None and self._compiled_weights != self._weights_now():
-            raise ValueError("compiled networks: expected the weights that they were compiled with, got others; load the model anew")
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What copies and pickles have: nothing of compiled networks."""
-        return self.__dict__ | {"_compiled_weights": None}
-
-
-def resampled(frames: Tensor, patch: int, other: int) -> Tensor:
-    """Frames (..., y, x) with ``other`` cells along the edge of a patch in place of ``patch``: means, or values repeated.
-
-    >>> resampled(torch.tensor([[1.0, 3.0], [5.0, 7.0]]), 2, 1)
-    tensor([[4.]])
-    """
-    if other > patch:
-        return frames.repeat_interleave(other // patch, -2).repeat_interleave(other // patch, -1)
-    if other < patch:
-        n = patch // other
-        return frames.unflatten(-1, (-1, n)).mean(-1).unflatten(-2, (-1, n)).mean(-2)
-    return frames
 
 
 def _parameters(*modules: nn.Module) -> list[nn.Parameter]:
@@ -510,25 +474,3 @@ def _parameters(*modules: nn.Module) -> list[nn.Parameter]:
 def _without(parameters: list[nn.Parameter], others: list[nn.Parameter]) -> list[nn.Parameter]:
     left_out = {id(parameter) for parameter in others}
     return [parameter for parameter in parameters if id(parameter) not in left_out]
-
-
-class Frozen:
-    """A method of a module, compiled with weights as constants; copies and pickles of the module have the method itself.
-
-    Nobody asks at every call whether a network has changed, which would take a fiftieth of a frame's time.
-    """
-
-    def __init__(self, owner: nn.Module, name: str) -> None:
-        self.owner, self.name = owner, name
-        plain = getattr(type(owner), name).__get__(owner)
-        tell_kernels_apart()
-        self.compiled = torch.compile(plain, options={"guard_filter_fn": torch.compiler.skip_guard_on_all_nn_modules_unsafe})
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Result of the method; the setting counts while it is traced, which is at its first call."""
-        with torch._inductor.config.patch(freezing=True):
-            return self.compiled(*args, **kwargs)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Method of the copied module."""
-        return getattr, (self.owner, self.name)

@@ -17,7 +17,8 @@ from probtokens.config import LatentErrorStage, RolloutScoreStage
 from probtokens.evaluate.global_sites import log_weight
 from probtokens.fields import Grid
 from probtokens.models.state_space import Guide
-from probtokens.models.tokens import TokenForecaster, resampled
+from probtokens.models.tokens import TokenForecaster
+from probtokens.nn.lattice import resampled
 from probtokens.verify.guide_training import no_context
 from probtokens.verify.linear_chain import Chain, ExactPosterior, LinearChain, simulate
 from probtokens.verify.token_pairs import FIELDS, GRID, MESO, meso_tokens, micro_tokens, window
