@@ -37,11 +37,12 @@ def call(tmp_path):
 
 
 def fails_in_one_line(result, *parts):
+    """Check for one line with all parts; a path that is long has at least its end there."""
     lines = [line for line in result.stderr.splitlines() if line.startswith("probtokens: error: ")]
     assert result.exit_code == 2, result.output
     assert len(lines) == 1, result.stderr
     assert "Traceback" not in result.output
-    assert all(str(part) in lines[0] for part in parts), lines[0]
+    assert all((str(part)[-100:] if isinstance(part, Path) else part) in lines[0] for part in parts), lines[0]
 
 
 def test_a_missing_recipe(call, tmp_path):

@@ -56,7 +56,8 @@ from probtokens.predict import write_rollout
 from probtokens.verify.token_pairs import FIELDS, GRID, micro_tokens
 from tests.predict.synthetic import Trajectories
 trajectories = Trajectories(1, Grid(96, 144, GRID.spacing, GRID.time_step, 4), FIELDS)
-trajectories.context, trajectories.context_names = trajectories.context[:, :1] + 15, ("shock_pressure",)
+trajectories.context_names, trajectories.context_units = ("shock_pressure",), ("GPa",)
+trajectories.context = trajectories.context[:, :1] + 15
 write_rollout(micro_tokens(), trajectories, Path(sys.argv[1]), members=int(sys.argv[2]), seed=0)
 """
 TRAINING = """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from probtokens.data.the_well import ShardInfo
-from probtokens.data.the_well.faults import fault
+from probtokens.data.the_well.faults import fault, shown
 from probtokens.fields import STEP_RTOL, FieldSpec, Grid
 from probtokens.units import equal, in_unit
 
@@ -144,7 +144,7 @@ def require_none(found: Sequence[Difference], first: ShardInfo, other: ShardInfo
     """
     if found:
         difference = found[0]
-        like = first.path.name if first.path.parent == other.path.parent else first.path
+        like = first.path.name if first.path.parent == other.path.parent else shown(first.path, beside=True)
         raise fault(other.path, f"{difference.expected} as in {like}", difference.got, where=difference.what)
 
 

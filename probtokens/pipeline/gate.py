@@ -15,7 +15,7 @@ from probtokens.config import Config
 from probtokens.config.forecast import OWN_MODELS
 from probtokens.data.agreement import Declared, Ratios, require_agreement
 from probtokens.data.the_well import ShardInfo
-from probtokens.data.the_well.faults import fault, prefixed
+from probtokens.data.the_well.faults import fault, prefixed, shown
 from probtokens.fields import KNOWN_FIELDS, FieldSpec, Grid
 from probtokens.limits import MAX_PARAMETERS
 from probtokens.models.foreign import load_class
@@ -195,7 +195,8 @@ def _require_threshold(config: Config, tested: _Simulations) -> None:
 
 def _require_patches(config: Config, known: _Known, tokens: MicroTokens | None) -> None:
     patch = config.micro.tokens.patch if tokens is None else tokens.patch
-    whose = "micro.tokens.patch" if tokens is None else f"the patch of {config.data.micro_tokens}"
+    given = config.data.micro_tokens
+    whose = "micro.tokens.patch" if given is None else f"the patch of {shown(given, beside=True)}"
     for (scale, _), simulations in known.items():
         width = config.data.meso_cell_width if scale == "meso" else 1.0
         if width > 1.0 and patch % round(width):

@@ -14,6 +14,7 @@ import pytest
 import rich.console
 
 from probtokens.data import TrajectorySet
+from probtokens.data.the_well import faults
 from probtokens.pipeline.inspect import describe
 from tests.helpers import make_campaign, make_shard
 
@@ -102,7 +103,7 @@ def test_scalars_that_no_recipe_need_ask_for(folder: Path, values: np.ndarray, s
     assert shown in row(text, "porosity")
     assert "…" in row(text, "temperature")
     if "below" in shown:
-        assert f"cannot be used: {folder / 'b.hdf5'}: /scalars/porosity: expected real numbers" in text
+        assert f"cannot be used: {faults.shown(folder / 'b.hdf5')}: /scalars/porosity: expected real numbers" in text
 
 
 def test_what_only_some_files_have(folder: Path) -> None:
@@ -141,7 +142,7 @@ def test_fields_that_no_recipe_need_ask_for(folder: Path, harm: Callable[[Path],
     text = described(folder)
     assert "cannot be used, see below" in row(text, "pressure")
     assert f"{low:.4g} … " in row(text, "temperature")
-    assert f"cannot be used: {folder / 'b.hdf5'}" in text
+    assert f"cannot be used: {faults.shown(folder / 'b.hdf5')}" in text
     assert reason in text
     assert "of 4 end with cells above 875 K" in text
 

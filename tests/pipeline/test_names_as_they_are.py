@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,16 @@ from probtokens.predict.store import create_store
 from tests.helpers import BOUNDARY, make_frames
 from tests.test_screen import TEXTS
 
-NAMES = [text for text in TEXTS if "/" not in text]
+
+def _is_name(text: str) -> bool:
+    """Whether the system's encoding has such files."""
+    try:
+        return b"/" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
+NAMES = [text for text in TEXTS if _is_name(text)]
 GRID = Grid(ny=16, nx=24, spacing=0.04, time_step=0.125, n_times=6)
 
 
@@ -64,7 +74,7 @@ def test_rollouts(text: str, tmp_path: Path) -> None:
     assert all(part in shown for part in (f"{path}: rollout of {text}", f"fields: field {text} ({text})"))
 
 
-@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("text", [text for text in TEXTS if "/" in text or text in NAMES])
 def test_run_folders(text: str, tmp_path: Path) -> None:
     folder = tmp_path / text
     (folder / "stages").mkdir(parents=True)

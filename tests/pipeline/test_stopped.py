@@ -23,8 +23,9 @@ INTERRUPTED = "probtokens: interrupted; the same command goes on from here"
 
 
 def _heeds_all() -> None:
-    """A command that nohup started would not hear SIGHUP, nor would what it starts."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    """A command that nohup started would not hear SIGHUP, one of a shell's background SIGINT, nor would what they start."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def terminated(

@@ -12,6 +12,7 @@ MAX_MESSAGE = 300
 
 _MAX_PATH = 150
 _MAX_WHERE = 60
+_MAX_BESIDE = 45
 _MAX_LIST = 90
 
 
@@ -79,9 +80,9 @@ def prefixed(error: ValueError, path: Path, where: str) -> ValueError:
     return ValueError(_start(f"{shown(path)}: {_end(printable(where), _MAX_WHERE)}: {message}", MAX_MESSAGE))
 
 
-def shown(path: Path) -> str:
-    """Write a path in one line; a very long one keeps its end."""
-    return _end(printable(path), _MAX_PATH)
+def shown(path: Path, *, beside: bool = False) -> str:
+    """Write a path in one line; a very long one keeps its end, and less of it ``beside`` the path that a message is about."""
+    return _end(printable(path), _MAX_BESIDE if beside else _MAX_PATH)
 
 
 def listed(names: Iterable[object]) -> str:
