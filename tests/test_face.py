@@ -95,7 +95,7 @@ def test_first_frames_are_those_of_the_simulator() -> None:
     [
         (np.ones(4), 9.0, None),
         (np.full((8, 8), 2.0), 9.0, "microstructure: expected values from 0 to 1, got 2 to 2"),
-        (np.full((8, 8), np.nan), 9.0, "microstructure: expected values from 0 to 1"),
+        (np.full((8, 8), np.nan), 9.0, "microstructure: expected finite values, got 64 that are not"),
         (np.ones((32, 48)), -1.0, "shock_pressure: expected positive numbers of GPa"),
         (np.ones((2, 32, 48)), [6.0, 7.0, 8.0], r"shock_pressure: expected a number, or one for each of 2 simulations, got shape \(3,\)"),
         (np.ones((32, 48)), [], "shock_pressure: expected a number"),
@@ -270,7 +270,7 @@ def test_what_does_not_fit_a_training_is_refused_by_name(tmp_path: Path) -> None
 def test_what_does_not_fit_is_refused_before_anything_is_computed() -> None:
     model = micro_tokens()
     frames, context = window()
-    for said in ({"steps": 0}, {"draws": -1}):
+    for said in ({"steps": 0}, {"steps": "2"}, {"draws": -1}, {"draws": "8"}):
         with pytest.raises(ValueError, match=f"^{next(iter(said))}: expected a whole number >= 1"):
             pt.rollout(model, frames[:, 0], context, **said)
     with pytest.raises(ValueError, match=r"context: expected the scalars \['shock_pressure'\]"):

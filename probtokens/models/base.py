@@ -106,6 +106,12 @@ def parameters_of(model: nn.Module, groups: Collection[str]) -> list[nn.Paramete
     return chosen
 
 
+def require_whole(name: str, value: Any, least: int) -> None:
+    """Refuse what is no whole number of at least ``least``, by its name."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < 2**63:
+        raise ValueError(f"{name}: expected a whole number >= {least}, got {value!r:.80}")
+
+
 def check_schedule(model: nn.Module, stages: Sequence[Stage], n_times: int, devices: int = 1) -> None:
     """Refuse a schedule of which a stage could not begin.
 
@@ -228,10 +234,8 @@ def check_request(
         raise ValueError(f"grid: expected {trained_on.edges}, got {grid.edges}")
     if trained_on is not None and not trained_on.compatible_with(grid):
         raise ValueError(f"grid: expected {trained_on.steps}, got {grid.steps}{_unit_of_grid(trained_on, grid)}")
-    numbers: dict[str, tuple[Any, int]] = {"n_steps": (n_steps, 1), "n_draws": (n_draws, 1), "seed": (seed, 0)}
-    for name, (value, least) in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < 2**63:
-            raise ValueError(f"{name}: expected a whole number >= {least}, got {value}")
+    for name, number, least in (("n_steps", n_steps, 1), ("n_draws", n_draws, 1), ("seed", seed, 0)):
+        require_whole(name, number, least)
     check_frames(first[:, None], fields, "initial", support)
     if not known.isfinite().all():
         simulation, number = (int(i) for i in (~known.isfinite()).nonzero()[0])

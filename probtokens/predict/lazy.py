@@ -23,7 +23,7 @@ from probtokens.data.support import ExtrapolationWarning, extrapolation
 from probtokens.data.trajectories import TrajectorySet
 from probtokens.errors import renamed
 from probtokens.fields import FieldSpec, Grid
-from probtokens.models.base import Forecaster, told
+from probtokens.models.base import Forecaster, require_whole, told
 from probtokens.predict.rollout import forecast_blocks, support_of
 from probtokens.predict.store import DRAWS_AT_ONCE, PREDICTION_DIMS, TRUTH_DIMS, coordinates, open_rollout, rollout_fields
 from probtokens.units import equal, in_unit
@@ -239,6 +239,8 @@ class _Request(NamedTuple):
 
 def _request(model: Forecaster, first: Any, context: Any, steps: int | None) -> _Request:
     known = getattr(model, "grid", None)
+    if steps is not None:
+        require_whole("steps", steps, 1)
     if isinstance(first, TrajectorySet):
         if context is not None:
             raise ValueError("context: expected none beside trajectories, which bring theirs, got one")

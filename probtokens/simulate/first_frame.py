@@ -117,7 +117,9 @@ def _solid(given: Any) -> np.ndarray:
     solid = solid[None] if solid.ndim == 2 else solid
     if solid.ndim != 3 or min(solid.shape) < 1:
         raise ValueError(f"microstructure: expected shape (y, x) or (simulation, y, x), got {np.shape(given)}")
-    if not (np.isfinite(solid).all() and solid.min() >= 0.0 and solid.max() <= 1.0):
+    if not np.isfinite(solid).all():
+        raise ValueError(f"microstructure: expected finite values, got {np.sum(~np.isfinite(solid))} that are not")
+    if not (solid.min() >= 0.0 and solid.max() <= 1.0):
         raise ValueError(f"microstructure: expected values from 0 to 1, got {solid.min():g} to {solid.max():g}")
     return solid
 
