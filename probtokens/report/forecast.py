@@ -38,6 +38,13 @@ _LEVELS = (0.5, 0.9)
 _VOID_COLOR, _SHOCK_COLOR = "#d55e00", "#0072b2"
 
 
+#: What a reader has to know of bands that stand beside no simulation.
+_UNCHECKED = (
+    "The bands are the draws' own: only simulations tell how often they hold the truth, and on many pores those of hmx-standard do less "
+    "often than they say"
+)
+
+
 @dataclass(frozen=True)
 class HotspotBands:
     """Medians and central intervals of hot-spot curves of one simulation.
@@ -93,16 +100,17 @@ class HotspotBands:
             temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def told(self) -> list[str]:
-        """Sentences on every curve at the last time."""
-        lines = []
+        """Sentences on every curve at the last time, and on what its bands are."""
+        lines, bands = [], False
         for name, label in self.wording.curves.items():
             last = {key: values[-1] if key == "time" else values[0][-1] for key, values in self.curves[name].items()}
             unit, when = self.wording.units[name], in_unit(decimals(last["time"]), self.wording.time_unit)
             text = f"{sentence(label)} at {when}: {in_unit(format_score(last['median']), unit)}"
             if "lower_90" in last:
+                bands = True
                 text += ", 90 % of draws within " + in_unit(f"{format_score(last['lower_90'])} to {format_score(last['upper_90'])}", unit)
             lines.append(text)
-        return lines
+        return [*lines, _UNCHECKED] if bands else lines
 
 
 def write_page(path: Path, ensemble: xr.Dataset, bands: HotspotBands, image: ImageConfig, record: Mapping[str, Any]) -> None:

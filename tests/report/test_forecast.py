@@ -15,6 +15,7 @@ def test_numbers_of_sentences_are_in_plain_notation():
         "units": {"fields": {"temperature": "K"}, "hotspot": {"area": "µm²", "temperature": "K"}},
         "models": {"tokens": {"hotspot": curves}},
     }
-    area, temperature = HotspotBands(document, Wording.of(document), "tokens").told()
+    area, temperature, bands = HotspotBands(document, Wording.of(document), "tokens").told()
     assert area == "Hot-spot area at 0.50 ns: 0.114 µm², 90 % of draws within 0.114 to 0.118 µm²"
     assert temperature == "Hot-spot temperature at 0.50 ns: 2190 K, 90 % of draws within 2170 to 2260 K"
+    assert "only simulations tell how often they hold the truth" in bands
