@@ -25,6 +25,9 @@ FIELDS = ("temperature", "pressure", "solid_fraction", "reacted_fraction")
 _TRACE = 1e-2
 #: Solid fraction below which a cell's temperature tells nothing of the solid in it.
 _LEAST_SOLID = 1e-3
+#: Density of products, in crystal densities, below which none count as thinner. The simulator has hardly any: their mass changes by
+#: 0.1 %. There the isotherm is flat, so that 30 K more would leave a forecast's hottest cells without mass.
+_LEAST_DENSITY = 0.5
 
 
 def reacted_mass(fields: Mapping[str, ArrayLike], cell_area: float, eos: MieGruneisen = MENIKOFF_SEWELL) -> Floats:
@@ -48,7 +51,8 @@ def reacted_mass(fields: Mapping[str, ArrayLike], cell_area: float, eos: MieGrun
     burnt = reacted > _TRACE
     share = np.maximum(solid[burnt].astype(np.float64), _LEAST_SOLID)
     condensed = AMBIENT_TEMPERATURE + (temperature[burnt] - AMBIENT_TEMPERATURE) / share
-    mass[burnt] = reacted[burnt] * share * eos.density(condensed, pressure[burnt])
+    density = np.maximum(eos.density(condensed, pressure[burnt]), _LEAST_DENSITY * eos.rho0)
+    mass[burnt] = reacted[burnt] * share * density
     return mass.sum(axis=(-2, -1)) * cell_area
 
 

@@ -7,7 +7,7 @@ import xarray as xr
 
 from probtokens.config import PhysicsConfig
 from probtokens.fields import Grid, field_spec
-from probtokens.predict import open_rollout
+from probtokens.predict import open_rollout, reacted
 from probtokens.predict.reacted import FIELDS, describe_pores, reacted_curves, reacted_mass
 from probtokens.predict.store import create_store
 from probtokens.simulate.eos import MENIKOFF_SEWELL
@@ -37,7 +37,18 @@ def test_traces_of_products_and_states_beyond_the_equation_of_state_give_finite_
     one = np.ones((1, 2, 2))
     assert float(reacted_mass(frames(2.0 * one, 9.0 * one, one, 0.009 * one), 1.0)[0]) == 0.0
     hot = {"temperature": 9000 * one, "pressure": 0.1 * one, "solid_fraction": one, "reacted_fraction": one}
-    np.testing.assert_allclose(reacted_mass(hot, 1.0), 4 * 0.2 * MENIKOFF_SEWELL.rho0)
+    np.testing.assert_allclose(reacted_mass(hot, 1.0), 4 * 0.5 * MENIKOFF_SEWELL.rho0)
+
+
+def test_an_error_of_thirty_kelvin_hardly_changes_the_mass_of_the_thinnest_products(monkeypatch):
+    """The isotherm is flat where products are thin: read off it alone, the same error halves their mass."""
+    one = np.ones((1, 2, 2))
+    thin = frames(1.0 * one, 6.0 * one, one, one)
+    warmer = {**thin, "temperature": thin["temperature"] + 30}
+    np.testing.assert_allclose(reacted_mass(thin, 1.0), 4.0, rtol=1e-4)
+    assert 0.9 < (reacted_mass(warmer, 1.0) / reacted_mass(thin, 1.0))[0] < 1.0
+    monkeypatch.setattr(reacted, "_LEAST_DENSITY", 0.0)
+    assert (reacted_mass(warmer, 1.0) / reacted_mass(thin, 1.0))[0] < 0.5
 
 
 def test_mass_is_the_simulators_within_two_percent():
