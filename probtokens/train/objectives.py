@@ -92,12 +92,16 @@ class Bound(nn.Module):
 
 
 class Reconstruction(ReconstructionSettings, Objective):
-    """Squared error of single frames that drawn tokens decode to."""
+    """Squared error of single frames that drawn tokens decode to.
+
+    What is decoded is the mean of the draws, which bounds move: where a field rests on its bound, errors that draws do not have cost nothing.
+    """
 
     def parts(self, model: TokenForecaster, frames: Tensor, context: Tensor) -> Parts:
         """``loss`` of the first frame of every window."""
-        x = model.normalizer.normalize(frames[:, 0])
-        return {"loss": (model.pixels(model.encoded(frames[:, 0]).rsample()).mean - x).square().mean()}
+        x = frames[:, 0]
+        decoded = model.observation(model.encoded(x).rsample(), None, x).mean
+        return {"loss": (model.normalizer.normalize(decoded) - model.normalizer.normalize(x)).square().mean()}
 
 
 class LatentError(LatentErrorSettings, Objective):

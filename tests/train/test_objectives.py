@@ -274,6 +274,24 @@ def test_noiseless_rollouts_use_the_centre_of_the_weight_posterior() -> None:
     assert torch.equal(*losses)
 
 
+def test_errors_beyond_a_bound_where_a_field_rests_on_it_cost_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Solid without pores: a decoder that misses it upwards draws it exactly, one that misses it downwards does not."""
+    model, (frames, context) = micro_tokens(), window()
+    solid = frames[:, :1].clone()
+    solid[:, :, 2] = 1.0
+    standard = model.normalizer.normalize(solid[:, 0])
+
+    def loss(miss: float) -> float:
+        loc = standard.clone()
+        loc[:, 2] += miss
+        decoded = torch.distributions.Normal(loc, torch.full_like(loc, 1e-3))
+        monkeypatch.setattr(model.autoencoder, "decode", lambda z: decoded)
+        return float(Reconstruction().parts(model, solid, context)["loss"])
+
+    assert loss(0.5) < 1e-6
+    assert loss(-0.5) == pytest.approx(0.25 / 5, rel=1e-3)
+
+
 def test_rollout_errors_are_of_all_leads_or_a_random_half() -> None:
     frames, context = window()
     model = micro_tokens()
