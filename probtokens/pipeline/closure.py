@@ -21,6 +21,7 @@ from probtokens.config.simulation import require_pressure
 from probtokens.data.atomic import replacing
 from probtokens.pipeline.console import Console
 from probtokens.pipeline.folder import RunFolder
+from probtokens.pipeline.record import hardware, versions
 from probtokens.screen import TextTable, open_screen, print_table, say
 from probtokens.units import OUR_UNITS, mend
 
@@ -206,7 +207,10 @@ def _write(
     summary = {
         "schema": 1,
         "version": __version__,
+        "versions": versions(),
+        "hardware": hardware(),
         "model": model,
+        "seed": seed,
         **{key: found.sizes[axis] for key, axis in (("draws", "draw"), ("simulations", "simulation"))},
         "agreement": {name: row._asdict() for name, row in agreement.items()},
         "checks": checks,

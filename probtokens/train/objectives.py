@@ -94,7 +94,7 @@ class Bound(nn.Module):
 class Reconstruction(ReconstructionSettings, Objective):
     """Squared error of single frames that drawn tokens decode to.
 
-    What is decoded is the mean of the draws, which bounds move: where a field rests on its bound, errors that draws do not have cost nothing.
+    What is decoded is the mean of the draws, which bounds move: where a field rests on its bound, what lies beyond it costs nothing.
     """
 
     def parts(self, model: TokenForecaster, frames: Tensor, context: Tensor) -> Parts:

@@ -13,7 +13,7 @@ from torch.distributions import Normal
 
 from probtokens.config import FieldGroupConfig, TokenConfig
 from probtokens.data.normalize import Normalizer
-from probtokens.evaluate.ablation import score_leads, source_rows, with_variance_shares
+from probtokens.evaluate.ablation import gain, score_leads, source_rows, with_variance_shares
 from probtokens.evaluate.scores import coverage, crps, rmse, spread_skill
 from probtokens.fields import FieldSpec, Grid
 from probtokens.models.state_space import NO_SOURCES, Source, Sources, State, Weights
@@ -213,3 +213,18 @@ def test_truths_and_forecasts_that_are_not_finite_are_refused() -> None:
         model.chain.carry.fill_(float("nan"))
     with pytest.raises(ValueError, match="tokens, simulation shard_0000/0, lead 1: expected finite values of pixel_0"):
         score_leads(model, trajectories, (1,), **request)
+
+
+def test_gains_are_paired_by_simulation_and_nothing_gains_over_itself() -> None:
+    rng = np.random.default_rng(0)
+    hard = rng.lognormal(0.0, 1.0, (40, 1))  # some simulations are harder than others, for both rows alike
+    reference = {"crps": hard * np.ones((40, 3)), "coverage_90": np.full((40, 3), 0.80)}
+    better = {"crps": hard * 0.97 * rng.normal(1.0, 0.01, (40, 3)), "coverage_90": rng.normal(0.92, 0.01, (40, 3))}
+    found = gain(better, reference)
+    value, low, high = found["crps"]
+    assert low < value < high
+    assert value == pytest.approx(0.03, abs=0.005)
+    assert high - low < 0.01  # unpaired it would be as wide as the simulations differ
+    assert found["miscoverage"][0] == pytest.approx(0.08, abs=0.005)
+    assert gain(reference, reference) == {"crps": [0.0, 0.0, 0.0], "miscoverage": [0.0, 0.0, 0.0]}
+    assert gain({"crps": hard[:1]}, {"crps": hard[:1]}) == {}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -62,6 +63,12 @@ def test_rows_are_stages_and_sources_on_validation_simulations_alone(trained: Ru
     assert len({tuple(row["rmse"]) for row in numbers["stages"].values()}) == 3
     assert numbers["sources"]["all"] == {**numbers["stages"][STAGES[-1]], "variance_share": [1.0, 1.0]}
     assert len(numbers["sources"]) == 10
+    assert set(numbers["gains"]) == {*STAGES[1:], *numbers["sources"]} - {"all"}
+    assert set(numbers["gains"]["none"]) == {"crps"}  # a single member
+    low, value, high = sorted(numbers["gains"][STAGES[1]]["crps"])
+    crps = [np.mean(numbers["stages"][stage]["crps"]) for stage in STAGES[:2]]
+    assert low < high
+    assert numbers["gains"][STAGES[1]]["crps"][0] == pytest.approx(value) == pytest.approx(1 - crps[1] / crps[0])
     assert [done for done, _, _ in calls] == list(range(1, 3 * (3 + 9) + 1))
     assert calls[-1] == (36, 36, "none")
 
@@ -95,17 +102,19 @@ def test_a_cell_of_the_table_has_every_lead() -> None:
         "units": {"rmse": "K"},
         "stages": {"00_start": row},
         "sources": {"all": {**row, "variance_share": [1.0, 0.25]}},
+        "gains": {"00_start": {"crps": [0.021, -0.01, 0.05]}},
     }
     assert ablation_table(document).splitlines() == [
-        "temperature of 3 validation simulations, 4 members, seed 7; numbers of a cell are leads 1, 5.",
+        "temperature of 3 validation simulations, 4 members, seed 7; numbers of a cell are leads 1, 5. CRPS saved is over the stage "
+        "before, or over all sources, and miscoverage is what |coverage - 0.9| falls by; with 95 % intervals over simulations.",
         "",
-        "| after stage | RMSE [K] | CRPS [K] | spread/skill | 90 % covers |",
-        "| --- | --- | --- | --- | --- |",
-        "| 00_start | 12 · 251 | 3.2 · 40.0 | 1.23 · – | 0.88 · 1.00 |",
+        "| after stage | RMSE [K] | CRPS [K] | spread/skill | 90 % covers | CRPS saved [%] | miscoverage saved |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| 00_start | 12 · 251 | 3.2 · 40.0 | 1.23 · – | 0.88 · 1.00 | 2.1 (-1.0 to 5.0) | – |",
         "",
-        "| drawn from | RMSE [K] | CRPS [K] | spread/skill | 90 % covers | share of the variance |",
-        "| --- | --- | --- | --- | --- | --- |",
-        "| all | 12 · 251 | 3.2 · 40.0 | 1.23 · – | 0.88 · 1.00 | 1.00 · 0.25 |",
+        "| drawn from | RMSE [K] | CRPS [K] | spread/skill | 90 % covers | share of the variance | CRPS saved [%] | miscoverage saved |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| all | 12 · 251 | 3.2 · 40.0 | 1.23 · – | 0.88 · 1.00 | 1.00 · 0.25 | – | – |",
     ]
 
 
