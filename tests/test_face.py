@@ -286,6 +286,21 @@ def test_what_does_not_fit_is_refused_before_anything_is_computed() -> None:
     assert GRID.ny == 16
 
 
+@pytest.mark.parametrize(
+    ("given", "got"),
+    [
+        (np.ones((16, 24)), r"shape \(16, 24\)"),
+        (torch.ones(2, 16, 24), r"shape \(2, 16, 24\)"),
+        (Path("section.png"), "section.png"),
+        (xr.DataArray(np.ones((16, 24)), dims=("y", "x")), r"shape \(16, 24\)"),
+    ],
+)
+def test_a_microstructure_alone_is_no_first_frame(given: object, got: str) -> None:
+    message = rf"first_frames: expected \(simulation, field, y, x\) .* with 5 fields, got {got}; pt.first_frame makes them of"
+    with pytest.raises(ValueError, match=message):
+        pt.rollout(micro_tokens(), given, [[9.0]], steps=2)
+
+
 def test_models_are_loaded_by_what_their_file_holds(tmp_path) -> None:
     path = tmp_path / "model.pt"
     micro_tokens().save(path)

@@ -31,6 +31,8 @@ class Stage(Strict):
 
     #: Whether the objective takes tokens that were encoded once.
     on_tokens: ClassVar[bool] = False
+    #: What the objective asks a model for beside what every Trainable has.
+    asks: ClassVar[tuple[str, ...]] = ()
     objective: str
     learn: tuple[str, ...] = ()
     horizon: Int = Field(default=1, ge=1, description="Steps after the first frame of a window, at most those that simulations have.")
@@ -86,6 +88,7 @@ class LatentErrorStage(LatentErrorSettings, Stage):
 
     objective: Literal["latent_error"] = "latent_error"
     on_tokens: ClassVar[bool] = True
+    asks: ClassVar[tuple[str, ...]] = ("encode",)
     shifts: Whole = Field(
         default=0,
         description="Versions of every trajectory, whose patches begin at other cells; with 0 the trajectory and its mirror image.",
@@ -121,12 +124,14 @@ class RolloutErrorStage(RolloutErrorSettings, Stage):
 class RolloutScoreStage(RolloutScoreSettings, Stage):
     """Stage with objective ``rollout_score``."""
 
+    asks: ClassVar[tuple[str, ...]] = ("model", "guide")
     objective: Literal["rollout_score"] = "rollout_score"
 
 
 class ElboStage(ElboSettings, Stage):
     """Stage with objective ``elbo``."""
 
+    asks: ClassVar[tuple[str, ...]] = ("model", "guide")
     objective: Literal["elbo"] = "elbo"
     precision: Literal["float32"] = "float32"
 
@@ -134,6 +139,7 @@ class ElboStage(ElboSettings, Stage):
 class InferenceCompilationStage(InferenceCompilationSettings, Stage):
     """Stage with objective ``inference_compilation``; first frames and contexts are those of windows."""
 
+    asks: ClassVar[tuple[str, ...]] = ("model", "guide")
     objective: Literal["inference_compilation"] = "inference_compilation"
     precision: Literal["float32"] = "float32"
 

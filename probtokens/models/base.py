@@ -130,7 +130,7 @@ def check_schedule(model: nn.Module, stages: Sequence[Stage], n_times: int, devi
     ------
     ValueError
         If a stage needs more than one frame and there is one, it names fields or parameter groups that the model does not have, or devices
-        cannot share a batch evenly.
+        cannot share a batch evenly; or its objective asks for what the model does not have, such as a guide.
     """
     fields: Sequence[FieldSpec] = model.fields  # type: ignore[assignment]
     if n_times < 2 and any(stage.horizon for stage in stages):
@@ -142,6 +142,9 @@ def check_schedule(model: nn.Module, stages: Sequence[Stage], n_times: int, devi
             parameters_of(model, stage.learn)
         except ValueError as error:
             raise ValueError(f"{stage.name}: {error}") from None
+        if missing := [name for name in stage.asks if not hasattr(model, name)]:
+            expected = f"a model with {' and '.join(stage.asks)}, as MicroTokens and MesoTokens have them (RolloutError trains others too)"
+            raise ValueError(f"{stage.name}: expected {expected}, got {type(model).__name__} without {' and '.join(missing)}")
 
 
 @contextmanager

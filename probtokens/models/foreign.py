@@ -46,7 +46,8 @@ def make_forecaster(entry: str, training: TrajectorySet) -> Forecaster:
     Raises
     ------
     ValueError
-        As :func:`load_class`, and if the class cannot be called so, or what it makes is no forecaster of the fields of the simulations.
+        As :func:`load_class`, and if the class cannot be called so, raises an error, or makes what is no forecaster of the simulations'
+        fields.
     """
     from probtokens.models.base import Forecaster
 
@@ -55,7 +56,11 @@ def make_forecaster(entry: str, training: TrajectorySet) -> Forecaster:
         inspect.signature(kind).bind(training)
     except TypeError as error:
         raise _fault(entry, "a class to be called with the training simulations alone", str(error)) from None
-    made = kind(training)  # type: ignore[call-arg]
+    try:
+        made = kind(training)  # type: ignore[call-arg]
+    except Exception as error:
+        what = f"a class that learns from {len(training)} training simulations"
+        raise _fault(entry, what, f"{type(error).__name__}: {error!s:.120}") from error
     missing = [name for name in ("name", "fields", "forecast") if not hasattr(made, name)]
     if missing or not isinstance(made, Forecaster):
         raise _fault(entry, "a Forecaster", f"one without {missing}")

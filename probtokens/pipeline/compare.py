@@ -10,7 +10,7 @@ import rich.console
 from probtokens.data.atomic import replacing
 from probtokens.evaluate import Pair, compare_documents, load_scores
 from probtokens.pipeline.folder import RunFolder
-from probtokens.screen import TextTable, open_screen, print_table, say
+from probtokens.screen import TextTable, next_step, open_screen, print_table, say
 
 _FORMATS = (".png", ".pdf", ".svg")
 
@@ -47,6 +47,7 @@ def compare_runs(first: Path, second: Path, picture: Path | None = None, *, scre
     if picture is not None:
         _draw(pairs, (first.name, second.name) if first.name != second.name else (str(first), str(second)), picture)
         say(screen, f"picture: {picture}")
+    next_step(screen, f"look at {picture}" if picture is not None else "the same command with --picture FILE.png draws the skills")
     return pairs
 
 

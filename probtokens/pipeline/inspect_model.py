@@ -18,6 +18,7 @@ def describe_model(path: Path, screen: rich.console.Console) -> None:
         If the file is damaged or of another version, or holds no tokens, as weights of PARC and states of trainings do not.
     """
     from probtokens.models.files import CARD_NAME
+    from probtokens.models.micro import MicroTokens
     from probtokens.models.shelf import load
     from probtokens.pipeline.inspect_data import describe_grid
 
@@ -41,4 +42,5 @@ def describe_model(path: Path, screen: rich.console.Console) -> None:
     print_table(screen, table)
     if (card := path.with_name(CARD_NAME)).is_file():
         say(screen, f"card: {card}")
-    next_step(screen, f"probtokens forecast --model {path} --image MICROGRAPH …, or in a recipe data.micro_tokens: {path}")
+    learned = f", or in a recipe data.micro_tokens: {path}" if isinstance(model, MicroTokens) else ""
+    next_step(screen, f"probtokens forecast --model {path} --image MICROGRAPH …{learned}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -246,6 +247,7 @@ def _request(model: Forecaster, first: Any, context: Any, steps: int | None) -> 
             raise ValueError("context: expected none beside trajectories, which bring theirs, got one")
         known, steps = first.grid, first.grid.n_times - 1 if steps is None else steps
         first = _beginnings(first)
+    _require_fields(first, len(model.fields))
     if known is None:
         raise ValueError(f"{model.name}: expected trajectories, or a model with a grid, to know cell edge and frame step; got neither")
     normalizer = getattr(model, "normalizer", None)
@@ -263,6 +265,24 @@ def _request(model: Forecaster, first: Any, context: Any, steps: int | None) -> 
         [str(label) for label in np.atleast_1d(labels)],
         replace(known, ny=frames.shape[-2], nx=frames.shape[-1], n_times=(_STEPS if steps is None else steps) + 1),
     )
+
+
+def _require_fields(first: Any, count: int) -> None:
+    """Refuse what has no axis of so many fields, such as a microstructure alone.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+    """
+    shape = () if isinstance(first, str | os.PathLike) else np.shape(first)
+    alone = len(shape) == 3 and shape[0] != count and not isinstance(first, xr.DataArray)  # of several simulations
+    if len(shape) not in (3, 4) or alone:
+        got = f"{first!s:.80}" if not shape else f"shape {tuple(shape)}"
+        raise ValueError(
+            f"first_frames: expected (simulation, field, y, x) or (field, y, x) with {count} fields, got {got}; "
+            "pt.first_frame makes them of a micrograph or of solid fractions (y, x)"
+        )
 
 
 def _require_cells(first: Any, grid: Grid) -> None:

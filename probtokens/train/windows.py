@@ -71,14 +71,12 @@ class StageData:
         Raises
         ------
         ValueError
-            If the stage asks for tokens of a model that has none, or its horizon does not fit the trajectories.
+            If its horizon does not fit the trajectories.
         """
         if not stage.on_tokens:
             self._tokens.clear()
             return WindowDataset(self.trajectories, stage.horizon, stage.latest_start)
         shifts: int = getattr(stage, "shifts")  # noqa: B009 - all stages on tokens have it
-        if not hasattr(self.model, "encode"):
-            raise ValueError(f"stage {stage.name!r}: expected a model with tokens, got {type(self.model).__name__}")
         if shifts not in self._tokens:
             self._tokens = {shifts: self._encoded(shifts, encoding)}
         return TokenWindows(self.trajectories, stage.horizon, self._tokens[shifts], stage.latest_start)

@@ -41,6 +41,10 @@ class Greedy(Still):
     def __init__(self, training, validation):
         pass
 
+class Hungry(Still):
+    def __init__(self, training):
+        raise RuntimeError("nothing to learn from")
+
 number = 3
 """
 
@@ -76,6 +80,7 @@ def test_a_class_in_the_working_folder_forecasts(module: str, training: pt.Traje
         ("still_life:Mute", "expected a Forecaster, which has a method forecast, got 'Mute', which has none"),
         ("still_life:Nameless", r"expected a Forecaster, got one without \['name'\]"),
         ("still_life:Turned", "expected the fields of the simulations .*, in this order, got"),
+        ("still_life:Hungry", "expected a class that learns from 2 training simulations, got RuntimeError: nothing to learn from"),
         ("still_life:Greedy", "expected a class to be called with the training simulations alone, got missing a required argument"),
     ],
 )

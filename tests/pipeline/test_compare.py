@@ -26,6 +26,7 @@ def test_runs_and_files_of_scores_are_compared_and_drawn(tmp_path: Path) -> None
     assert {pair.paired.skill for pair in pairs if pair.paired is not None and pair.model == "tokens"} == {0.75}
     text = stream.getvalue()
     assert "75 % to 75 %" in text
+    assert text.rstrip().rpartition("next: ")[2].replace("\n", "") == f"look at {tmp_path / 'both.png'}"
     assert "temperature of cells [K]" in text
     assert "8 simulations that both forecast" in text
     with Image.open(tmp_path / "both.png") as image:

@@ -2,6 +2,8 @@ import html
 import io
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -234,3 +236,29 @@ def test_undefined_score_is_a_dash(make_run: Callable[..., Path], tmp_path: Path
     assert "<td>–</td>" in report
     assert "None" not in report.split("<pre>")[0]
     assert not re.search(r"\bnan\b", report.split("<pre>")[0])
+
+
+#: Writes a long number into every cell of scores, then says by how much each table is wider than its box.
+_MEASURED = """<iframe src="page.html" style="width: 390px; height: 900px; border: 0"></iframe><pre></pre><script>
+document.querySelector("iframe").onload = function () {
+  const tables = [...this.contentDocument.querySelectorAll("table.scores")];
+  tables.forEach(table => table.querySelectorAll("td:nth-child(n + 3):nth-child(-n + 5)").forEach(cell => cell.textContent = "0.00238"));
+  document.querySelector("pre").textContent = tables.map(table => table.scrollWidth - table.parentElement.clientWidth).join(" ");
+};
+</script>"""
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no browser")
+def test_tables_of_scores_fit_a_telephone(report: str, tmp_path: Path) -> None:
+    def beyond(page: str) -> list[int]:
+        (tmp_path / "page.html").write_text(page, encoding="utf-8")
+        (tmp_path / "frame.html").write_text(_MEASURED, encoding="utf-8")
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--virtual-time-budget=5000"]
+        command = ["chromium", *options, f"--user-data-dir={tmp_path / 'browser'}", "--dump-dom", (tmp_path / "frame.html").as_uri()]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True).stdout
+        return [int(number) for number in found.partition("<pre>")[2].partition("</pre>")[0].split()]
+
+    widths = beyond(report)
+    assert widths
+    assert max(widths) <= 0
+    assert max(beyond(re.sub(r"@media \(max-width: 430px\).*\n", "", report))) > 0

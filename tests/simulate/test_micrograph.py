@@ -314,7 +314,7 @@ def test_a_whole_image_is_taken_as_it_is(tmp_path):
     ("pixel_size", "pores", "message"),
     [
         (0.001, "dark", "is the scale right"),
-        (100.0, "dark", "expected at most 4e.06 cells of .* is the scale right"),
+        (100.0, "dark", "expected at most 4e.06 cells of .* is the scale right\\? A number is in µm; others say their unit, '20 nm'$"),
         (0.01, "bright", "expected voids"),
     ],
 )

@@ -13,7 +13,7 @@ import torch
 import probtokens as pt
 from probtokens.config import ElboStage, ReconstructionStage
 from probtokens.train import fitting, loop, stages, train_stages
-from probtokens.train.objectives import InferenceCompilation, Objective, Reconstruction, RolloutError
+from probtokens.train.objectives import InferenceCompilation, LatentError, Objective, Reconstruction, RolloutError
 from probtokens.train.validation import forecast_score
 from probtokens.verify.token_pairs import FIELDS, GRID, micro_tokens, window
 
@@ -157,6 +157,20 @@ def test_what_does_not_fit_is_refused_before_training(changes: dict[str, object]
         pt.fit(**request)
     assert len(str(refused.value)) <= 300
     assert same(before, model)
+
+
+@pytest.mark.parametrize(
+    ("objective", "missing"),
+    [(pt.Elbo(), "model and guide"), (pt.RolloutScore(members=2), "model and guide"), (LatentError(), "encode")],
+)
+def test_an_objective_that_asks_for_tokens_refuses_other_models_before_any_stage(objective: Objective, missing: str) -> None:
+    before, model = pt.Parc.untrained(data()), pt.Parc.untrained(data())
+    model.load_state_dict(before.state_dict())
+    with pytest.raises(ValueError, match=f": expected a model with {missing}, .*RolloutError.*, got Parc without {missing}"):
+        pt.fit(model, data(), [RolloutError(), objective], steps=1, horizon=2, batch_size=2)
+    assert same(before, model)
+    pt.fit(model, data(), RolloutError(), steps=1, horizon=2, batch_size=2)
+    assert not same(before, model)
 
 
 def test_a_horizon_that_simulations_do_not_have_is_theirs() -> None:

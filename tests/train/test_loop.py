@@ -414,5 +414,5 @@ def test_replayed_windows_are_as_many_cells_and_count_beside_the_others(data, tm
 
 def test_a_model_without_tokens_has_no_latent_stages(data, tmp_path: Path) -> None:
     stage = LatentErrorStage(name="latent", steps=1, horizon=1)
-    with pytest.raises(ValueError, match="stage 'latent': expected a model with tokens, got Parc"):
+    with pytest.raises(ValueError, match="latent: expected a model with encode, .* got Parc without encode"):
         train_stages(parc(data), data[0], (stage,), weight_decay=0.0, seed=0, out_dir=tmp_path)

@@ -133,16 +133,12 @@ def whole(image: ImageConfig, spacing: float, *, multiple: int = 1, margin: floa
     voids = find_voids(image)
     ny, nx = (int(n * image.pixel_size / spacing + 1e-6) // multiple * multiple for n in voids.shape)
     height, width = (n * image.pixel_size for n in voids.shape)
+    pixels = f"{voids.shape[0]} × {voids.shape[1]} pixels of {image.pixel_size:g} µm"
+    extent = f"{height:g} × {width:g} µm ({pixels}): is the scale right? A number is in µm; others say their unit, '20 nm'"
     if ny == 0 or nx * spacing <= 2.0 * margin:
-        raise ValueError(
-            f"{image.path}: expected more than {multiple * spacing:g} × {2.0 * margin:g} µm (height × width), got "
-            f"{height:g} × {width:g} µm ({voids.shape[0]} × {voids.shape[1]} pixels of {image.pixel_size:g} µm): is the scale right?"
-        )
+        raise ValueError(f"{image.path}: expected more than {multiple * spacing:g} × {2.0 * margin:g} µm (height × width), got {extent}")
     if ny * nx > MAX_CELLS:
-        raise ValueError(
-            f"{image.path}: expected at most {MAX_CELLS:.0e} cells of {spacing:g} µm, got {ny:g} × {nx:g}: {height:g} × {width:g} µm "
-            f"({voids.shape[0]} × {voids.shape[1]} pixels of {image.pixel_size:g} µm): is the scale right?"
-        )
+        raise ValueError(f"{image.path}: expected at most {MAX_CELLS:.0e} cells of {spacing:g} µm, got {ny:g} × {nx:g}: {extent}")
     void = _on_cells(voids, image.pixel_size, ny, nx, spacing, margin)
     if not void.any():
         raise ValueError(
