@@ -454,10 +454,26 @@ def test_inspect_reads_what_the_repository_holds(call, path):
 def test_inspect_reads_model_files(call, tmp_path):
     result = call("inspect", "probtokens/weights/hmx-standard/model.pt")
     assert result.exit_code == 0, result.output
-    for part in ("MicroTokens", "cells of 0.04 µm", "reacted_fraction", "shock_pressure", "card: "):
+    for part in ("MicroTokens", "cells of 0.04 µm, frames every 0.125 ns", "reacted_fraction", "card: ", "data.micro_tokens: probtokens"):
         assert part in result.stdout
+    assert re.search(r"context +shock_pressure +GPa +4.873 … 13.61", result.stdout)
+    meso = call("inspect", "tests/models/stored/format_8_meso.pt")
+    assert "MesoTokens" in meso.stdout
+    assert "data.micro_tokens" not in meso.stdout  # which takes micro tokens alone
     (tmp_path / "model.pt").write_bytes(b"none")
     fails_in_one_line(call("inspect", tmp_path / "model.pt"), tmp_path / "model.pt", "expected a model")
+
+
+def test_simulate_says_beforehand_what_a_default_adds(call):
+    recipe = call.out.with_name("meso.yaml")
+    recipe.write_text(f"simulate: {{meso: {EMPTY}}}\n", encoding="utf-8")
+    text = call("inspect", recipe).stdout
+    assert "micro data: simulated, 48 + 4 + 4 runs of 48 × 72 cells, 25 frames, P_s 8 … 14 GPa, by default: the recipe has no" in text
+    recipe.write_text(f"simulate: {{meso: {EMPTY}, micro: {EMPTY}}}\n", encoding="utf-8")
+    result = call("simulate", recipe, "--out", call.out)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("micro data: simulated, 0 + 0 + 0 runs of 48 × 72 cells, 25 frames")
+    assert "by default" not in result.stdout
 
 
 def test_every_command_says_what_to_do_next(call, monkeypatch):

@@ -12,7 +12,7 @@ from probtokens.pipeline.console import Console
 from probtokens.pipeline.engine import execute, require_usable
 from probtokens.pipeline.folder import SCALES, RunFolder
 from probtokens.pipeline.graph import build_stages, required, run_by
-from probtokens.pipeline.inspect_run import next_command
+from probtokens.pipeline.inspect_run import next_command, planned_data
 from probtokens.pipeline.preview import write_preview
 from probtokens.pipeline.table import score_table
 from probtokens.screen import next_step, open_screen, print_table, say
@@ -57,6 +57,9 @@ def run_stages(command: str, recipe: Path, out: Path, overrides: Sequence[str] =
     """
     config, folder = _resolved(recipe, overrides, command), RunFolder(out)
     stages = build_stages(config, folder)
+    if command == "simulate":
+        for line in planned_data(config):
+            say(open_screen(), line)
     execute(folder, config, stages, Console(), run_by(stages, command))
     next_step(open_screen(), next_command(folder, stages))
 
@@ -92,7 +95,8 @@ def _resolved(recipe: Path, overrides: Sequence[str], command: str = "run") -> C
                 f"data.micro_tokens: {tokens}: expected a file of trained micro tokens or one of {list(shipped())}, found none"
             )
     settings = config.simulate
-    own: dict[str, CampaignConfig] = {scale: _with_absolute_image(getattr(settings, scale)) for scale in SCALES}
+    said = [scale for scale in SCALES if scale in settings.model_fields_set]  # defaults have no images, and stay told from the recipe's
+    own: dict[str, CampaignConfig] = {scale: _with_absolute_image(getattr(settings, scale)) for scale in said}
     shifts = {name: _with_absolute_image(shift) for name, shift in settings.shifts.items()}
     owners: list[tuple[str, CampaignConfig | ShiftConfig]] = [*own.items(), *((f"shifts.{name}", shift) for name, shift in shifts.items())]
     for key, owner in owners:

@@ -7,6 +7,7 @@ from pathlib import Path
 import rich.console
 
 from probtokens.screen import TextTable, next_step, print_table, say
+from probtokens.units import in_unit
 
 
 def describe_model(path: Path, screen: rich.console.Console) -> None:
@@ -28,14 +29,15 @@ def describe_model(path: Path, screen: rich.console.Console) -> None:
     say(screen, (str(path), "bold"), f": {type(model).__name__}, {sum(parameter.numel() for parameter in model.parameters()):,} parameters")
     say(screen, f"tokens: {channels} numbers for {model.patch} × {model.patch} cells of {len(model.fields)} fields")
     say(screen, f"learned from: {describe_grid(model.learned_on)}")
-    say(screen, f"forecasts: any extent in cells of {model.grid.spacing:.4g} µm, frames every {model.grid.time_step:.4g} ns")
+    cell, step = in_unit(f"{model.grid.spacing:.4g}", model.grid.length_unit), in_unit(f"{model.grid.time_step:.4g}", model.grid.time_unit)
+    say(screen, f"forecasts: any extent in cells of {cell}, frames every {step}")
     say(screen, f"precision of convolutions here: {model.precision}")
     table = TextTable()
     for header in ("kind", "name", "unit", "range in training"):
         table.column(header)
     for kind, names, units, (low, high) in (
         ("field", [spec.name for spec in model.fields], [spec.unit for spec in model.fields], normalizer.field_range),
-        ("context", normalizer.context_names, ["" for _ in normalizer.context_names], normalizer.context_range),
+        ("context", normalizer.context_names, normalizer.context_units, normalizer.context_range),
     ):
         for name, unit, least, most in zip(names, units, low.tolist(), high.tolist(), strict=True):
             table.row(kind, name, unit, f"{least:.4g} … {most:.4g}")

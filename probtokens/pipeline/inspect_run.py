@@ -91,17 +91,24 @@ def _wanted(stages: Sequence[Stage]) -> tuple[Stage, ...]:
     return tuple(stage for stage in stages if stage.name in wanted)
 
 
-def _highlights(config: Config) -> list[str]:
+def planned_data(config: Config) -> list[str]:
+    """A line for each scale that a run needs: its data, or what is simulated, and whether the recipe or a default says so."""
     lines = []
     for scale in config.scales:
         given, campaign = getattr(config.data, scale), getattr(config.simulate, scale)
         pressure = campaign.shock_pressure
+        default = "" if scale in config.simulate.model_fields_set else f", by default: the recipe has no simulate.{scale}"
         lines.append(
             f"{scale} data: {given}"
             if given
             else f"{scale} data: simulated, {campaign.n_train} + {campaign.n_valid} + {campaign.n_test} runs of "
-            f"{campaign.ny} × {campaign.nx} cells, {campaign.n_times} frames, P_s {pressure.low:g} … {pressure.high:g} GPa"
+            f"{campaign.ny} × {campaign.nx} cells, {campaign.n_times} frames, P_s {pressure.low:g} … {pressure.high:g} GPa{default}"
         )
+    return lines
+
+
+def _highlights(config: Config) -> list[str]:
+    lines = planned_data(config)
     if config.data.micro_tokens is not None:
         lines.append(f"micro tokens: {config.data.micro_tokens}")
     used = config.meso.n_simulations

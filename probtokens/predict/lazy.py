@@ -275,10 +275,10 @@ def _require_fields(first: Any, count: int) -> None:
     ValueError
         If it has none.
     """
-    shape = () if isinstance(first, str | os.PathLike) else np.shape(first)
+    shape: tuple[int, ...] = () if isinstance(first, str | os.PathLike) else tuple(np.shape(first))
     alone = len(shape) == 3 and shape[0] != count and not isinstance(first, xr.DataArray)  # of several simulations
     if len(shape) not in (3, 4) or alone:
-        got = f"{first!s:.80}" if not shape else f"shape {tuple(shape)}"
+        got = f"{first!s:.80}" if not shape else f"shape {shape}"
         raise ValueError(
             f"first_frames: expected (simulation, field, y, x) or (field, y, x) with {count} fields, got {got}; "
             "pt.first_frame makes them of a micrograph or of solid fractions (y, x)"
