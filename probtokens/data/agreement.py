@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from probtokens.data.the_well import ShardInfo
 from probtokens.data.the_well.faults import fault, shown
-from probtokens.fields import STEP_RTOL, FieldSpec, Grid
+from probtokens.fields import STEP_RTOL, FieldSpec
 from probtokens.units import equal, in_unit
 
 #: Step of a grid -> what people call it, and the attribute with its unit.
@@ -60,12 +60,12 @@ def differences(
     names
         Fields and scalars whose units matter; those that a file lacks are left out.
     extent
-        Whether the numbers of cells and frames must agree as well.
+        Whether the numbers of cells must agree as well.
     ratios
         Cell size and frame step of the other file in those of the first one.
     """
     found = list(_units(first, other, names))
-    if extent and _extent(first.grid) != _extent(other.grid):
+    if extent and first.grid.shape != other.grid.shape:
         found.append(Difference("extent", "grid", _grid(first), _grid(other)))
     for key, (name, unit) in _STEPS.items():
         a, b, declared = getattr(first.grid, key), getattr(other.grid, key), (ratios or {}).get(key, _SAME)
@@ -174,9 +174,5 @@ def _oddness(spec: FieldSpec) -> str:
     return f"odd along {spec.odd}" if spec.odd else "even"
 
 
-def _extent(grid: Grid) -> tuple[int, ...]:
-    return (*grid.shape, grid.n_times)
-
-
 def _grid(info: ShardInfo) -> str:
-    return f"{info.grid.ny} × {info.grid.nx} cells and {info.grid.n_times} frames"
+    return f"{info.grid.ny} × {info.grid.nx} cells"

@@ -52,9 +52,9 @@ class Batch:
 class WindowDataset(Dataset[Window]):
     """All windows of ``horizon`` + 1 consecutive frames of every trajectory.
 
-    Item ``k`` is the window that starts at frame ``k % n_starts`` of trajectory ``k // n_starts``: frames of shape
-    (time, field, y, x) and context of shape (context,) in physical units, and the number of the simulation. Pass :meth:`collate`
-    to a ``DataLoader`` to get a :class:`Batch`.
+    Items are the windows of the first trajectory from the earliest on, of the second, …: frames of shape
+    (time, field, y, x) and context of shape (context,) in physical units, and the number of the simulation. Longer trajectories have more
+    windows. Pass :meth:`collate` to a ``DataLoader`` to get a :class:`Batch`.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class WindowDataset(Dataset[Window]):
     Raises
     ------
     ValueError
-        If the trajectories are shorter than ``horizon`` + 1 frames.
+        If a trajectory is shorter than ``horizon`` + 1 frames.
     """
 
     def __init__(self, trajectories: TrajectorySet, horizon: int, latest_start: int | None = None) -> None:
@@ -73,17 +73,28 @@ class WindowDataset(Dataset[Window]):
             raise ValueError(f"horizon: expected 0..{n_times - 1} for trajectories of {n_times} frames, got {horizon}")
         self.trajectories = trajectories
         self.horizon = horizon
-        self.n_starts = n_times - horizon if latest_start is None else min(n_times - horizon, latest_start + 1)
+        most = np.inf if latest_start is None else latest_start + 1
+        lengths = np.array([trajectories.length(i) for i in range(len(trajectories))], dtype=np.int64)
+        self._ends = np.minimum(lengths - horizon, most).astype(np.int64).repeat(self._copies()).cumsum()
+
+    def _copies(self) -> int:
+        """In how many forms each trajectory is there, one after the other."""
+        return 1
 
     def __len__(self) -> int:
         """Number of windows."""
-        return len(self.trajectories) * self.n_starts
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def _place(self, k: int) -> tuple[int, int]:
+        """Number of the form of a trajectory that window ``k`` is of, and its first frame."""
+        if not 0 <= k < len(self):
+            raise IndexError(f"window: expected 0..{len(self) - 1}, got {k}")
+        number = int(np.searchsorted(self._ends, k, side="right"))
+        return number, k - (int(self._ends[number - 1]) if number else 0)
 
     def __getitem__(self, k: int) -> Window:
         """Window number ``k``."""
-        if not 0 <= k < len(self):
-            raise IndexError(f"window: expected 0..{len(self) - 1}, got {k}")
-        simulation, start = divmod(k, self.n_starts)
+        simulation, start = self._place(k)
         return self.trajectories.frames(simulation, start, start + self.horizon + 1), self.trajectories.context[simulation], simulation
 
     @staticmethod

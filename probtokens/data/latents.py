@@ -23,7 +23,7 @@ View = Callable[[Tensor], Tensor]
 
 
 class TokenFile:
-    """Tokens of many views, all of one shape, on disk: in a file without a name, which goes with its process however that ends.
+    """Tokens of many views, all on one lattice, on disk: in a file without a name, which goes with its process however that ends.
 
     Parameters
     ----------
@@ -37,31 +37,31 @@ class TokenFile:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._n = folder, 0
-        self._shape: tuple[int, ...] = (0,)
+        self._folder = folder
+        self._begins = [0]
+        self._lattice: tuple[int, ...] = ()
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with the object
 
     def __len__(self) -> int:
         """Number of views."""
-        return self._n
+        return len(self._begins) - 1
 
     def append(self, tokens: np.ndarray) -> None:
         """Add a view (time, channel, token_y, token_x), float32; raises a ``WriteError`` if there is no room."""
-        assert self._n == 0 or tokens.shape == self._shape
-        self._shape = tokens.shape
+        assert len(self) == 0 or tokens.shape[1:] == self._lattice
+        self._lattice = tokens.shape[1:]
         with writing(self._folder):
             self._file.write(np.ascontiguousarray(tokens, dtype=np.float32).data)
             self._file.flush()
-        self._n += 1
+        self._begins.append(self._begins[-1] + len(tokens))
 
     def read(self, number: int, start: int, stop: int) -> np.ndarray:
         """Tokens of view ``number`` at the times ``start`` to ``stop`` - 1; forked processes may read at once."""
-        n_times, *lattice = self._shape
-        frame = 4 * math.prod(lattice)
-        content = os.pread(self._file.fileno(), (stop - start) * frame, (number * n_times + start) * frame)
-        return np.frombuffer(content, dtype=np.float32).reshape(stop - start, *lattice)
+        frame = 4 * math.prod(self._lattice)
+        content = os.pread(self._file.fileno(), (stop - start) * frame, (self._begins[number] + start) * frame)
+        return np.frombuffer(content, dtype=np.float32).reshape(stop - start, *self._lattice)
 
 
 @torch.inference_mode()
@@ -91,7 +91,7 @@ def encode_views(
     found = TokenFile(folder)
     progress(0, len(trajectories))
     for number in range(len(trajectories)):
-        frames = torch.tensor(trajectories.frames(number))
+        frames = torch.tensor(trajectories.whole(number))
         for view in views(number):
             found.append(torch.cat([encode(part) for part in view(frames).split(_CHUNK)]).cpu().numpy())
         progress(number + 1, len(trajectories))
@@ -123,18 +123,15 @@ class TokenWindows(WindowDataset):
         tokens: TokenFile,
         latest_start: int | None = None,
     ) -> None:
-        super().__init__(trajectories, horizon, latest_start)
         self._tokens = tokens
         self._per_trajectory = len(tokens) // len(trajectories)
+        super().__init__(trajectories, horizon, latest_start)
 
-    def __len__(self) -> int:
-        """Number of windows."""
-        return len(self._tokens) * self.n_starts
+    def _copies(self) -> int:
+        return self._per_trajectory
 
     def __getitem__(self, k: int) -> Window:
         """Window number ``k``."""
-        if not 0 <= k < len(self):
-            raise IndexError(f"window: expected 0..{len(self) - 1}, got {k}")
-        number, start = divmod(k, self.n_starts)
+        number, start = self._place(k)
         simulation = number // self._per_trajectory
         return self._tokens.read(number, start, start + self.horizon + 1), self.trajectories.context[simulation], simulation

@@ -85,7 +85,7 @@ class Normalizer(nn.Module):
             raise ValueError("normalizer: expected at least one trajectory, got none")
         moments = Moments(len(trajectories.fields))
         for i in range(len(trajectories)):
-            moments.update(trajectories.frames(i))
+            moments.update(trajectories.whole(i))
         context = trajectories.context.astype(np.float64)
         normalizer = cls(trajectories.fields, trajectories.context_names, trajectories.context_units)
         normalizer.field_mean.copy_(torch.from_numpy(moments.mean))

@@ -33,7 +33,7 @@ def write_stats(folder: Path) -> Path:
     trajectories = TrajectorySet.open(train, info.fields, (), cache_bytes=0)
     values, changes = Moments(len(info.fields)), Moments(len(info.fields))
     for i in range(len(trajectories)):
-        frames = trajectories.frames(i)
+        frames = trajectories.whole(i)
         values.update(frames)
         changes.update(np.diff(frames, axis=0))
     changing = [name for name in info.fields if info.sources[name].time_varying]

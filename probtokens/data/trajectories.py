@@ -61,7 +61,7 @@ class TrajectorySet:
     context_names
         Names of the scalars in ``context``, in order.
     grid
-        Grid that all trajectories share.
+        Grid that all trajectories share; its ``n_times`` is the length of the shortest.
     names
         Stable identifiers, file stem and number in the file, e.g. ``"shard_0000/3"``; with the ending where stems repeat. In memory
         ``"arrays/3"``.
@@ -108,7 +108,7 @@ class TrajectorySet:
         ------
         ValueError
             If there is no file, a file is not complete, lacks a field or a scalar or its values, or differs
-            from the first in grid, unit, symmetry or edges; the message names the file.
+            from the first in cells, frame step, unit, symmetry or edges; the message names the file. Numbers of frames may differ.
         """
         infos = [read_info(path) for path in shard_paths(Path(folder))]
         for info in infos:
@@ -201,8 +201,16 @@ class TrajectorySet:
         """Number of trajectories."""
         return len(self._places)
 
+    def length(self, i: int) -> int:
+        """Number of frames of trajectory ``i``."""
+        return self._places[i][0].grid.n_times
+
+    def whole(self, i: int) -> np.ndarray:
+        """All frames of trajectory ``i``, however long it is; see :meth:`frames`."""
+        return self.frames(i, 0, self.length(i))
+
     def frames(self, i: int, start: int = 0, stop: int | None = None) -> np.ndarray:
-        """Frames ``start`` to ``stop`` - 1 of trajectory ``i``.
+        """Frames ``start`` to ``stop`` - 1 of trajectory ``i``; without ``stop`` as many as all trajectories have.
 
         Returns
         -------
@@ -217,8 +225,8 @@ class TrajectorySet:
         if not 0 <= i < len(self):
             raise ValueError(f"trajectory: expected 0..{len(self) - 1}, got {i}")
         info, simulation = self._places[i]
-        n_times = self.grid.n_times
-        stop = n_times if stop is None else stop
+        n_times = self.length(i)
+        stop = self.grid.n_times if stop is None else stop
         if not 0 <= start < stop <= n_times:
             raise ValueError(f"{info.path}: expected frames within 0..{n_times}, got {start}..{stop}")
         if isinstance(info, ArrayInfo):
@@ -344,9 +352,9 @@ def _column(info: ShardInfo, name: str) -> np.ndarray:
 
 
 def _common_grid(infos: Sequence[ShardInfo]) -> Grid:
-    """Grid of files that agree: cell size and frame step of the file whose axes tell them most precisely."""
+    """Grid of files that agree: cell size and frame step of the file whose axes tell them most precisely, frames that all have."""
     steps = {key: getattr(min(infos, key=lambda info: info.rounding[key]).grid, key) for key in ("spacing", "time_step")}
-    return replace(infos[0].grid, **steps)
+    return replace(infos[0].grid, n_times=min(info.grid.n_times for info in infos), **steps)
 
 
 def _labels(paths: Sequence[Path]) -> dict[Path, str]:

@@ -83,7 +83,7 @@ class Scan:
         samples = tuple(TokenSample(capacity, self._code.channels, rng) for rng in rngs)
         histograms = FieldHistograms(self._ranges, self._temperature, self._threshold)
         errors = np.zeros(len(samples))
-        simulations = (trajectories.frames(i) for trajectories in sets for i in range(len(trajectories)))
+        simulations = (trajectories.whole(i) for trajectories in sets for i in range(len(trajectories)))
         for simulation, frames in enumerate(simulations):
             histograms.update(frames)
             tokens = self._code.encode(frames)

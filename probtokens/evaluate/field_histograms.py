@@ -90,7 +90,7 @@ def field_ranges(sets: Iterable[TrajectorySet]) -> Array:
     low, high = [], []
     for trajectories in sets:
         for i in range(len(trajectories)):
-            frames = trajectories.frames(i)
+            frames = trajectories.whole(i)
             low.append(frames.min(axis=(0, 2, 3)))
             high.append(frames.max(axis=(0, 2, 3)))
     return np.stack([np.min(low, axis=0), np.max(high, axis=0)], axis=1).astype(np.float64)

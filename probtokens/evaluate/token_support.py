@@ -60,7 +60,7 @@ class LinearTokens:
         with torch.random.fork_rng(devices=[]):
             channels = [group.channels for group in settings.groups]
             self._autoencoder = TokenAutoencoder(groups, channels, self.patch, [1] * len(groups), 0, 0)
-        frames = (torch.tensor(trajectories.frames(i)) for i in range(len(trajectories)))
+        frames = (torch.tensor(trajectories.whole(i)) for i in range(len(trajectories)))
         self._autoencoder.initialise(map(self.normalizer.normalize, frames))
 
     @torch.inference_mode()

@@ -57,7 +57,7 @@ class TrainingTokens:
         self._model = model
         sample = TokenSample(tokens, sum(group.channels for group in model.tokens.groups), np.random.default_rng(seed))
         for number in range(len(trajectories)):
-            sample.update(self._rows(trajectories.frames(number)), number)
+            sample.update(self._rows(trajectories.whole(number)), number)
         if len(sample.tokens) < MIN_TOKENS:
             raise ValueError(f"token support: expected a sample of at least {MIN_TOKENS} tokens, got {len(sample.tokens)}")
         spread = sample.tokens.std(axis=0)

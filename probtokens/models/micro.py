@@ -96,7 +96,7 @@ class MicroTokens(TokenForecaster):
                 f"trajectories: expected y and x as multiples of the patch of {config.patch} cells, got {trajectories.grid.shape}"
             )
         model = cls(config, Normalizer.fit(trajectories), trajectories.grid)
-        model.initialise(torch.tensor(trajectories.frames(number)) for number in range(len(trajectories)))
+        model.initialise(torch.tensor(trajectories.whole(number)) for number in range(len(trajectories)))
         return model
 
     def step(self, state: State, u: Tensor, context: Tensor, weights: Weights) -> Normal:

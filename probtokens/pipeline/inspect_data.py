@@ -42,7 +42,7 @@ def _describe_folder(title: Path, infos: Sequence[ShardInfo], screen: rich.conso
         require_none(differences(infos[0], info, (), extent=True), infos[0], info)
     n_simulations = sum(info.n_simulations for info in infos)
     say(screen, (str(title), "bold"), f": HDF5 files: {len(infos)}; simulations: {n_simulations}")
-    say(screen, f"grid: {describe_grid(infos[0].grid)}")
+    say(screen, f"grid: {describe_grid(infos[0].grid, [info.grid.n_times for info in infos])}")
     scalars = scalar_summaries(infos)
     fields, hot = field_summaries(infos)
     if all(summary.problem for summary in fields.values()):
@@ -85,8 +85,10 @@ def _describe_failed(infos: Sequence[ShardInfo], screen: rich.console.Console) -
         say(screen, f"  and {len(failed) - _FAILED_SHOWN} more")
 
 
-def describe_grid(grid: Grid) -> str:
-    """Grid in one line, with units."""
+def describe_grid(grid: Grid, lengths: Sequence[int] = ()) -> str:
+    """Grid in one line, with units; ``lengths`` are numbers of frames where they may differ."""
     edge, width = (in_unit(f"{length:.4g}", grid.length_unit) for length in (grid.spacing, grid.nx * grid.spacing))
     step = in_unit(f"{grid.time_step:.4g}", grid.time_unit)
-    return f"{grid.ny} × {grid.nx} cells of {edge} ({grid.ny * grid.spacing:.4g} × {width}), {grid.n_times} frames every {step}"
+    least, most = min(lengths, default=grid.n_times), max(lengths, default=grid.n_times)
+    frames = f"{most} frames" if least == most else f"{least} to {most} frames"
+    return f"{grid.ny} × {grid.nx} cells of {edge} ({grid.ny * grid.spacing:.4g} × {width}), {frames} every {step}"

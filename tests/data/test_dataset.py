@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from probtokens.data.dataset import Batch, StepSampler, WindowDataset
+from probtokens.data.latents import TokenWindows, encode_views
 from probtokens.data.trajectories import TrajectorySet
+from tests.helpers import make_shard
 
 FIELDS = ("temperature", "pressure")
 
@@ -42,7 +44,7 @@ def test_batches(trajectories: TrajectorySet, n_workers: int) -> None:
         assert batch.frames.shape == (3, 2, 2, 6, 8)
         assert (len(batch), batch.horizon) == (3, 1)
         assert batch.context.shape == (3, 1)
-        assert batch.index.tolist() == [k // windows.n_starts for k in numbers]
+        assert batch.index.tolist() == [k // 4 for k in numbers]
         assert batch.index.dtype == torch.int64
 
 
@@ -127,3 +129,50 @@ def test_passes_and_seeds_differ() -> None:
 def test_bad_sampler(arguments: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         StepSampler(*arguments)
+
+
+@pytest.fixture
+def unequal(tmp_path: Path) -> TrajectorySet:
+    """Two simulations of three frames and three of seven, in one folder."""
+    make_shard(tmp_path / "a.hdf5", n_simulations=2, n_times=3)
+    make_shard(tmp_path / "b.hdf5", n_simulations=3, n_times=7)
+    return TrajectorySet.open(tmp_path, FIELDS, ["shock_pressure"])
+
+
+def test_longer_trajectories_have_more_windows(unequal: TrajectorySet) -> None:
+    assert [unequal.length(i) for i in range(5)] == [3, 3, 7, 7, 7]
+    windows = WindowDataset(unequal, horizon=1)
+    assert len(windows) == 2 * 2 + 3 * 6
+    expected = [(i, start) for i in range(5) for start in range(unequal.length(i) - 1)]
+    for k, (simulation, start) in enumerate(expected):
+        frames, _, index = windows[k]
+        assert index == simulation
+        np.testing.assert_array_equal(frames, unequal.frames(simulation, start, start + 2))
+    with pytest.raises(IndexError):
+        windows[len(windows)]
+    assert len(WindowDataset(unequal, horizon=1, latest_start=3)) == 2 * 2 + 3 * 4
+    with pytest.raises(ValueError, match=r"horizon: expected 0..2 for trajectories of 3 frames, got 3"):
+        WindowDataset(unequal, horizon=3)
+
+
+def test_trajectories_are_compared_over_the_frames_that_all_have(unequal: TrajectorySet) -> None:
+    assert unequal.grid.n_times == 3
+    assert {len(unequal.frames(i)) for i in range(5)} == {3}
+    assert [len(unequal.whole(i)) for i in range(5)] == [3, 3, 7, 7, 7]
+    np.testing.assert_array_equal(unequal.subset([4]).frames(0, 5, 7), unequal.whole(4)[5:])
+    with pytest.raises(ValueError, match=r"a\.hdf5: expected frames within 0\.\.3, got 2\.\.4"):
+        unequal.frames(0, 2, 4)
+
+
+def test_tokens_of_unequal_trajectories_are_those_of_their_frames(unequal: TrajectorySet, tmp_path: Path) -> None:
+    def encode(frames: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.avg_pool2d(frames, 2)
+
+    tokens = encode_views(unequal, encode, lambda number: [lambda frames: frames, lambda frames: -frames], tmp_path / "tokens")
+    windows = TokenWindows(unequal, 1, tokens)
+    expected = [(i, sign, start) for i in range(5) for sign in (1, -1) for start in range(unequal.length(i) - 1)]
+    assert len(windows) == len(expected)
+    for k, (simulation, sign, start) in enumerate(expected):
+        found, _, index = windows[k]
+        assert index == simulation
+        np.testing.assert_allclose(found, sign * encode(torch.tensor(unequal.frames(simulation, start, start + 2))).numpy(), rtol=1e-5)

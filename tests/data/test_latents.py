@@ -47,10 +47,11 @@ def test_views_of_a_trajectory_follow_each_other(data, tmp_path):
         TokenWindows(data, 1, encode_views(data, encode, lambda number: [as_it_is, mirror], tmp_path)),
     )
     assert len(tokens) == 2 * len(frames)
-    found, _, simulation = tokens[3 * frames.n_starts + 1]
-    expected = encode(mirror(torch.tensor(frames[frames.n_starts + 1][0])))
+    starts = len(frames) // len(data)
+    found, _, simulation = tokens[3 * starts + 1]
+    expected = encode(mirror(torch.tensor(frames[starts + 1][0])))
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-6)
-    assert not np.allclose(found[:, 1], tokens[2 * frames.n_starts + 1][0][:, 1])
+    assert not np.allclose(found[:, 1], tokens[2 * starts + 1][0][:, 1])
     assert simulation == 1
     with pytest.raises(IndexError):
         tokens[len(tokens)]
@@ -74,9 +75,9 @@ def test_views_may_differ_between_trajectories_and_progress_counts_these(data, t
 
 def test_windows_begin_no_later_than_asked(data, tmp_path):
     every, early = WindowDataset(data, horizon=1), WindowDataset(data, horizon=1, latest_start=1)
-    assert (early.n_starts, len(early)) == (2, 6)
-    np.testing.assert_array_equal(early[3][0], every[every.n_starts + 1][0])
-    assert WindowDataset(data, horizon=1, latest_start=100).n_starts == every.n_starts
+    assert len(early) == 6
+    np.testing.assert_array_equal(early[3][0], every[len(every) // 3 + 1][0])
+    assert len(WindowDataset(data, horizon=1, latest_start=100)) == len(every)
     tokens = TokenWindows(data, 1, encode_views(data, encode, lambda number: [as_it_is], tmp_path), latest_start=1)
     np.testing.assert_allclose(tokens[3][0], encode(torch.tensor(early[3][0])).numpy(), rtol=1e-6)
 

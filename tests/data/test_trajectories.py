@@ -118,8 +118,7 @@ def test_missing_names_list_what_there_is(campaign: Path) -> None:
 @pytest.mark.parametrize(
     ("odd", "message"),
     [
-        ({"nx": 10}, "grid: expected 16 × 24 cells and 6 frames as in a.hdf5, got 16 × 10 cells and 6 frames"),
-        ({"n_times": 4}, "grid: expected 16 × 24 cells and 6 frames as in a.hdf5, got 16 × 24 cells and 4 frames"),
+        ({"nx": 10}, "grid: expected 16 × 24 cells as in a.hdf5, got 16 × 10 cells"),
         ({"spacing": 0.05}, "cell size: expected 0.04 µm as in a.hdf5, got 0.05 µm"),
         ({"time_step": 0.1}, "frame step: expected 0.125 ns as in a.hdf5, got 0.1 ns"),
     ],

@@ -32,6 +32,8 @@ class WellSource:
         for info in self._infos:
             names = (*first.fields, *first.scalars)
             require_none(differences(first, info, names, extent=True), first, info)
+            if info.grid.n_times != first.grid.n_times:
+                raise fault(info.path, f"{first.grid.n_times} frames as in {first.path.name}", info.grid.n_times, where="time")
             if (info.fields, info.scalars) != (first.fields, first.scalars):
                 raise fault(info.path, f"the fields and scalars of {first.path.name}", "others")
         usable = [name for name in first.fields if not any(info.sources[name].fault for info in self._infos)]
