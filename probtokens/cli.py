@@ -209,7 +209,9 @@ def convert(
 @app.command()
 def forecast(
     image: Annotated[Path, typer.Option("--image", metavar="FILE", help="Grey micrograph (PNG, PGM or npy).")],
-    pressure: Annotated[float, typer.Option("--pressure", metavar="GPA", help="Pressure behind the shock [GPa]; it comes from the left.")],
+    pressure: Annotated[
+        str, typer.Option("--pressure", metavar="PRESSURE", help="Behind the shock [GPa], or '90 kbar'; it comes from the left.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for ensemble, curves, page and record.")],
     scale: Annotated[
         str | None, typer.Option("--scale", metavar="LENGTH", help="Edge of a pixel [µm], or '20 nm'; has to be given.")
@@ -228,8 +230,10 @@ def forecast(
     """Forecast an own microstructure from its micrograph: an ensemble, bands of hot spots and a page."""
     with _errors_reported(debug):
         from probtokens.pipeline.forecast import ImageForecast, forecast_image
+        from probtokens.units import quantity
 
-        forecast_image(ImageForecast(image, pressure, scale, threshold, pores, least_diameter, model, steps, draws, seed), out)
+        behind = quantity(pressure, "GPa", "--pressure")
+        forecast_image(ImageForecast(image, behind, scale, threshold, pores, least_diameter, model, steps, draws, seed), out)
 
 
 @app.command()
@@ -250,7 +254,9 @@ def closure(
     path: Annotated[Path | None, typer.Argument(metavar="[RUN|DATA]", help="Run folder, or with --model a folder of HDF5 files.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to; RUN/closure by default.")] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Trained tokens that forecast, by name or file.")] = None,
-    pressure: Annotated[list[float] | None, typer.Option("--pressure", metavar="GPA", help="Shock pressure; may be repeated.")] = None,
+    pressure: Annotated[
+        list[str] | None, typer.Option("--pressure", metavar="PRESSURE", help="Shock pressure [GPa], or '90 kbar'; may be repeated.")
+    ] = None,
     porosity: Annotated[list[float] | None, typer.Option("--porosity", metavar="SHARE", help="Porosity; may be repeated.")] = None,
     diameter: Annotated[list[float] | None, typer.Option("--diameter", metavar="UM", help="Median pore diameter; may be repeated.")] = None,
     microstructures: Annotated[int, typer.Option("--microstructures", min=1, max=100_000, metavar="N", help="Drawn of each kind.")] = 2,
@@ -266,6 +272,7 @@ def closure(
     """
     with _errors_reported(debug):
         from probtokens.pipeline.closure import Drawn, closure_of_model, closure_of_run
+        from probtokens.units import quantity
 
         if (path is not None or model is None) and (pressure or porosity or diameter):
             raise ValueError("closure: expected --pressure, --porosity and --diameter with --model alone, which draws microstructures")
@@ -276,7 +283,8 @@ def closure(
             return
         if out is None:
             raise ValueError("closure: expected --out with --model, got none")
-        drawn = Drawn(tuple(pressure or (6.0, 8.0, 10.0)), tuple(porosity or (0.04, 0.08)), tuple(diameter or (0.6,)), microstructures)
+        pressures = tuple(quantity(one, "GPa", "--pressure") for one in pressure) if pressure else (6.0, 8.0, 10.0)
+        drawn = Drawn(pressures, tuple(porosity or (0.04, 0.08)), tuple(diameter or (0.6,)), microstructures)
         closure_of_model(model, out, path or drawn, draws=draws, seed=seed)
 
 

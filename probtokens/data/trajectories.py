@@ -225,7 +225,7 @@ class TrajectorySet:
         if not 0 <= i < len(self):
             raise ValueError(f"trajectory: expected 0..{len(self) - 1}, got {i}")
         info, simulation = self._places[i]
-        n_times = self.length(i)
+        n_times = max(self.length(i), self.grid.n_times)  # of a first frame alone, the grid has those of its forecast
         stop = self.grid.n_times if stop is None else stop
         if not 0 <= start < stop <= n_times:
             raise ValueError(f"{info.path}: expected frames within 0..{n_times}, got {start}..{stop}")

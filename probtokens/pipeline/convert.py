@@ -18,7 +18,7 @@ from probtokens.data.the_well.layout import SIDES
 from probtokens.fields import FieldSpec, Grid
 from probtokens.pipeline.console import Console
 from probtokens.pipeline.inspect_data import describe_grid
-from probtokens.screen import TextTable, open_screen, print_table, say
+from probtokens.screen import TextTable, next_step, open_screen, print_table, say
 from probtokens.units import in_unit
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def convert_files(path: Path, folder: Path, given: Given) -> None:
         plan = convert(path, folder, given, progress=progress)
     _describe(plan, screen)
     fields, context = ", ".join(plan.fields), ", ".join(plan.scalars)
-    say(screen, f"next: probtokens inspect {folder}")
     say(screen, f"in a recipe: data: {{ meso: {folder}, fields: [{fields}], context: [{context}] }}, or micro instead of meso")
+    next_step(screen, f"probtokens inspect {folder}")
 
 
 def preview_files(path: Path, folder: Path, given: Given) -> None:

@@ -57,7 +57,7 @@ def test_a_conversion_says_what_was_done_and_what_comes_next(tmp_path: Path) -> 
     result = call(WELL.write(tmp_path), "--to", out, *options)
     assert result.exit_code == 0, result.output
     assert "left PERIODIC, right PERIODIC, bottom WALL, top WALL" in result.output
-    assert f"next: probtokens inspect {out}" in result.output
+    assert result.output.rstrip().endswith(f"next: probtokens inspect {out}")
     assert (
         f"meso: {out}, fields: [concentration, mask, velocity_x, velocity_y, D_xx, D_xy, D_yx, D_yy], context: [zeta, alpha]"
         in result.output
@@ -65,6 +65,25 @@ def test_a_conversion_says_what_was_done_and_what_comes_next(tmp_path: Path) -> 
     inspected = CliRunner().invoke(cli.app, ["inspect", str(out)])
     assert inspected.exit_code == 0, inspected.output
     assert "D_yx" in inspected.output
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_conversion_refused_at_its_first_simulation_leaves_nothing(tmp_path: Path, there: bool) -> None:
+    frames = np.full((2, 3, 1, 4, 6), 300.0)
+    frames[0, 1, 0, 2, 2] = np.nan
+    np.save(tmp_path / "frames.npy", frames)
+    out, options = tmp_path / "out", ("--dims", "simulation,time,field,y,x", "--name", "0=temperature", "--unit", "temperature=K")
+    if there:
+        out.mkdir()
+    given = (*options, "--spacing", "0.04 µm", "--time-step", "0.1 ns", "--splits", "2/0/0")
+    result = call(tmp_path / "frames.npy", "--to", out, *given)
+    assert result.exit_code == 2, result.output
+    assert "finite" in result.stderr
+    assert out.exists() == there
+    assert not there or not any(out.iterdir())
+    np.save(tmp_path / "frames.npy", frames[::-1])  # the first one is sound: it stays, and the conversion can go on
+    assert call(tmp_path / "frames.npy", "--to", out, *given).exit_code == 2
+    assert {path.name for path in out.iterdir()} == {"convert.json", "data"}
 
 
 def test_scaled_arrays_by_options(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def made(image: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, s
     """Folder of a forecast, and what was printed."""
     out = tmp_path_factory.mktemp("out") / "deep" / "forecast"
     numbers = ("--steps", STEPS, "--draws", DRAWS, "--seed", SEED, "--least-diameter", 0.2)
-    result = call("--image", image, "--pressure", 9, "--scale", PIXEL, "--out", out, *numbers)
+    result = call("--image", image, "--pressure", "90 kbar", "--scale", PIXEL, "--out", out, *numbers)
     assert result.exit_code == 0, result.output
     return out, result.stdout
 
@@ -104,7 +104,9 @@ def test_the_record_and_the_screen_say_what_was_understood(made: tuple[Path, str
         (["--pressure", 9, "--scale", PIXEL, "--threshold", 0.01], ["section.png: expected voids", "threshold 0.01"]),
         (["--pressure", 9, "--scale", 0.0005], ["section.png: expected more than 0.16 × 0.5 µm", "is the scale right?"]),
         (["--pressure", 9e9, "--scale", PIXEL], ["--pressure: expected at most 100 GPa, got 9e+09; are they in Pa, or in MPa?"]),
-        (["--pressure", -1, "--scale", PIXEL], ["--pressure: expected positive numbers"]),
+        (["--pressure", -1, "--scale", PIXEL], ["--pressure: expected a positive number"]),
+        (["--pressure", "9 km/s", "--scale", PIXEL], ["--pressure: expected", "'km/s'"]),
+        (["--pressure", "much", "--scale", PIXEL], ["--pressure: expected", "'much'"]),
         (["--pressure", 9, "--scale", PIXEL, "--model", "absent.pt"], ["absent.pt: expected a model, found no file"]),
     ],
 )

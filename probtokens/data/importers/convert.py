@@ -20,6 +20,7 @@ from probtokens.data.importers.plan import Plan, make_plan
 from probtokens.data.importers.scimitar import ScimitarSource
 from probtokens.data.importers.source import Contents, Given, Source
 from probtokens.data.importers.well import WellSource
+from probtokens.data.splits import SPLITS
 from probtokens.data.stats import write_stats
 from probtokens.data.the_well import write_shard
 from probtokens.data.the_well.faults import fault, listed
@@ -93,14 +94,19 @@ def convert(path: Path, folder: Path, given: Given, *, progress: Callable[[int, 
     names = plan.contents.names
     if len(set(names)) < len(names):
         raise fault(path, "simulations with different names", listed(sorted({name for name in names if names.count(name) > 1})))
+    there = folder.exists()
     _claim(folder, source, given)
     targets = [(folder / "data" / split / f"{names[k]}.hdf5", k) for split, numbers in plan.splits.items() for k in numbers]
-    for done, (target, number) in enumerate(targets):
-        if progress is not None:
-            progress(done, len(targets), names[number])
-        remove_leftovers(target)
-        if not target.exists():
-            _write(target, source, plan, number)
+    try:
+        for done, (target, number) in enumerate(targets):
+            if progress is not None:
+                progress(done, len(targets), names[number])
+            remove_leftovers(target)
+            if not target.exists():
+                _write(target, source, plan, number)
+    except ValueError:  # simulations that are not as they should be
+        _unclaim(folder, there)
+        raise
     write_stats(folder)
     return plan
 
@@ -143,6 +149,16 @@ def _claim(folder: Path, source: Source, given: Given) -> None:
             raise fault(folder, expected, f"one with another: {listed(changed)} changed")
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _unclaim(folder: Path, there: bool) -> None:
+    """Leave nothing of a conversion that was refused before its first simulation was written, but a folder that was there."""
+    if any((folder / "data").rglob("*.hdf5")):
+        return
+    (folder / RECORD).unlink(missing_ok=True)
+    for made in (*(folder / "data" / split for split in SPLITS), folder / "data", *([] if there else [folder])):
+        if made.is_dir() and not any(made.iterdir()):
+            made.rmdir()
 
 
 def _digest(contents: Contents) -> str:
