@@ -1,8 +1,11 @@
-"""What simulations say of a token model's global sites, in the words of ArviZ."""
+"""What simulations say of a token model's global sites, in the words of ArviZ, and how probable the model finds simulations."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,9 +54,7 @@ def global_sites(model: TokenForecaster, trajectories: TrajectorySet, *, draws: 
     """
     if min(draws, samples) < 1:
         raise ValueError(f"draws and samples: expected >= 1, got {draws} and {samples}")
-    found = [spec.name for spec in trajectories.fields]
-    if found != (names := [spec.name for spec in model.fields]):
-        raise ValueError(f"trajectories: expected the fields {names}, got {found}")
+    _require_fields(model, trajectories)
     where = model.lower.device
     frames = torch.tensor(np.stack([trajectories.frames(number) for number in range(len(trajectories))])).to(where)
     context = torch.tensor(trajectories.context).to(where)
@@ -61,20 +62,81 @@ def global_sites(model: TokenForecaster, trajectories: TrajectorySet, *, draws: 
     posterior: list[dict[str, Tensor]] = []
     prior: list[dict[str, Tensor]] = []
     weights: list[Tensor] = []
-    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with _seeded(seed, where):
         for _ in range(draws):
             guide = poutine.trace(Guide(model)).get_trace(frames, context)
             posterior.append(_global(model, guide))
             again = poutine.condition(Guide(model), {"w": guide.nodes["w"]["value"]}) if "w" in guide.nodes else Guide(model)
             traces = [guide, *(poutine.trace(again).get_trace(frames, context) for _ in range(samples - 1))]
-            weights.append(torch.stack([log_weight(model, trace, frames, context) for trace in traces]).logsumexp(0) - math.log(samples))
+            weights.append(_log_mean_exp([log_weight(model, trace, frames, context) for trace in traces]))
             prior.append(_global(model, poutine.trace(Model(model)).get_trace(frames[:, :1], context, 1)))
     for name in posterior[0]:
         groups["posterior"][name] = torch.stack([draw[name] for draw in posterior]).cpu().numpy()
         groups["prior"][name] = torch.stack([draw[name] for draw in prior]).cpu().numpy()
     groups["log_likelihood"]["frames"] = torch.stack(weights).cpu().numpy()
     return groups
+
+
+@torch.no_grad()
+def evidence_bound(
+    model: TokenForecaster, trajectories: TrajectorySet, *, frames: int = 8, samples: int = 4, seed: int = 0
+) -> dict[str, Any]:
+    """Lower bound of the log evidence, log p(x_1:T | x_0, c), of every simulation's first frames; higher is better.
+
+    The evidence is the mean over the posterior of w, what the model has learned. The bound is the logarithm of the mean of K importance
+    weights p(x, z, u | x_0, c, w) / q(z, u | x, w), each with its own draw of w. It is below the log evidence on average, the less so the
+    larger K (Burda, Grosse and Salakhutdinov, *Importance weighted autoencoders*, ICLR 2016, equation 8). Memory holds one simulation and
+    one sample at a time.
+
+    Parameters
+    ----------
+    model
+        Trained tokens; fields, cells and frame steps must be those of ``trajectories``.
+    trajectories
+        Simulations, best those that training has not seen.
+    frames
+        Frames of each simulation from its first one, which is given; the T others are scored. All frames where there are fewer.
+    samples
+        Importance samples K.
+    seed
+        Seed of all draws.
+
+    Returns
+    -------
+    dict
+        ``window_frames``, ``samples`` and ``simulations``, the numbers of each. ``mean`` over simulations and its ``standard_error``, which
+        is NaN for a single one; both are NaN where a density is not finite. ``unit``, nats per value: a value is a number in a scored frame
+        of a field that is not constant, and its density is in the field's unit. ``by_simulation``: lists ``simulation``, the names, and
+        ``bound``.
+
+    Raises
+    ------
+    ValueError
+        If fields, grid or shapes do not fit the model, or a number is too small.
+    """
+    if frames < 2 or samples < 1:
+        raise ValueError(f"frames and samples: expected >= 2 and >= 1, got {frames} and {samples}")
+    _require_fields(model, trajectories)
+    model.require_grid(trajectories.grid, "trajectories")
+    where, grid, length = next(model.parameters()).device, trajectories.grid, min(frames, trajectories.grid.n_times)
+    n_values = (length - 1) * sum(not spec.constant for spec in trajectories.fields) * grid.ny * grid.nx
+    bounds = []
+    with _seeded(seed, where):
+        for number in range(len(trajectories)):
+            x = torch.tensor(trajectories.frames(number, 0, length)[None]).to(where)
+            context = torch.tensor(trajectories.context[number : number + 1]).to(where)
+            weights = [log_weight(model, poutine.trace(model.guide).get_trace(x, context), x, context) for _ in range(samples)]
+            bound = float(_log_mean_exp(weights)) / n_values
+            bounds.append(bound if math.isfinite(bound) else math.nan)
+    return {
+        "window_frames": length,
+        "samples": samples,
+        "simulations": len(bounds),
+        "mean": float(np.mean(bounds)),
+        "standard_error": float(np.std(bounds, ddof=1) / math.sqrt(len(bounds))) if len(bounds) > 1 else math.nan,
+        "unit": "nats per value",
+        "by_simulation": {"simulation": list(trajectories.names), "bound": bounds},
+    }
 
 
 @torch.no_grad()
@@ -89,8 +151,7 @@ def weight_draws(model: TokenForecaster, *, draws: int, seed: int = 0) -> Groups
     """
     distributions = {"posterior": model.weight_posterior(), "prior": model.weight_prior()}
     groups: Groups = {}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with _seeded(seed, torch.device("cpu")):
         for group, distribution in distributions.items():
             if distribution is not None:
                 each = [model.described(distribution.sample()) for _ in range(draws)]  # one by one: the site may be long
@@ -98,9 +159,28 @@ def weight_draws(model: TokenForecaster, *, draws: int, seed: int = 0) -> Groups
     return groups
 
 
+def _require_fields(model: TokenForecaster, trajectories: TrajectorySet) -> None:
+    found = [spec.name for spec in trajectories.fields]
+    if found != (names := [spec.name for spec in model.fields]):
+        raise ValueError(f"trajectories: expected the fields {names}, got {found}")
+
+
+@contextmanager
+def _seeded(seed: int, where: torch.device) -> Iterator[None]:
+    """Draws within follow from the seed; those after it are as if there had been none."""
+    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
 def _global(model: TokenForecaster, trace: poutine.Trace) -> dict[str, Tensor]:
     found = {name: trace.nodes[name]["value"] for name in GLOBAL_SITES if name in trace.nodes}
     return found | dict(model.described(found.pop("w"))) if "w" in found else found
+
+
+def _log_mean_exp(weights: list[Tensor]) -> Tensor:
+    """Logarithm of the mean of weights given by their logarithms, (simulation,) each."""
+    return torch.stack(weights).logsumexp(0) - math.log(len(weights))
 
 
 def log_weight(program: StateSpace, guide: poutine.Trace, frames: Tensor, context: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from functools import cache
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from probtokens.verify.guide_training import elbo
 from probtokens.verify.inference import CASES
 from probtokens.verify.linear_chain import Chain, ExactPosterior, LinearChain, simulate
 from probtokens.verify.pyro_pair import predictive_draws
+from tests.verify.exact_guide import DRIVEN, exact_guide
 
 CHAIN = Chain(n_times=3, lattice=(1, 2))
 
@@ -61,29 +61,6 @@ def test_the_first_frame_of_a_chain_says_nothing():
     first = program.first_tokens(other[:, 0])
     assert not first.mean.any()
     assert (first.stddev == 1.0).all()
-
-
-DRIVEN = Chain(n_times=5)
-
-
-@cache
-def exact_guide() -> LinearChain:
-    """Encoder, messages and effects set to what they must learn, without any training."""
-    program, exact = LinearChain(DRIVEN), ExactPosterior(DRIVEN)
-    frames = simulate(DRIVEN, 200, torch.Generator().manual_seed(1))
-    _, _, u_mean, u_scale = exact.moments(frames.numpy())
-    precision = u_scale[0] ** -2 - 1.0  # that of the prior is one
-    with torch.no_grad():
-        program.inverse.copy_(torch.linalg.pinv(program.get_buffer("matrix")))
-        program.log_scale.fill_(np.log(DRIVEN.pixel_noise / 1.5))
-        for channel, carry in enumerate(DRIVEN.carry):
-            program.smoother.jacobians[0][channel, channel, 1, 1] = carry
-        # The mean of an effect is linear in what the encoder makes of the frames.
-        tokens = program.encoded(frames).mean.mean(dim=(-1, -2)).flatten(1).double().numpy()
-        weight, *_ = np.linalg.lstsq(tokens, u_mean / u_scale**2 / precision, rcond=None)
-        program.effect_weight.copy_(torch.tensor(weight.T).reshape(program.effect_weight.shape))
-        program.effect_log_precision.copy_(torch.tensor(precision).log())
-    return program
 
 
 def test_an_exact_guide_has_the_evidence_as_its_elbo():
