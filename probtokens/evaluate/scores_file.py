@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from probtokens.json_text import read_json
 SCHEMA = 2
 _FIELD_KEYS = ("rmse", "crps", "spread_skill", "by_lead", "by_simulation")
 _CURVE_KEYS = (*_FIELD_KEYS, "curves")
+_BOUND_KEYS = ("window_frames", "samples", "simulations", "mean", "standard_error", "unit")
 
 
 def write_scores(
@@ -39,6 +40,7 @@ def write_scores(
             "hotspot": {CURVE: {"rmse", "rmse_median", "crps", "spread_skill", "coverage_50", …, "conformal_90", "by_lead",
                         "by_simulation", "by_chance", "curves": {"simulation", "time", and [simulation][lead] lists "truth", "mean",
                         "median", "lower_50", "upper_50", …, "conformal_lower_90", "conformal_upper_90"}}},
+            "evidence_bound": {"window_frames", "samples", "simulations", "mean", "standard_error", "unit", "by_simulation"}, tokens only,
             "uncalibrated": {"fields", "hotspot"} before recalibration, where there was one,
             "extrapolation": {SIMULATION: what of its beginning is outside of the training range}}},
          "provenance": {…}}
@@ -48,7 +50,8 @@ def write_scores(
     ``interval_score`` and ``energy_score``, those of the field to the power 1 for ``variogram_score`` (order 0.5), and 1 else.
     ``outside`` is the share of cells of draws, as the model made them, outside of the range that it was trained on, where it knows that
     range. ``conformal_90`` is the share of truths in conformal bands, where there were validation simulations enough for
-    them. Between ``lower`` and ``upper`` of ``by_chance`` are nine of ten forecasters that are right, at that lead.
+    them. Between ``lower`` and ``upper`` of ``by_chance`` are nine of ten forecasters that are right, at that lead. ``evidence_bound`` is
+    what :func:`probtokens.evaluate.global_sites.evidence_bound` returns.
 
     Parameters
     ----------
@@ -115,6 +118,21 @@ def seen_before(document: Mapping[str, Any]) -> str:
     return f"{number} in several splits, so these scores are not of unseen simulations: {listed(groups)}."
 
 
+def evidence_line(document: Mapping[str, Any], label: Callable[[str], str] = str) -> str:
+    """Line on the log-evidence bounds of models, called by ``label`` of their names; empty where none has one, as in older files."""
+    bounds = {label(name): entry["evidence_bound"] for name, entry in document["models"].items() if "evidence_bound" in entry}
+    if not bounds:
+        return ""
+    first = next(iter(bounds.values()))
+    told = ", ".join(f"{name} {_number(bound['mean'])} ± {_number(bound['standard_error'])}" for name, bound in bounds.items())
+    window = f"first {first['window_frames']} frames of {first['simulations']} simulations, {first['samples']} importance samples"
+    return f"Log-evidence bound in {first['unit']}, higher is better: {told} ({window})."
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
 def _validate(document: Any, path: Path, curve_keys: tuple[str, ...] = _CURVE_KEYS) -> None:
     _require(document, ("schema",), f"{path}")
     if document["schema"] != SCHEMA:
@@ -128,6 +146,8 @@ def _validate(document: Any, path: Path, curve_keys: tuple[str, ...] = _CURVE_KE
     for model, entry in document["models"].items():
         where = f"{path}: models.{model}"
         _require(entry, ("n_meso", "members", "fields", "hotspot"), where)
+        if "evidence_bound" in entry:
+            _require(entry["evidence_bound"], _BOUND_KEYS, f"{where}.evidence_bound")
         sections = {where: entry} | ({f"{where}.uncalibrated": entry["uncalibrated"]} if "uncalibrated" in entry else {})
         for place, section in sections.items():
             _require(section, ("fields", "hotspot"), place)

@@ -14,6 +14,7 @@ from probtokens.pipeline import work
 from probtokens.pipeline.fingerprint import file_digest, file_manifest
 from probtokens.pipeline.folder import RunFolder, Scale
 from probtokens.pipeline.stage import Stage, Work
+from probtokens.pipeline.tokens_of_run import TOKEN_MODELS
 
 _DATA_FILES = ("*/*.hdf5", "*/*.h5", "data/*/*.hdf5", "data/*/*.h5")
 
@@ -33,10 +34,12 @@ def build_stages(config: Config, folder: RunFolder) -> tuple[Stage, ...]:
     names = config.rollout.names
     training = _training_stages(config, folder, {scale: stage.name for scale, stage in data.items()})
     rollouts = _rollout_stages(config, folder, data[config.rollout.scale].name, {stage.name for stage in training})
+    token_rollouts = {f"rollout_{model}" for model in TOKEN_MODELS}  # whose evaluation asks the model itself
+    read = [need for stage in rollouts for need in (stage.name, *(stage.needs if stage.name in token_rollouts else ()))]
     evaluate = Stage(
         name="evaluate",
         command="evaluate",
-        needs=tuple(stage.name for stage in rollouts),
+        needs=tuple(dict.fromkeys(read)),
         settings=_settings(config, "evaluate") | {"seed": config.seed, "models": list(names)},
         outputs=(folder.scores, *(folder.recalibration(model) for model in names if config.evaluate.recalibrate)),
         work=work.evaluate,

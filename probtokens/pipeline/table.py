@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from probtokens.evaluate.scores_file import seen_before
+from probtokens.evaluate.scores_file import evidence_line, seen_before
 from probtokens.fields import HotSpot
 from probtokens.screen import TextTable
 
@@ -23,7 +23,7 @@ def score_table(scores: Mapping[str, Any]) -> TextTable:
     symbol = "T" if hotspot.field == "temperature" else "F"
     title = f"Test scores: {scores['n_test']} simulations, {scores['members']} members"
     caption = f"{symbol}: {hotspot.field}; hs: where {symbol} > {hotspot.threshold:g}{'' if unit == '1' else f' {unit}'}"
-    caption = "\n".join(filter(None, (caption, seen_before(scores))))
+    caption = "\n".join(filter(None, (caption, evidence_line(scores), seen_before(scores))))
     table = TextTable(title=title, caption=caption)
     table.column("", "", "model")
     for header in (

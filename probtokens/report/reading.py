@@ -10,7 +10,7 @@ import numpy as np
 
 from probtokens.evaluate import compare_models
 from probtokens.evaluate.scores import covered
-from probtokens.evaluate.scores_file import seen_before
+from probtokens.evaluate.scores_file import evidence_line, seen_before
 from probtokens.report.style import model_label
 from probtokens.report.tables import format_score
 from probtokens.report.verdict import COVERAGE_TOLERANCE, SPREAD_TARGET
@@ -23,7 +23,7 @@ _OUTSIDE = 0.001
 
 
 def plain_reading(document: Mapping[str, Any], primary: str) -> list[str]:
-    """Sentences on accuracy, significance, meso coupling, calibration, extrapolation and hot spots, made from the numbers alone.
+    """Sentences on accuracy, significance, meso coupling, calibration, extrapolation, hot spots and evidence, made from the numbers alone.
 
     Parameters
     ----------
@@ -38,6 +38,7 @@ def plain_reading(document: Mapping[str, Any], primary: str) -> list[str]:
     sentences += [_comparison(document, primary, other, wording) for other in others]
     sentences += [_calibration(models[primary], primary, wording), _extrapolation(models[primary], primary, document["n_test"])]
     sentences += [_hotspot(models, primary, name, wording) for name in wording.hotspot.curves]
+    sentences.append(evidence_line(document, model_label))
     if document["n_test"] < 6:
         sentences.append(f"With {document['n_test']} test simulations no difference can be significant at the 5 % level, however large.")
     return [text for text in sentences if text]

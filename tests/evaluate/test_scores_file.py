@@ -5,11 +5,21 @@ import numpy as np
 import pytest
 
 from probtokens.evaluate import load_scores, score_rollout, write_scores
+from probtokens.evaluate.scores_file import evidence_line
 from probtokens.fields import HotSpot
 from probtokens.predict import Recalibration
 from tests.predict.synthetic import gaussian_rollout
 
 HOT = HotSpot("temperature", 875.0)
+BOUND = {
+    "window_frames": 8,
+    "samples": 4,
+    "simulations": 2,
+    "mean": -1.234,
+    "standard_error": 0.056,
+    "unit": "nats per value",
+    "by_simulation": {"simulation": ["a/0", "a/1"], "bound": [-1.29, -1.178]},
+}
 FACTORS = Recalibration("m", 3, {"temperature": [1.2], "solid_fraction": [1.1]})
 
 
@@ -40,6 +50,19 @@ def test_round_trip(tmp_path, entries):
     assert document["models"]["tokens"].keys() == {"members", "n_meso", "fields", "hotspot", "uncalibrated", "extrapolation"}
     assert "µm²" in path.read_text(encoding="utf-8"), "readable by people"
     assert [p.name for p in path.parent.iterdir()] == ["scores.json"]
+
+
+def test_the_evidence_bound_is_kept_and_told(tmp_path, entries):
+    given = copy.deepcopy(entries)
+    assert evidence_line(load_scores(write(tmp_path / "older.json", given))) == "", "files without any are read as before"
+    given["tokens"]["evidence_bound"] = dict(BOUND)
+    document = load_scores(write(tmp_path / "s.json", given))
+    assert document["models"]["tokens"]["evidence_bound"] == BOUND
+    told = "tokens -1.23 ± 0.06 (first 8 frames of 2 simulations, 4 importance samples)."
+    assert evidence_line(document) == f"Log-evidence bound in nats per value, higher is better: {told}"
+    given["tokens"]["evidence_bound"]["standard_error"] = float("nan")
+    document = load_scores(write(tmp_path / "s.json", given))
+    assert "higher is better: meso tokens -1.23 ± – (first" in evidence_line(document, lambda name: f"meso {name}")
 
 
 def test_file_is_strict_json_with_null_for_undefined(tmp_path, entries):
@@ -82,11 +105,16 @@ def _other_unit(entries):
     entries["tokens"]["units"]["fields"]["temperature"] = "°C"
 
 
+def _half_a_bound(entries):
+    entries["tokens"]["evidence_bound"] = {key: value for key, value in BOUND.items() if key != "samples"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (_infinite, "expected finite numbers or NaN, got an infinite one"),
         (_other_unit, "expected the same units for all models"),
+        (_half_a_bound, r"models.tokens.evidence_bound: .* missing \['samples'\]"),
         (_remove("tokens", "n_meso"), r"models.tokens: expected keys .* missing \['n_meso'\]"),
         (_remove("tokens", "fields", "temperature", "rmse"), r"models.tokens.fields.temperature: .* missing \['rmse'\]"),
         (_remove("tokens", "fields", "temperature"), r"models.tokens.fields: .* missing \['temperature'\]"),

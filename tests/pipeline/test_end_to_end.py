@@ -50,6 +50,9 @@ def test_a_run_leaves_everything_a_report_needs(finished, recipe):
     assert set(states(finished, build_stages(config, finished)).values()) == {"done"}
     assert set(scores(finished)["models"]) == set(config.rollout.models)
     assert [entry["n_meso"] for entry in scores(finished)["models"].values()] == [2, 0, 2, None]
+    bounded = {name: entry["evidence_bound"] for name, entry in scores(finished)["models"].items() if "evidence_bound" in entry}
+    assert set(bounded) == {"tokens", "micro_tokens"}
+    assert all(np.isfinite(bound["mean"]) and bound["standard_error"] > 0 for bound in bounded.values())
     assert "<html" in finished.report.read_text(encoding="utf-8").lower()
     for model in config.rollout.models:
         assert finished.recalibration(model).is_file()
@@ -81,7 +84,16 @@ def test_inspect_tells_what_is_in_data_and_rollouts(finished, capsys):
     describe(finished.rollout("tokens", "test"))
     describe(finished.scores)
     text = capsys.readouterr().out
-    for part in ("24 × 32 cells of 0.04 µm", "shock_pressure", "GPa", "ignition: ", "hot spots: ", "rollout of tokens", "members: 4"):
+    for part in (
+        "24 × 32 cells of 0.04 µm",
+        "shock_pressure",
+        "GPa",
+        "ignition: ",
+        "hot spots: ",
+        "rollout of tokens",
+        "members: 4",
+        "Log-evidence bound",
+    ):
         assert part in text
 
 

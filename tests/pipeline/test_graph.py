@@ -72,6 +72,14 @@ def test_a_run_without_tokens_trains_none(folder):
     assert required(stages, "report") == {"simulate_meso", "rollout_persistence", "evaluate", "report"}
 
 
+def test_scores_need_the_models_and_data_that_evidence_is_asked_of(folder):
+    def needs(models):
+        return {stage.name: stage.needs for stage in build_stages(load_config(None, [f"rollout.models=[{models}]"]), folder)}["evaluate"]
+
+    assert needs("tokens, parc") == ("rollout_tokens", "train_meso", "simulate_meso", "rollout_parc")
+    assert needs("parc, persistence") == ("rollout_parc", "rollout_persistence")
+
+
 def test_without_meso_simulations_meso_tokens_need_none(folder):
     overrides = ["meso.n_simulations=0", "rollout.models=[tokens, persistence]"]
     stages = {stage.name: stage for stage in build_stages(load_config(None, overrides), folder)}

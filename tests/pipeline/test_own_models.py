@@ -40,6 +40,7 @@ def test_it_is_scored_and_reported_beside_the_others(folder: Path) -> None:
     assert set(scores["models"]) == {"persistence", "Damped"}
     own = scores["models"]["Damped"]
     assert (own["members"], own["n_meso"]) == (6, 1)
+    assert not any("evidence_bound" in entry for entry in scores["models"].values()), "neither has a guide"
     assert own["fields"]["temperature"]["spread_skill"] > 0.0
     assert scores["provenance"]["own models"]["Damped"]["target"] == "damped:Damped"
     assert (folder / "run" / "rollouts" / "Damped_test.zarr").is_dir()

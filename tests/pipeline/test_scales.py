@@ -47,7 +47,12 @@ def test_a_run_forecasts_meso_data_of_declared_scales(tmp_path: Path) -> None:
         rollout = open_rollout(folder.rollout(name, "test"))
         assert rollout["prediction"].shape[-2:] == (12, 16)
         np.testing.assert_allclose(rollout["time"], [0.0, 0.25, 0.5, 0.75])
-    assert set(json.loads(folder.scores.read_text(encoding="utf-8"))["models"]) == {"tokens", "micro_tokens"}
+    scores = json.loads(folder.scores.read_text(encoding="utf-8"))["models"]
+    assert set(scores) == {"tokens", "micro_tokens"}
+    for entry in scores.values():
+        bound = entry["evidence_bound"]
+        assert (bound["window_frames"], bound["simulations"]) == (4, 1)
+        assert bound["by_simulation"]["bound"] == [bound["mean"]]
     assert "4 × 4 cells" in folder.report.read_text(encoding="utf-8")
     run_all(recipe, folder.root, [*data, *SHORT, *DECLARED, "meso.n_simulations=0"])
     prior = pt.load(folder.model("meso"))

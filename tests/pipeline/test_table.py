@@ -38,6 +38,18 @@ def test_the_table_fits_a_narrow_terminal_and_says_the_units():
     assert ["persistence", "–", "61", "44", "–", "–", "0.2", "–"] in lines
 
 
+def test_a_line_below_the_table_has_the_evidence_bounds_of_models_with_a_guide():
+    bound = {"window_frames": 8, "samples": 4, "simulations": 6, "mean": -3.2, "standard_error": 0.25, "unit": "nats per value"}
+    models = SCORES["models"] | {"micro_tokens": SCORES["models"]["micro_tokens"] | {"evidence_bound": bound}}
+    with_bound, without = io.StringIO(), io.StringIO()
+    for stream, scores in ((with_bound, SCORES | {"models": models}), (without, SCORES)):
+        rich.console.Console(file=stream, width=80).print(score_table(scores))
+    text = " ".join(with_bound.getvalue().split())
+    assert "Log-evidence bound in nats per value, higher is better: micro_tokens -3.20 ± 0.25 (first 8 frames of 6" in text
+    assert "persistence -" not in text
+    assert "vidence" not in without.getvalue()
+
+
 def test_the_table_says_that_simulations_have_been_seen_before():
     stream = io.StringIO()
     again = {"duplicates": ["micro/train a/0 = meso/test a/0"]}

@@ -49,6 +49,15 @@ def test_judges_the_spread(document: dict[str, Any], ratio: float, words: str) -
     assert any(words in sentence for sentence in plain_reading(document, "tokens"))
 
 
+def test_tells_the_evidence_bounds_that_there_are(document: dict[str, Any]) -> None:
+    assert "vidence" not in " ".join(plain_reading(document, "tokens"))
+    bound = {"window_frames": 8, "samples": 4, "simulations": 2, "mean": -3.2, "standard_error": 0.25, "unit": "nats per value"}
+    document["models"]["tokens"]["evidence_bound"] = bound
+    (told,) = (sentence for sentence in plain_reading(document, "tokens") if "vidence" in sentence)
+    assert "higher is better: meso tokens -3.20 ± 0.25 (first 8 frames of 2 simulations" in told
+    assert "PARC" not in told
+
+
 def test_undefined_scores_are_left_out(document: dict[str, Any]) -> None:
     scores = document["models"]["tokens"]
     scores["fields"]["temperature"].update(coverage_90=None, spread_skill=None)

@@ -13,12 +13,16 @@ from probtokens.models.foreign import code_of
 from probtokens.pipeline.fingerprint import file_digest
 from probtokens.pipeline.folder import RunFolder, Split
 from probtokens.pipeline.stage import Job
+from probtokens.pipeline.tokens_of_run import TOKEN_MODELS, load_tokens
 from probtokens.pipeline.work.simulations import duplicates, open_split
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from probtokens.predict import Recalibration
+
+#: Test simulations whose evidence is bounded: each takes seconds.
+_BOUNDED = 8
 
 
 def evaluate(job: Job) -> None:
@@ -31,7 +35,7 @@ def evaluate(job: Job) -> None:
     n_own = n_meso.get("tokens", 0)  # own models are given the same simulations
     entries: dict[str, dict[str, Any]] = {}
     progress = _by_frame(job)
-    for model in models:
+    for model, entry in models.items():
         with ExitStack() as stack:
             rollout = stack.enter_context(open_rollout(job.folder.rollout(model, "test")))
             validation = stack.enter_context(open_rollout(job.folder.rollout(model, "valid"))) if settings.recalibrate else None
@@ -45,6 +49,8 @@ def evaluate(job: Job) -> None:
             )
             entries[model]["n_meso"] = n_meso.get(model, n_own)
             n_test = rollout.sizes["simulation"]
+        if entry in TOKEN_MODELS:
+            entries[model]["evidence_bound"] = _evidence_bound(job, model)
     write_scores(job.folder.scores, entries, settings.hotspot, job.config.rollout.members, n_test, provenance(job.config, job.folder))
 
 
@@ -80,6 +86,15 @@ def _recalibrate(job: Job, model: str, validation: xr.Dataset, progress: Callabl
     recalibration = fit_recalibration(validation, progress)
     recalibration.save(job.folder.recalibration(model))
     return recalibration
+
+
+def _evidence_bound(job: Job, model: str) -> dict[str, Any]:
+    """How probable a token model finds the beginning of test simulations."""
+    from probtokens.evaluate.global_sites import evidence_bound
+
+    tests = open_split(job.config, job.folder, job.config.rollout.scale, "test")
+    tokens = load_tokens(model, job.folder.model, job.config)
+    return evidence_bound(tokens, tests.subset(range(min(_BOUNDED, len(tests)))), seed=job.config.seed)
 
 
 def _n_meso(job: Job) -> dict[str, int | None]:
