@@ -185,6 +185,9 @@ def convert(
     splits: Annotated[
         str | None, typer.Option(metavar="TRAIN/VALID/TEST", help="Numbers of simulations, in the order of the files, such as 25/8/9.")
     ] = None,
+    obstacle: Annotated[
+        bool, typer.Option("--obstacle", help="Make cells that are NaN in every frame the constant field 'obstacle', not an error.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Write simulations of another layout as the folder that recipes read."""
@@ -202,6 +205,7 @@ def convert(
             dims=dims,
             boundary=boundary or (),
             splits=splits,
+            obstacle=obstacle,
         )
         (preview_files if dry_run else convert_files)(source, to, given)
 

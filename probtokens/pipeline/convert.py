@@ -13,7 +13,8 @@ import rich.console
 from probtokens.data.atomic import replacing
 from probtokens.data.importers import Given, Plan, convert, make_plan, open_source
 from probtokens.data.importers.convert import PICTURE
-from probtokens.data.importers.source import OURS
+from probtokens.data.importers.obstacle import OBSTACLE
+from probtokens.data.importers.source import OURS, Source
 from probtokens.data.the_well.layout import SIDES
 from probtokens.fields import FieldSpec, Grid
 from probtokens.pipeline.console import Console
@@ -47,10 +48,12 @@ def convert_files(path: Path, folder: Path, given: Given) -> None:
 def preview_files(path: Path, folder: Path, given: Given) -> None:
     """Print what a conversion would do, with the ranges of its first simulation, and draw that one to ``folder``.
 
+    Obstacles are counted in all simulations.
+
     Raises
     ------
     ValueError
-        As :func:`probtokens.data.importers.convert`, but for the other simulations.
+        As :func:`probtokens.data.importers.convert`; without obstacles, of the first simulation alone.
     """
     from probtokens.report.style import figure_style, png_bytes
 
@@ -61,11 +64,27 @@ def preview_files(path: Path, folder: Path, given: Given) -> None:
     frames, scalars = plan.mended(source.read(number), number)
     say(screen, (f"{path}", "bold"), f": layout {source.layout}")
     _describe(plan, screen, frames, scalars, plan.contents.names[number])
+    if plan.obstacle:
+        sizes = _obstacle_sizes(source, plan, path)
+        cells = f"{min(sizes)} … {max(sizes)}" if min(sizes) < max(sizes) else f"{sizes[0]}"
+        n_cells = plan.grid.ny * plan.grid.nx
+        say(screen, f"obstacle: {cells} of {n_cells} cells are NaN in every frame; adds the constant field {OBSTACLE!r}")
     picture = folder / PICTURE
     with figure_style(), replacing(picture) as temporary:
         temporary.write_bytes(png_bytes(frames_figure(frames, [field.spec for field in plan.fields.values()], plan.grid), _DPI))
     say(screen, f"first, middle and last frame of {plan.contents.names[number]}: {picture}")
     say(screen, "nothing was converted; the same command without --dry-run does it")
+
+
+def _obstacle_sizes(source: Source, plan: Plan, path: Path) -> list[int]:
+    """Cells of the obstacle in every simulation that is used, one of which is in memory at a time."""
+    numbers = [number for split in plan.splits.values() for number in split]
+    sizes: list[int] = []
+    with Console().stage(f"obstacles of {path}") as progress:
+        for number in numbers:
+            progress(len(sizes), len(numbers), plan.contents.names[number])
+            sizes.append(int(plan.mended(source.read(number), number)[0][OBSTACLE].sum(dtype=int)))
+    return sizes
 
 
 def frames_figure(frames: Mapping[str, np.ndarray], specs: Sequence[FieldSpec], grid: Grid) -> Figure:
@@ -108,7 +127,7 @@ def _describe(
         kind = "constant field" if field.constant else "field"
         scaled = f", 0 … 1 stand for {field.scaled[0]:g} … {field.scaled[1]:g} {field.mending.given}" if field.scaled else ""
         values = [f"{frames[new].min():.4g} … {frames[new].max():.4g}"] if frames is not None else []
-        table.row(kind, new, field.source, f"{field.spec.unit} ({field.mending}{scaled})", *values)
+        table.row(kind, new, field.source or "where NaN", f"{field.spec.unit} ({field.mending}{scaled})", *values)
     for new, (old, mending) in plan.scalars.items():
         table.row("scalar", new, old, f"{mending.unit} ({mending})", *([f"{scalars[new]:.4g}"] if scalars is not None else []))
     print_table(screen, table)
@@ -128,6 +147,7 @@ def parse_given(
     dims: str | None,
     boundary: Sequence[str],
     splits: str | None,
+    obstacle: bool,
 ) -> Given:
     """Options of the command as the importers take them.
 
@@ -148,6 +168,7 @@ def parse_given(
         dims=tuple(dim.strip() for dim in dims.split(",")) if dims else (),
         boundary=_pairs("--boundary", ",".join(sides).split(",") if sides else ()),
         splits=_splits(splits) if splits is not None else None,
+        obstacle=obstacle,
     )
 
 

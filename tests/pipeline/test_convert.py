@@ -86,6 +86,21 @@ def test_a_conversion_refused_at_its_first_simulation_leaves_nothing(tmp_path: P
     assert {path.name for path in out.iterdir()} == {"convert.json", "data"}
 
 
+def test_a_dry_run_counts_the_cells_of_obstacles(tmp_path: Path) -> None:
+    for number in range(3):
+        temperature = np.full((3, 4, 6), 300.0 + number)
+        temperature[:, :1, :number] = np.nan
+        np.savez(tmp_path / f"{number}.npz", temperature=temperature)
+    options = ("--dims", "time,y,x", "--unit", "temperature=K", "--spacing", "1", "--time-step", "1", "--splits", "1/1/1", "--dry-run")
+    out = tmp_path.with_name("out")
+    result = call(tmp_path, "--to", out, *options, "--obstacle")
+    assert result.exit_code == 0, result.output
+    assert "obstacle: 0 … 2 of 24 cells are NaN in every frame; adds the constant field 'obstacle'" in result.output
+    assert "where NaN" in result.output
+    assert [path.name for path in out.iterdir()] == ["preview.png"]
+    assert "obstacle" not in call(tmp_path, "--to", out, *options).output
+
+
 def test_scaled_arrays_by_options(tmp_path: Path) -> None:
     options = ["--dims", "simulation,y,x,field,time", "--name", "0=temperature", "--name", "1=pressure"]
     options += ["--unit", "temperature=K", "--unit", "pressure=GPa", "--range", "temperature=300:5000", "--range", "pressure=-2:50"]

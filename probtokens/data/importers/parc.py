@@ -39,7 +39,7 @@ class ParcSource:
     expects: ClassVar[str] = "microstructures/NAME.pgm, temperatures/NAME/Temp_01.txt …, pressures/NAME/pres_01.txt …"
 
     def __init__(self, path: Path, given: Given) -> None:
-        self._root = _root(path) or path
+        self._root, self._obstacle = _root(path) or path, given.obstacle
         images = tuple(sorted((self._root / "microstructures").glob("*.pgm")))
         if not images:
             raise fault(self._root / "microstructures", "images *.pgm", "none")
@@ -76,7 +76,8 @@ class ParcSource:
         for field, rest in _REST.items():
             values = np.full((self._n_files + 1, ny, nx), rest)
             for k, file in enumerate(self._frame_files(name, field), start=1):
-                values[k] = read_numbers(file, ny * nx).reshape(ny, nx)[::-1]
+                values[k] = read_numbers(file, ny * nx, nan=self._obstacle).reshape(ny, nx)[::-1]
+            values[0, np.isnan(values[1:]).all(axis=0)] = np.nan
             frames[field] = values
         return Simulation(image, frames)
 
@@ -98,15 +99,15 @@ class ParcSource:
         return most, [folder / file for folder, files in there.items() for file in sorted(files)]
 
 
-def read_numbers(path: Path, count: int) -> np.ndarray:
+def read_numbers(path: Path, count: int, *, nan: bool = False) -> np.ndarray:
     """Numbers of a text file with one a line.
 
     Raises
     ------
     ValueError
-        If something is no finite number, or there are not ``count`` of them.
+        As :func:`read_table`, and if there are not ``count`` numbers, one a line.
     """
-    values = read_table(path)
+    values = read_table(path, nan=nan)
     if values.shape[1:] != (1,) and values.size:
         raise fault(path, "one number a line", f"{values.shape[1]}")
     if values.size != count:
@@ -114,13 +115,13 @@ def read_numbers(path: Path, count: int) -> np.ndarray:
     return values[:, 0]
 
 
-def read_table(path: Path, skip: int = 0) -> np.ndarray:
+def read_table(path: Path, skip: int = 0, *, nan: bool = False) -> np.ndarray:
     """Numbers of a text file, shape (line, column), without its first ``skip`` lines.
 
     Raises
     ------
     ValueError
-        If it cannot be read, something is no finite number, or lines differ in length.
+        If it cannot be read, something is no finite number or, with ``nan``, NaN, or lines differ in length.
     """
     try:
         with warnings.catch_warnings():
@@ -128,9 +129,11 @@ def read_table(path: Path, skip: int = 0) -> np.ndarray:
             table = np.loadtxt(path, dtype=np.float64, ndmin=2, skiprows=skip)
     except (OSError, ValueError) as error:
         raise fault(path, "lines of numbers", str(error).partition(";")[0]) from error
-    if not np.isfinite(table).all():
-        line, column = (int(k) for k in np.argwhere(~np.isfinite(table))[0])
-        raise fault(path, "finite numbers", table[line, column], where=f"line {skip + line + 1}, column {column + 1}")
+    wrong = ~(np.isfinite(table) | (np.isnan(table) if nan else False))
+    if wrong.any():
+        line, column = (int(k) for k in np.argwhere(wrong)[0])
+        remedy = " (--obstacle keeps cells that are NaN in every frame)" if np.isnan(table[line, column]) else ""
+        raise fault(path, "finite numbers", f"{table[line, column]}{remedy}", where=f"line {skip + line + 1}, column {column + 1}")
     return table
 
 

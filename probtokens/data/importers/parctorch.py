@@ -100,7 +100,7 @@ def _read_ranges(path: Path, n_channels: int) -> np.ndarray:
 def _is_scaled(values: np.ndarray, ranges: np.ndarray) -> bool:
     """Whether values (time, channel, y, x) are about as large as 1 where their range is a physical one."""
     wide = np.flatnonzero(ranges[1] - ranges[0] > _SURELY_PHYSICAL)
-    return bool(len(wide)) and bool(np.abs(values[:, wide]).max() <= _LARGEST_SCALED)
+    return bool(len(wide)) and not bool((np.abs(values[:, wide]) > _LARGEST_SCALED).any())
 
 
 def _told(path: Path | None, ranges: np.ndarray | None, *, scaled: bool) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from probtokens.data.importers.obstacle import OBSTACLE, filled, nan_cells, nearest_outside
 from probtokens.data.importers.source import AXES, OURS, Contents, Given, Simulation
 from probtokens.data.splits import SPLITS
 from probtokens.data.the_well.axes import Axis, require_square
@@ -26,7 +28,7 @@ class PlannedField:
     Attributes
     ----------
     source
-        Its name in the source.
+        Its name in the source; ``None`` of an obstacle, which is where the others are NaN.
     spec
         What it becomes.
     mending
@@ -37,7 +39,7 @@ class PlannedField:
         Values that 0 and 1 stand for, in the source's unit; ``None`` if values stand for themselves.
     """
 
-    source: str
+    source: str | None
     spec: FieldSpec
     mending: Mending
     constant: bool
@@ -86,6 +88,11 @@ class Plan:
     notes: tuple[str, ...]
 
     @property
+    def obstacle(self) -> bool:
+        """Whether a field is written that tells where an obstacle is."""
+        return OBSTACLE in self.fields and self.fields[OBSTACLE].source is None
+
+    @property
     def units(self) -> dict[str, str]:
         """Unit of every field and scalar that is written."""
         fields = {name: field.spec.unit for name, field in self.fields.items()}
@@ -97,19 +104,36 @@ class Plan:
         Raises
         ------
         ValueError
-            If a field has another shape than the plan says, or a value is not finite or not physical.
+            If a field has another shape than the plan says, or a value is not physical or not finite, except in an obstacle.
         """
         frames: dict[str, np.ndarray] = {}
-        n_times, *cells = self.contents.shape
         for name, field in self.fields.items():
-            values = simulation.frames[field.source]
-            expected = (1 if field.constant else n_times, *cells)
-            if values.shape != expected:
-                raise fault(simulation.path, f"(time, y, x) = {expected} as in the first simulation", values.shape, where=f"field {name!r}")
-            frames[name] = field(values)
-            check_values(frames[name], field.spec, path=simulation.path, simulation=number)
-            require_measured(frames[name], field.spec, path=simulation.path, simulation=number)
+            if field.source is not None:
+                values = simulation.frames[field.source]
+                expected = (1 if field.constant else self.grid.n_times, *self.grid.shape)
+                if values.shape != expected:
+                    wanted = f"(time, y, x) = {expected} as in the first simulation"
+                    raise fault(simulation.path, wanted, values.shape, where=f"field {name!r}")
+                frames[name] = field(values)
+        self._fill_obstacle(frames, simulation.path, number)
         return frames, {name: float(mending(np.asarray(simulation.scalars[old]))) for name, (old, mending) in self.scalars.items()}
+
+    def _fill_obstacle(self, frames: dict[str, np.ndarray], path: Path, number: int) -> None:
+        """Put finite values and the field of the obstacle where all that changes is NaN, and refuse all other values that do not fit."""
+        cells = nan_cells((values for name, values in frames.items() if not self.fields[name].constant), self.grid.shape)
+        if cells.all():
+            raise fault(path, "a cell that is not NaN in every frame", f"NaN in all {cells.size} cells", where=f"simulation {number}")
+        nearest = nearest_outside(cells, self.grid.periodic) if cells.any() else None
+        for name, values in frames.items():
+            spec = self.fields[name].spec
+            frames[name] = values if nearest is None else filled(values, nearest)
+            check_values(frames[name], spec, path=path, simulation=number)
+            require_measured(frames[name], spec, path=path, simulation=number)
+        if self.obstacle:
+            frames[OBSTACLE] = cells[None].astype(np.float32)
+        elif nearest is not None:
+            wanted = "finite values, or --obstacle for cells that are NaN in every frame of every field that changes"
+            raise fault(path, wanted, f"NaN in {cells.sum()} of {cells.size} cells", where=f"simulation {number}")
 
 
 def make_plan(contents: Contents, given: Given) -> Plan:
@@ -131,6 +155,8 @@ def make_plan(contents: Contents, given: Given) -> Plan:
         mending = units.mending(new, variable.unit, names.vector(new))
         scaled = given.ranges.get(new, variable.scaled)
         fields[new] = PlannedField(old, field_spec(new, mending.unit), mending, variable.constant, scaled)
+    if given.obstacle:
+        fields[OBSTACLE] = PlannedField(None, field_spec(OBSTACLE, "1"), mend("1"), constant=True, scaled=None)
     scalars = {names.field(old): (old, units.mending(names.field(old), unit)) for old, unit in contents.scalars.items()}
     boundary, told = _boundary(contents, given)
     grid, also_told = _grid(contents, given, units)
@@ -339,6 +365,8 @@ def _require_known(contents: Contents, given: Given, names: _Names) -> None:
     if len(set(new)) < len(new):
         raise fault(contents.path, "--name to give different names", listed(new))
     known = {*map(names.field, old), *map(names.of_order, ordered), *_OURS}
+    if given.obstacle and OBSTACLE in known:
+        raise fault(contents.path, f"--name {OBSTACLE}=NEW, for --obstacle adds a field of this name", f"one called {OBSTACLE!r}")
     _require("--unit", given.units, known | {"*"})
     _require("--in", given.wanted, known | {"*"})
     if given.wanted.get("*", OURS) != OURS:

@@ -40,9 +40,10 @@ class ScimitarSource:
             by_folder.setdefault(file.parent, []).append(file)
         if path.is_file() or not by_folder:
             raise fault(path, self.expects, "one file" if path.is_file() else "none")
+        self._obstacle = given.obstacle
         self._runs = tuple(tuple(_in_order(folder, files)) for folder, files in by_folder.items())
         folders = tuple(by_folder)
-        self._coordinates = _read_frame(self._runs[0][0])[1]
+        self._coordinates = _read_frame(self._runs[0][0], nan=self._obstacle)[1]
         (x, y), first = self._coordinates, self._runs[0]
         for run in self._runs:
             if len(run) != len(first):
@@ -74,7 +75,7 @@ class ScimitarSource:
         files, (n_times, ny, nx) = self._runs[number], self.contents.shape
         frames = {name: np.empty((n_times, ny, nx)) for name, _ in _FIELDS.values()}
         for k, file in enumerate(files):
-            columns, coordinates = _read_frame(file)
+            columns, coordinates = _read_frame(file, nan=self._obstacle)
             if any(
                 a.shape != b.shape or not np.allclose(a, b, rtol=1e-6, atol=0) for a, b in zip(coordinates, self._coordinates, strict=True)
             ):
@@ -85,10 +86,10 @@ class ScimitarSource:
         return Simulation(files[0].parent, frames)
 
 
-def _read_frame(path: Path) -> tuple[dict[str, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+def _read_frame(path: Path, *, nan: bool) -> tuple[dict[str, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Columns (y, x) of a frame, and its coordinates along x and y."""
     names, _, n_header = _header(path)
-    table = read_table(path, n_header)
+    table = read_table(path, n_header, nan=nan)
     if table.shape[1] != len(names):
         raise fault(path, f"the columns {' '.join(names).upper()}", f"{table.shape[1]} columns")
     column = dict(zip(names, table.T, strict=True))

@@ -47,6 +47,8 @@ class Given:
         Sides ``left``, ``right``, ``bottom``, ``top`` -> ``WALL``, ``OPEN`` or ``PERIODIC``.
     splits
         Numbers of simulations to train, to validate and to test on, in the order of the files.
+    obstacle
+        Whether cells that are NaN in every frame of every field that changes are an obstacle, which becomes a constant field.
     """
 
     layout: str | None = None
@@ -59,6 +61,7 @@ class Given:
     dims: tuple[str, ...] = ()
     boundary: Mapping[str, str] = field(default_factory=dict)
     splits: tuple[int, int, int] | None = None
+    obstacle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
