@@ -44,8 +44,8 @@ def nearest_outside(cells: np.ndarray, periodic: str) -> Cells:
     Examples
     --------
     >>> cells = np.array([[True, True, False, False]])
-    >>> nearest_outside(cells, "")[1], nearest_outside(cells, "x")[1]
-    (array([[2, 2, 2, 3]]), array([[3, 2, 2, 3]]))
+    >>> nearest_outside(cells, "")[1].tolist(), nearest_outside(cells, "x")[1].tolist()
+    ([[2, 2, 2, 3]], [[3, 2, 2, 3]])
     """
     # Half a period on either side holds an image of every cell that is nearest across the edge.
     pads = [length // 2 if axis in periodic else 0 for axis, length in zip(SPATIAL_DIMS, cells.shape, strict=True)]
