@@ -55,12 +55,16 @@ def reconstructions(model: MicroTokens, data: Path) -> dict[str, object]:
     }
 
 
+#: What is left out of committed scores: curves of every simulation, what a perfect forecaster would score, scores of narrow intervals.
+_DROPPED = ("curves", "by_chance", "interval_score_50", "interval_score_80", "rmse_median")
+
+
 def reduced(scores: Any) -> Any:
-    """Scores without the curves of every simulation, to three digits, and nothing said twice of models that are not recalibrated."""
+    """Scores without what is long, to three digits, and nothing said twice of models that are not recalibrated."""
     if isinstance(scores, dict):
         same = {key: value for key, value in scores.items() if key not in ("uncalibrated", "n_meso")}
         twice = scores.get("uncalibrated", {}).items() <= same.items() if isinstance(scores.get("uncalibrated"), dict) else False
-        return {key: reduced(value) for key, value in scores.items() if key != "curves" and not (twice and key == "uncalibrated")}
+        return {key: reduced(value) for key, value in scores.items() if key not in _DROPPED and not (twice and key == "uncalibrated")}
     if isinstance(scores, list):
         return [reduced(value) for value in scores]
     return float(f"{scores:.3g}") if isinstance(scores, float) else scores
