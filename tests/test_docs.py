@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -144,3 +146,18 @@ def test_the_readme_tells_the_collected_results_of_single_pores():
     assert f"over 20 steps is {found['ratio']:.3f} of persistence" in told
     assert "intervals cover {area:.2f} of hot-spot areas and {temperature:.2f} of their temperatures".format(**covered) in told
     assert "but {:.2f} to {:.2f} of cells".format(*found["coverage_90_range"]) in told
+
+
+def test_the_readme_and_the_page_tell_the_committed_closures(tmp_path):
+    results = {name: Path(f"docs/results/closure/{name}.json") for name in ("four", "none")}
+    found = json.loads(results["four"].read_text(encoding="utf-8"))["agreement"]
+    covered = [f"{found[name]['coverage']:.2f}" for name in ("ignition_time", "ignition_rate", "growth_rate")]
+    told = re.sub(r"\s+", " ", Path("README.md").read_text(encoding="utf-8"))
+    assert "hold {}, {} and {} of the simulator's own".format(*covered) in told
+    shutil.copy("docs/closure.md.in", tmp_path / "closure.md.in")
+    named = [f"{name}={path}" for name, path in results.items()]
+    done = subprocess.run(
+        [sys.executable, "examples/closure_page.py", str(tmp_path / "closure.md"), *named], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "closure.md").read_text(encoding="utf-8") == Path("docs/closure.md").read_text(encoding="utf-8")
