@@ -1,0 +1,204 @@
+"""What each mechanism of the micro recipe is worth: a short version of it with all of them, and without one at a time.
+
+    python -m benchmarks.micro_recipe runs/standard/data/micro --out docs/results/micro
+
+Rows learn from the same few pores with the same seed, and are scored on all validation simulations. A row trains only the stages that are
+not those of the whole recipe so far, and goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.suite import DEVICES, HOT, LEADS
+from probtokens.config import Config, load_config
+from probtokens.data import TrajectorySet, split_folder, subset_order
+from probtokens.data.atomic import replacing
+from probtokens.evaluate.ablation import gain, pooled
+from probtokens.evaluate.leads import CELLS, score_by_simulation
+from probtokens.models.micro import MicroTokens
+from probtokens.pipeline.record import hardware, versions
+from probtokens.train import train_stages
+from probtokens.train.loop import stage_file
+
+RECIPE = Path(__file__).parents[1] / "examples" / "micro.yaml"
+
+#: The recipe itself.
+WHOLE = "recipe"
+
+#: A recipe as its file has it, to be changed in place.
+Document = dict[str, Any]
+
+
+def _stage(recipe: Document, name: str) -> dict[str, Any]:
+    return next(stage for stage in recipe["micro"]["stages"] if stage["name"] == name)
+
+
+def _in_all(key: str, value: Any) -> Callable[[Document], None]:
+    def change(recipe: Document) -> None:
+        for stage in recipe["micro"]["stages"]:
+            if key in stage:
+                stage[key] = value
+
+    return change
+
+
+def _without_shifts(recipe: Document) -> None:
+    _stage(recipe, "dynamics")["shifts"] = 0
+    recipe["micro"]["tokens"]["views"] = "mirrored"
+
+
+def _without_stage(name: str, heir: str | None = None) -> Callable[[Document], None]:
+    """Leave a stage out, and give its steps to another."""
+
+    def change(recipe: Document) -> None:
+        if heir is not None:
+            _stage(recipe, heir)["steps"] += _stage(recipe, name)["steps"]
+        recipe["micro"]["stages"].remove(_stage(recipe, name))
+
+    return change
+
+
+#: What is left out, by the name of the row.
+WITHOUT: Mapping[str, Callable[[Document], None]] = {
+    "stage noise (members has its steps)": _without_stage("noise", "members"),
+    "stage members": _without_stage("members"),
+    "field weights": _in_all("field_weights", {}),
+    "curriculum": _in_all("curriculum", {}),
+    "latest start": _in_all("latest_start", None),
+    "muon (AdamW instead)": _in_all("optimizer", "adamw"),
+    "gate at rest": lambda recipe: recipe["micro"]["tokens"].update(rest={}),
+    "shifted patches and views": _without_shifts,
+}
+
+
+def short_recipe(share: float, recipe: Path = RECIPE) -> Document:
+    """The recipe with a share of its steps, and without the guide, on which no forecast depends."""
+    document = load_config(recipe).model_dump(mode="json")
+    _without_stage("guide")(document)
+    for stage in document["micro"]["stages"]:
+        stage["steps"] = max(1, round(share * stage["steps"]))
+    return document
+
+
+def begin(folder: Path, settings: Config, whole: Config, from_folder: Path) -> None:
+    """Take over the stages that a row shares with the whole recipe."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if settings.micro.tokens != whole.micro.tokens:
+        return
+    for number, (mine, other) in enumerate(zip(settings.micro.stages, whole.micro.stages, strict=False)):
+        if mine != other:
+            return
+        for path in (stage_file(from_folder, number, other), stage_file(from_folder, number, other).with_suffix(".json")):
+            if not (folder / path.name).exists():
+                shutil.copy(path, folder / path.name)
+
+
+def run(data: Path, *, pores: int, share: float, draws: int, seed: int, folder: Path) -> Document:
+    """Train and score all rows."""
+    whole = Config.model_validate(short_recipe(share))
+    names, context = whole.data.fields, whole.data.context
+    training, validation = (TrajectorySet.open(split_folder(data, part), names, context) for part in ("train", "valid"))
+    training = training.subset(subset_order(len(training), seed)[:pores])
+    tables, rows = {}, {}
+    for row, change in {WHOLE: None, **WITHOUT}.items():
+        document = short_recipe(share)
+        place = folder / row.split(" (")[0].replace(" ", "_")
+        settings = whole
+        if change is not None:
+            change(document)
+            settings = Config.model_validate(document)
+            begin(place, settings, whole, folder / WHOLE)
+        torch.manual_seed(seed)
+        model = MicroTokens.untrained(training, settings.micro.tokens)
+
+        def progress(stage: str, step: int, steps: int, loss: float, row: str = row) -> None:
+            print(f"{row}: {stage} {step}/{steps}, loss {loss:.4g}", flush=True)
+
+        train_stages(
+            model, training, settings.micro.stages, weight_decay=settings.micro.weight_decay, seed=seed, out_dir=place, devices=DEVICES,
+            progress=progress,
+        )  # fmt: skip
+        tables[row] = score_by_simulation(model, validation, LEADS, field=HOT.field, members=draws, seed=seed, hotspot=HOT)
+        rows[row] = {name: pooled(table, draws) for name, table in tables[row].items()}
+    return {
+        "pores": pores,
+        "share": share,
+        "draws": draws,
+        "seed": seed,
+        "simulations": len(validation),
+        "leads": list(LEADS),
+        "steps": {stage.name: stage.steps for stage in whole.micro.stages},
+        "rows": rows,
+        "gains": {row: {name: gain(tables[WHOLE][name], tables[row][name]) for name in tables[row]} for row in tables if row != WHOLE},
+        "versions": versions(),
+        "hardware": hardware(),
+    }
+
+
+def table(document: Document) -> str:
+    """The rows as a Markdown table; numbers are means over leads."""
+    lines = [
+        f"Micro tokens of {document['pores']} pores, with {document['share']:g} of the recipe's steps, on {document['simulations']} "
+        f"validation pores, {document['draws']} draws, seed {document['seed']}, leads {', '.join(map(str, document['leads']))}. "
+        "Saved is what the recipe has over the row, with 95 % intervals over simulations.",
+        "",
+        "| without | CRPS [K] | spread/skill | 90 % covers | CRPS saved [%] | miscoverage saved | hot-spot area: CRPS saved [%] "
+        "| hot-spot temperature: CRPS saved [%] |",
+        "|" + " --- |" * 8,
+    ]
+    for row, scores in document["rows"].items():
+        cells = scores[CELLS]
+        gains = document["gains"].get(row, {})
+        others = [name for name in scores if name != CELLS]
+        told = [
+            "–" if row == WHOLE else row,
+            *(f"{_mean(cells[key]):.{digits}f}" for key, digits in (("crps", 2), ("spread_skill", 2), ("coverage_90", 3))),
+            _interval(gains.get(CELLS, {}).get("crps"), 100, 1),
+            _interval(gains.get(CELLS, {}).get("miscoverage"), 1, 3),
+            *(_interval(gains.get(name, {}).get("crps"), 100, 1) for name in others),
+        ]
+        lines.append(f"| {' | '.join(told)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _mean(values: list[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known)
+
+
+def _interval(found: list[float] | None, factor: float, digits: int) -> str:
+    if found is None:
+        return "–"
+    value, low, high = (f"{factor * number:.{digits}f}" for number in found)
+    return f"{value} ({low} to {high})"
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder of the micro set, with train/ and valid/")
+    parser.add_argument("--pores", type=int, default=96)
+    parser.add_argument("--share", type=float, default=0.1, help="of the recipe's steps")
+    parser.add_argument("--draws", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, default=Path("runs/micro_recipe"), help="checkpoints of trainings")
+    parser.add_argument("--out", type=Path, default=Path("docs/results/micro"), help="where mechanisms.json and mechanisms.md go")
+    args = parser.parse_args()
+    document = run(args.data, pores=args.pores, share=args.share, draws=args.draws, seed=args.seed, folder=args.folder)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name, text in {"mechanisms.json": json.dumps(document, indent=1) + "\n", "mechanisms.md": table(document)}.items():
+        with replacing(args.out / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    print(table(document))
+
+
+if __name__ == "__main__":
+    main()
