@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from probtokens.baselines import Parc, Persistence
+from probtokens.baselines import Mld, Parc, Persistence
 from probtokens.config import ParcConfig
 from probtokens.data.support import ExtrapolationWarning
 from probtokens.fields import FieldSpec, Grid
@@ -37,6 +37,11 @@ def build_parc() -> Case:
     return Case(Parc(ParcConfig(width=8, levels=2), normalizer(), GRID), deterministic=True)
 
 
+def build_mld() -> Case:
+    torch.manual_seed(0)
+    return Case(Mld(normalizer(), GRID, width=4), deterministic=False)
+
+
 def build_micro_tokens() -> Case:
     return Case(micro_tokens(), deterministic=False)
 
@@ -52,6 +57,7 @@ def build_meso_tokens() -> Case:
 BUILDERS: dict[str, Callable[[], Case]] = {
     "persistence": build_persistence,
     "parc": build_parc,
+    "mld": build_mld,
     "micro_tokens": build_micro_tokens,
     "micro_tokens, shifted views": build_micro_tokens_of_all_views,
     "meso_tokens": build_meso_tokens,
