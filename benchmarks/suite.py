@@ -22,13 +22,16 @@ import numpy as np
 import torch
 
 import probtokens
+from benchmarks.parc_literal import LiteralParc
+from benchmarks.recipes import DEVICES, HOT, LEADS, PARC, PARC_HALF, RECIPE, short_recipe
 from benchmarks.suite_page import read_cells, summary, write_page
-from probtokens.baselines import Parc, Persistence
-from probtokens.config import ParcConfig, load_config
+from probtokens.baselines import Mld, Parc, Persistence
+from probtokens.baselines.mld import VariationalCodec, evolution_stages
+from probtokens.config import MicroConfig, ParcConfig
 from probtokens.data import Normalizer, TrajectorySet, split_folder, subset_order
 from probtokens.data.atomic import replacing
 from probtokens.evaluate.leads import error_quantiles, score_by_simulation
-from probtokens.fields import FieldSpec, Grid, HotSpot
+from probtokens.fields import FieldSpec, Grid
 from probtokens.models.base import Forecaster
 from probtokens.models.foreign import make_forecaster
 from probtokens.models.meso import MesoTokens
@@ -38,26 +41,19 @@ from probtokens.models.tokens import TokenForecaster
 from probtokens.pipeline.fingerprint import file_digest
 from probtokens.pipeline.record import hardware, versions
 from probtokens.train import train_stages
+from probtokens.train.stages import stage_of
 from probtokens.weights import resolved
 
-LEADS = (2, 5, 10, 15, 20, 30, 40)
-HOT = HotSpot("temperature", 875.0)
 OUT = Path(__file__).parent / "results" / "suite"
 
-#: How tokens are adapted.
-RECIPE = load_config(Path(__file__).parents[1] / "examples" / "meso.yaml")
+#: Steps of the stages of MLD; those of its dynamics are for every horizon.
+MLD = {"codec": 3000, "decoupled": 600, "coupled": 600, "meso": 300}
 
-
-def longer(factor: int) -> ParcConfig:
-    """PARC with so many times the steps of the package's own schedule."""
-    return ParcConfig(stages=tuple(stage.model_copy(update={"steps": factor * stage.steps}) for stage in ParcConfig().stages))
-
-
-#: How PARC is trained, and with half the steps, which tells whether it has converged.
-PARC, PARC_HALF = longer(4), longer(2)
-
-#: Processes that share a training's batches, where its objective allows it.
-DEVICES = 2
+#: The recipe of micro tokens for many pores: their frames have four times the cells, so that batches and steps are a quarter.
+SCRATCH = MicroConfig.model_validate(short_recipe(0.25)["micro"])
+SCRATCH = SCRATCH.model_copy(
+    update={"stages": tuple(stage.model_copy(update={"batch_size": max(2, stage.batch_size // 4)}) for stage in SCRATCH.stages)}
+)
 
 #: Members of the distribution of errors that a deterministic model has from validation simulations.
 QUANTILES = 64
@@ -106,9 +102,19 @@ class Task(NamedTuple):
         """The cell's training simulations."""
         return self.meso.subset(subset_order(len(self.meso), self.cell.seed)[: self.cell.n])
 
-    def train(self, model: torch.nn.Module, trajectories: TrajectorySet, stages: Sequence[Any], name: str = "", **options: Any) -> None:
+    @property
+    def before(self) -> Task:
+        """Training on micro simulations, which all cells of a model share."""
+        cell = Cell(self.cell.model, 0, 0)
+        return self._replace(cell=cell, folder=self.folder.parent / f"{self.cell.model}-micro")
+
+    def of(self, cell: Cell) -> Task:
+        """That of another cell."""
+        return self._replace(cell=cell, folder=self.folder.parent / str(cell))
+
+    def train(self, model: torch.nn.Module, trajectories: TrajectorySet, stages: Sequence[Any], **options: Any) -> None:
         """Train in the cell's folder, with progress."""
-        began, folder = time.monotonic(), self.folder / name
+        began, folder = time.monotonic(), self.folder
         folder.mkdir(parents=True, exist_ok=True)
         before = self.minutes
 
@@ -137,6 +143,24 @@ class Twin:
     ) -> Iterator[torch.Tensor]:
         """The rollout of means, as a single member."""
         return self.tokens.forecast(initial, context, grid=grid, n_steps=n_steps, n_draws=1, seed=seed, sources=NO_SOURCES)
+
+
+class MeanOf:
+    """The mean of several deterministic forecasts, as a single member."""
+
+    deterministic = True
+
+    def __init__(self, members: Sequence[Parc]) -> None:
+        self.members = members
+        self.name = f"mean of {len(members)}"
+        self.fields, self.support = members[0].fields, members[0].support
+
+    def forecast(
+        self, initial: torch.Tensor, context: torch.Tensor, *, grid: Grid, n_steps: int, n_draws: int, seed: int
+    ) -> Iterator[torch.Tensor]:
+        """Mean of the members' frames."""
+        forecasts = [one.forecast(initial, context, grid=grid, n_steps=n_steps, n_draws=1, seed=seed) for one in self.members]
+        return (torch.stack(frames).mean(dim=0) for frames in zip(*forecasts, strict=True))
 
 
 def tokens(task: Task) -> Forecaster:
@@ -168,28 +192,62 @@ def micro_tokens(task: Task) -> Forecaster:
     return MicroTokens.load(resolved(Path("hmx-standard")))
 
 
-def parc(task: Task, settings: ParcConfig = PARC) -> Forecaster:
-    """PARC, trained on the cell's simulations alone."""
+def scratch(task: Task) -> Forecaster:
+    """Tokens that learn from the cell's simulations alone, by the recipe of micro tokens."""
     torch.manual_seed(task.cell.seed)
     chosen = task.chosen()
-    model = Parc(settings, Normalizer.fit(chosen), chosen.grid)
+    model = MicroTokens.untrained(chosen, SCRATCH.tokens)
+    task.train(model, chosen, SCRATCH.stages, devices=DEVICES)
+    return model
+
+
+def parc(task: Task) -> Parc:
+    """PARC, trained on the cell's simulations alone."""
+    return _parc(task, PARC)
+
+
+def _parc(task: Task, settings: ParcConfig, kind: type[Parc] = Parc) -> Parc:
+    torch.manual_seed(task.cell.seed)
+    chosen = task.chosen()
+    model = kind(settings, Normalizer.fit(chosen), chosen.grid)
     task.train(model, chosen, settings.stages)
     return model.eval()
 
 
 def parc_half(task: Task) -> Forecaster:
     """The same with half the steps."""
-    return parc(task, PARC_HALF)
+    return _parc(task, PARC_HALF)
+
+
+def parc_literal(task: Task) -> Forecaster:
+    """PARCv2 at full resolution, as long."""
+    return _parc(task, PARC, LiteralParc)
+
+
+def parc_ensemble(task: Task) -> Forecaster:
+    """Mean of PARC trained with four seeds."""
+    return MeanOf([parc(task.of(Cell("parc", task.cell.n, seed))) for seed in range(4)])
 
 
 def parc_pretrained(task: Task) -> Forecaster:
     """PARC, trained on micro simulations first and then on the cell's."""
-    torch.manual_seed(task.cell.seed)
-    chosen = task.chosen()
+    torch.manual_seed(0)
     model = Parc(PARC, Normalizer.fit(task.micro), task.micro.grid)
-    task.train(model, task.micro, PARC.stages, "micro")
+    task.before.train(model, task.micro, PARC.stages)
     gentle = [stage.model_copy(update={"learning_rate": stage.learning_rate / 4, "optimizer": "adamw"}) for stage in PARC.stages[1:]]
-    task.train(model, chosen, gentle, "meso")
+    task.train(model, task.chosen(), gentle)
+    return model.eval()
+
+
+def mld(task: Task) -> Forecaster:
+    """The predecessor's method: codec and dynamics of micro simulations, then the networks of all fields on the cell's."""
+    torch.manual_seed(0)
+    model = Mld(Normalizer.fit(task.micro), task.micro.grid)
+    codec = stage_of(VariationalCodec(), "codec", steps=MLD["codec"], horizon=1, batch_size=16, learning_rate=1e-3)
+    task.before.train(
+        model, task.micro, [codec, *evolution_stages("decoupled", MLD["decoupled"]), *evolution_stages("coupled", MLD["coupled"])]
+    )
+    task.train(model, task.chosen(), evolution_stages("coupled", MLD["meso"], batch_size=2, learning_rate=3e-4))
     return model.eval()
 
 
@@ -199,11 +257,22 @@ def persistence(task: Task) -> Forecaster:
 
 
 MODELS: dict[str, Callable[[Task], Forecaster]] = {
-    made.__name__: made for made in (tokens, twin, micro_tokens, parc, parc_half, parc_pretrained, persistence)
+    made.__name__: made
+    for made in (tokens, twin, micro_tokens, scratch, parc, parc_half, parc_literal, parc_ensemble, parc_pretrained, mld, persistence)
 }
 
 #: Settings of what they train.
-SETTINGS = {"tokens": RECIPE.meso, "twin": RECIPE.meso, "parc": PARC, "parc_half": PARC_HALF, "parc_pretrained": PARC}
+SETTINGS: dict[str, Any] = {
+    "tokens": RECIPE.meso,
+    "twin": RECIPE.meso,
+    "scratch": SCRATCH,
+    "parc": PARC,
+    "parc_half": PARC_HALF,
+    "parc_literal": PARC,
+    "parc_ensemble": PARC,
+    "parc_pretrained": PARC,
+    "mld": MLD,
+}
 
 
 def run(data: Path, cells: Sequence[Cell], *, split: str, draws: int, simulations: int | None, folder: Path, out: Path) -> None:
@@ -242,7 +311,7 @@ def run(data: Path, cells: Sequence[Cell], *, split: str, draws: int, simulation
             "error_quantiles": QUANTILES,
             "trained_on": list(task.chosen().names),
             "training_minutes": round(task.minutes, 2),
-            "settings": None if settings is None else settings.model_dump(mode="json"),
+            "settings": settings.model_dump(mode="json") if hasattr(settings, "model_dump") else settings,
             "weights": file_digest(resolved(Path("hmx-standard"))),
             "data": {part: _identity(opened("meso", part)) for part in ("train", "valid", split)},
             "version": probtokens.__version__,

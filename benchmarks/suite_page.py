@@ -25,7 +25,11 @@ QUANTITIES = {CELLS: ("temperature", "K"), "area": ("hot-spot area", "µm²"), "
 ENDPOINTS = (
     (("tokens", 0), ("parc", 16)),
     (("tokens", 4), ("parc", 16)),
+    (("tokens", 4), ("parc_ensemble", 16)),
     (("tokens", 4), ("parc_pretrained", 4)),
+    (("tokens", 4), ("parc_pretrained", 16)),
+    (("tokens", 4), ("mld", 4)),
+    (("tokens", 4), ("scratch", 4)),
     (("tokens", 4), ("twin", 4)),
     (("tokens", 4), ("micro_tokens", 0)),
     (("tokens", 1), ("micro_tokens", 0)),
@@ -37,10 +41,24 @@ TITLES = {
     "twin": "deterministic twin",
     "parc": "PARC",
     "parc_half": "PARC, half the steps",
+    "parc_ensemble": "mean of four PARC",
     "parc_pretrained": "PARC, micro data first",
+    "parc_literal": "PARC, as published",
+    "mld": "MLD, micro data first",
+    "scratch": "tokens without micro data",
     "persistence": "persistence",
 }
-_COLOURS = {"tokens": "C0", "micro_tokens": "C7", "twin": "C2", "parc": "C1", "parc_pretrained": "C3", "persistence": "black"}
+_COLOURS = {
+    "tokens": "C0",
+    "micro_tokens": "C7",
+    "twin": "C2",
+    "scratch": "C5",
+    "parc": "C1",
+    "parc_ensemble": "C8",
+    "parc_pretrained": "C3",
+    "mld": "C4",
+    "persistence": "black",
+}
 
 
 def read_cells(folder: Path) -> list[Document]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.parc_literal import LiteralParc
 from probtokens.baselines import Mld, Parc, Persistence
 from probtokens.config import ParcConfig
 from probtokens.data.support import ExtrapolationWarning
@@ -37,6 +38,11 @@ def build_parc() -> Case:
     return Case(Parc(ParcConfig(width=8, levels=2), normalizer(), GRID), deterministic=True)
 
 
+def build_literal_parc() -> Case:
+    torch.manual_seed(0)
+    return Case(LiteralParc(ParcConfig(width=8, levels=2), normalizer(), GRID), deterministic=True)
+
+
 def build_mld() -> Case:
     torch.manual_seed(0)
     return Case(Mld(normalizer(), GRID, width=4), deterministic=False)
@@ -57,6 +63,7 @@ def build_meso_tokens() -> Case:
 BUILDERS: dict[str, Callable[[], Case]] = {
     "persistence": build_persistence,
     "parc": build_parc,
+    "parc, as published": build_literal_parc,
     "mld": build_mld,
     "micro_tokens": build_micro_tokens,
     "micro_tokens, shifted views": build_micro_tokens_of_all_views,

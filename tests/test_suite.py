@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import suite, suite_page
+from probtokens.baselines import Persistence
+from probtokens.config import RolloutErrorStage, TokenConfig
 from probtokens.models.micro import MicroTokens
-from probtokens.verify.token_pairs import micro_tokens
+from probtokens.verify.token_pairs import FIELDS, GRID, micro_tokens, window
 from tests.helpers import make_campaign
 
 
@@ -42,6 +47,51 @@ def test_cells_are_scored_once_and_summed_up(data: Path, tmp_path: Path, capsys:
     document = json.loads(first["micro_tokens-0-0.json"])
     assert np.shape(document["scores"]["cells"]["crps"]) == (2, 2)
     assert rows["micro_tokens"]["cells_crps"] == pytest.approx(np.mean(document["scores"]["cells"]["crps"]))
+
+
+def test_other_methods_are_trained_and_share_what_they_know_of_single_pores(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {"steps": 1, "batch_size": 2, "horizon": 1}
+    stage = suite.PARC.stages[0].model_copy(update=few)
+    small = suite.PARC.model_copy(update={"width": 4, "stages": (stage, stage.model_copy(update={"name": "again"}))})
+    monkeypatch.setattr(suite, "PARC", small)
+    monkeypatch.setattr(suite, "DEVICES", 1)
+    monkeypatch.setattr(suite, "MLD", dict.fromkeys(suite.MLD, 1))
+    scratch = suite.SCRATCH.model_copy(update={"tokens": TokenConfig(width=8, transition_blocks=1)})
+    monkeypatch.setattr(suite, "SCRATCH", scratch.model_copy(update={"stages": (RolloutErrorStage(name="all", **few),)}))
+    names = ("mld-2-0", "mld-1-0", "parc_pretrained-2-1", "scratch-2-0", "parc_ensemble-2-0", "parc-2-3")
+    cells = [suite.Cell.of(name) for name in names]
+    suite.run(data, cells, split="test", draws=3, simulations=1, folder=tmp_path / "runs", out=tmp_path / "out")
+    folders = {path.name for path in (tmp_path / "runs").iterdir()}
+    assert folders == {"mld-micro", "mld-2-0", "mld-1-0", "parc_pretrained-micro", "parc_pretrained-2-1", "scratch-2-0"} | {
+        f"parc-2-{seed}" for seed in range(4)
+    }
+    trained = {path.stem for path in (tmp_path / "runs" / "mld-micro").glob("*.pt")}
+    assert trained == {"00_codec"} | {
+        f"{1 + 5 * k + h:02d}_{name}_{h + 1}" for k, name in enumerate(("decoupled", "coupled")) for h in range(5)
+    }
+    found = {name: json.loads((tmp_path / "out" / "test" / f"{name}.json").read_text()) for name in names}
+    assert "with_errors" in found["parc_ensemble-2-0"]
+    assert "with_errors" not in found["mld-2-0"]
+    assert found["parc_ensemble-2-0"]["scores"]["cells"]["error_square"] != found["parc-2-3"]["scores"]["cells"]["error_square"]
+
+
+def test_a_mean_of_forecasts_is_their_mean() -> None:
+    frames, context = window()
+
+    class Shifted(Persistence):
+        support = None
+
+        def __init__(self, by: float) -> None:
+            super().__init__(FIELDS, GRID)
+            self.by = by
+
+        def forecast(self, *args: Any, **kwargs: Any) -> Iterator[torch.Tensor]:
+            yield from (frame + self.by for frame in super().forecast(*args, **kwargs))
+
+    (found,) = suite.MeanOf([Shifted(1.0), Shifted(3.0)]).forecast(frames[:, 0], context, grid=GRID, n_steps=1, n_draws=5, seed=0)
+    torch.testing.assert_close(found, frames[None, :, 0] + 2)
 
 
 def made_up(model: str, n: int, seed: int, crps: list[float], **more: object) -> dict:
@@ -80,7 +130,7 @@ def test_page_compares_what_was_written_down(tmp_path: Path) -> None:
     assert "| meso tokens | 4 | 2 | nan | 3.4 | 0.50 | 0.90 | 3.4, 0.90 | 3.4, 0.90 |" in text  # two seeds: 1.7 and three times that
     assert "Hot-spot area:\n\n| model | N | lead 5 |" in text
     assert "| PARC | 16 | 6.8 |" in text
-    assert "Not computed yet: meso tokens, N = 0, against PARC, N = 16; meso tokens, N = 4, against PARC, micro data first, N = 4;" in text
+    assert "Not computed yet: meso tokens, N = 0, against PARC, N = 16; meso tokens, N = 4, against mean of four PARC, N = 16;" in text
     assert "| PARC with errors | 16 | 0 | nan | 6.8 | 6.8 | 6.8 | 1.00 | 0.50 | 0.50 | 0.50 | 1 |" in text
     assert "| meso tokens | 4 | 0.50, 0.90 |" in text
     assert "| meso tokens, N = 4 | PARC, N = 16 | temperature | 0.50 | 0.50 to 0.50 |" in text

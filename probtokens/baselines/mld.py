@@ -278,5 +278,8 @@ def _relative(found: Tensor, true: Tensor) -> Tensor:
 
 def evolution_stages(group: str, steps: int, *, batch_size: int = 8, learning_rate: float = 1e-3) -> list[Stage]:
     """Curriculum of the networks of a group, ``decoupled`` or ``coupled``: so many steps for every horizon from 1 to 5."""
-    settings = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
-    return [stage_of(LatentEvolution(learn=(group,)), f"{group}_{horizon}", horizon=horizon, **settings) for horizon in HORIZONS]
+    objective = LatentEvolution(learn=(group,))
+    return [
+        stage_of(objective, f"{group}_{horizon}", steps=steps, horizon=horizon, batch_size=batch_size, learning_rate=learning_rate)
+        for horizon in HORIZONS
+    ]

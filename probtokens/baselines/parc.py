@@ -10,7 +10,7 @@ and Δt are physical. Every step starts from a state clipped to the range of the
 the original.
 
 What differs from the original. Two changes lowered the validation error at equal training time:
-``BLOCK`` × ``BLOCK`` cells are folded into channels before the networks, and the explicit terms enter the
+4 × 4 cells are folded into channels before the networks, and the explicit terms enter the
 tendency directly as well as by modulation. L(e) = c tanh(e / c) limits the explicit terms: material
 crosses several cells in a frame, and without a limit the advection of velocity by itself ran away in
 long rollouts. The data-driven integrator is left out, as it is optional there. Where the data have no
@@ -38,8 +38,6 @@ from probtokens.fields import VELOCITY, Grid
 from probtokens.models.base import check_request, require_single
 from probtokens.nn.edges import wrap
 
-#: Edge of the blocks of cells that the networks see as one [cells].
-BLOCK = 4
 #: Limit c of an explicit term, in standard deviations of the field a frame.
 _LIMIT = 3.0
 
@@ -74,6 +72,8 @@ class Parc(nn.Module):
     """
 
     name = "parc"
+    #: Edge of the blocks of cells that the networks see as one [cells].
+    block = 4
     #: A forecast has one member, whatever is asked.
     deterministic = True
     constant: Tensor
@@ -95,9 +95,9 @@ class Parc(nn.Module):
         #: From the unit of the velocity to lengths and times of the grid.
         self._speed = grid.speed(1.0, self.fields[self._velocity_channels[0]].unit) if present else 1.0
         n_fields = len(names)
-        self.features = FeatureExtractor(n_fields * BLOCK**2 + len(normalizer.context_names), config.width, config.levels)
-        self.velocity = None if present else nn.Conv2d(config.width, 2 * BLOCK**2, 1)
-        self.reconstruction = Reconstruction(2 * n_fields * BLOCK**2, 3 * n_fields * BLOCK**2, config.width)
+        self.features = FeatureExtractor(n_fields * self.block**2 + len(normalizer.context_names), config.width, config.levels)
+        self.velocity = None if present else nn.Conv2d(config.width, 2 * self.block**2, 1)
+        self.reconstruction = Reconstruction(2 * n_fields * self.block**2, 3 * n_fields * self.block**2, config.width)
         lower = [-torch.inf if spec.lower is None else spec.lower for spec in self.fields]
         upper = [torch.inf if spec.upper is None else spec.upper for spec in self.fields]
         self.register_buffer("lower", torch.tensor(lower, dtype=torch.float32)[:, None, None], persistent=False)
@@ -173,26 +173,30 @@ class Parc(nn.Module):
         ``context`` is standardised, shape (batch, context).
         """
         spacing, time_step, periodic = self.grid.spacing, self.grid.time_step, self.grid.periodic
-        blocks = fold(state, BLOCK)
+        blocks = fold(state, self.block)
         maps = context[:, :, None, None].expand(-1, -1, *blocks.shape[-2:])
         features = self.features(torch.cat((blocks, maps), dim=1).contiguous(memory_format=torch.channels_last))
         advected = _limited(time_step * advection(state, self._velocity(state, features), spacing, periodic))
         diffused = _limited(spacing**2 * diffusion(state, spacing, periodic))
-        read_out = self.reconstruction(features, fold(torch.cat((advected, diffused), dim=1), BLOCK))
-        reaction, gain, diffusivity = unfold(read_out, BLOCK, *state.shape[-2:]).chunk(3, dim=1)
-        found = (reaction + gain * advected + diffusivity * diffused) / time_step
-        return found.masked_fill(self.constant, 0.0)
+        read_out = self.reconstruction(features, fold(torch.cat((advected, diffused), dim=1), self.block))
+        change = self.change(unfold(read_out, self.block, *state.shape[-2:]), advected, diffused)
+        return (change / time_step).masked_fill(self.constant, 0.0)
+
+    def change(self, read_out: Tensor, advected: Tensor, diffused: Tensor) -> Tensor:
+        """Change of normalised fields in a frame, from a read-out (batch, 3 · field, y, x) and the explicit terms."""
+        reaction, gain, diffusivity = read_out.chunk(3, dim=1)
+        return reaction + gain * advected + diffusivity * diffused
 
     def _velocity(self, state: Tensor, features: Tensor) -> Tensor:
         """Velocity along (x, y), shape (batch, 2, y, x), in the grid's units: a field, or learned where the data have none."""
         if self.velocity is not None:
-            cells_per_frame = unfold(self.velocity(features), BLOCK, *state.shape[-2:])
+            cells_per_frame = unfold(self.velocity(features), self.block, *state.shape[-2:])
             return cells_per_frame * (self.grid.spacing / self.grid.time_step)
         return self._speed * self.normalizer.denormalize(state)[:, self._velocity_channels]
 
     def _require_whole(self, grid: Grid) -> None:
         """Refuse periodic axes that the coarsest level would not divide: padded ones do not wrap."""
-        whole = BLOCK * self.features.multiple
+        whole = self.block * self.features.multiple
         sizes = {axis: size for axis, size in zip("yx", grid.shape, strict=True) if axis in grid.periodic}
         if any(size % whole for size in sizes.values()):
             raise ValueError(f"{self.name}: expected multiples of {whole} cells along periodic axes, got {sizes}")

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from probtokens.baselines import Parc
-from probtokens.baselines.parc import BLOCK
 from probtokens.baselines.parc_network import FeatureExtractor, fold, unfold
 from probtokens.baselines.parc_operators import advection
 from probtokens.config import ParcConfig, RolloutErrorStage
@@ -129,7 +128,7 @@ def test_velocity_is_found_by_name_and_used_in_physical_units() -> None:
     parc.tendency(state, torch.zeros(1, 1))
     velocity = torch.stack((0.02 + 0.03 * state[:, 2], 0.02 * state[:, 0] - 0.01), dim=1)
     expected = GRID.time_step * advection(state, velocity, GRID.spacing)
-    advected = unfold(terms[0], BLOCK, *GRID.shape)[:, :3]
+    advected = unfold(terms[0], Parc.block, *GRID.shape)[:, :3]
     torch.testing.assert_close(advected, expected, rtol=1e-2, atol=1e-5)  # weak terms are hardly limited
 
 
@@ -150,7 +149,7 @@ def _first_states(parc: Parc, frames: Tensor, context: Tensor, n_steps: int, *, 
     else:
         with torch.no_grad():
             list(parc.mean_frames(frames[:, 0], context, (n_steps,)))
-    return [unfold(part[:, : -context.shape[1]], BLOCK, *GRID.shape) for part in seen]
+    return [unfold(part[:, : -context.shape[1]], Parc.block, *GRID.shape) for part in seen]
 
 
 def test_steps_start_within_the_range_of_the_training_data(tmp_path: Path) -> None:
@@ -234,7 +233,7 @@ def test_extents_that_do_not_divide_are_padded_with_the_edge() -> None:
     odd = frame[..., :-1, :-3]
     by_hand = torch.cat((odd, odd[..., -1:].expand(-1, -1, -1, 3)), dim=-1)
     by_hand = torch.cat((by_hand, by_hand[..., -1:, :]), dim=-2)
-    torch.testing.assert_close(fold(odd, BLOCK), fold(by_hand, BLOCK), rtol=0.0, atol=0.0)
+    torch.testing.assert_close(fold(odd, Parc.block), fold(by_hand, Parc.block), rtol=0.0, atol=0.0)
     assert parc.tendency(odd, torch.zeros(1, 1)).shape == odd.shape
 
 
