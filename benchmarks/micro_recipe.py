@@ -17,16 +17,22 @@ from typing import Any
 
 import torch
 
-from benchmarks.recipes import DEVICES, HOT, LEADS, short_recipe
-from probtokens.config import Config
+from probtokens.config import Config, load_config
 from probtokens.data import TrajectorySet, split_folder, subset_order
 from probtokens.data.atomic import replacing
 from probtokens.evaluate.ablation import gain, pooled
 from probtokens.evaluate.leads import CELLS, score_by_simulation
+from probtokens.fields import HotSpot
 from probtokens.models.micro import MicroTokens
 from probtokens.pipeline.record import hardware, versions
 from probtokens.train import train_stages
 from probtokens.train.loop import stage_file
+
+RECIPE = Path(__file__).parents[1] / "examples" / "micro.yaml"
+LEADS = (2, 5, 10, 15, 20, 30, 40)
+HOT = HotSpot("temperature", 875.0)
+#: Processes that share a training's batches.
+DEVICES = 2
 
 #: The recipe itself.
 WHOLE = "recipe"
@@ -75,6 +81,15 @@ WITHOUT: Mapping[str, Callable[[Document], None]] = {
     "gate at rest": lambda recipe: recipe["micro"]["tokens"].update(rest={}),
     "shifted patches and views": _without_shifts,
 }
+
+
+def short_recipe(share: float, recipe: Path = RECIPE) -> Document:
+    """The recipe with a share of its steps, and without the guide, on which no forecast depends."""
+    document = load_config(recipe).model_dump(mode="json")
+    _without_stage("guide")(document)
+    for stage in document["micro"]["stages"]:
+        stage["steps"] = max(1, round(share * stage["steps"]))
+    return document
 
 
 def begin(folder: Path, settings: Config, whole: Config, from_folder: Path) -> None:

@@ -114,6 +114,23 @@ def report(
 
 
 @app.command()
+def benchmark(
+    recipe: Recipe,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder of results; what is there is not computed again.")],
+    cell: Annotated[
+        list[str] | None, typer.Option("--cell", metavar="MODEL-N-SEED", help="Compute this cell only; may be repeated.")
+    ] = None,
+    overrides: Overrides = None,
+    debug: Debug = False,
+) -> None:
+    """Train and score models on growing numbers of meso simulations, and compare them."""
+    with _errors_reported(debug):
+        from probtokens.pipeline.benchmark import run_benchmark
+
+        run_benchmark(recipe, out, overrides or (), cell or ())
+
+
+@app.command()
 def compare(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder or scores.json.")],
     reference: Annotated[Path, typer.Argument(metavar="RUN", help="Another one, that it is compared with.")],

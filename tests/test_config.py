@@ -22,8 +22,16 @@ from probtokens.config import (
     load_config,
 )
 
-RECIPES = sorted(Path("examples").glob("*.yaml"))
+RECIPES = sorted(set(Path("examples").glob("*.yaml")) - {Path("examples/benchmark.yaml")})
 PORES = "simulate: {micro: {microstructure: {%s}}}"
+
+
+def test_the_recipe_of_a_benchmark_is_none_of_a_run() -> None:
+    path = Path("examples/benchmark.yaml")
+    with pytest.raises(
+        ValueError, match="expected the recipe of a run, got that of a benchmark; try: probtokens benchmark examples/benchmark.yaml"
+    ):
+        load_config(path)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

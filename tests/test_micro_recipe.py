@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import micro_recipe
-from benchmarks.micro_recipe import WITHOUT
-from benchmarks.recipes import short_recipe
+from benchmarks.micro_recipe import WITHOUT, short_recipe
 from probtokens.config import Config
 
 

@@ -7,7 +7,7 @@ import reprlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -15,6 +15,8 @@ from pydantic_core import ErrorDetails
 from probtokens.config.run import Config
 from probtokens.limits import MAX_RECIPE_BYTES
 from probtokens.yaml_text import NotYaml, read_yaml, read_yaml_value, write_yaml
+
+Root = TypeVar("Root", bound=BaseModel)
 
 #: Letters of a value or of overrides that a message shows.
 _LONGEST = 60
@@ -29,7 +31,23 @@ _SHOWN.maxlevel, _SHOWN.maxlist, _SHOWN.maxdict = 3, 4, 4
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = (), uses: Collection[str] | None = None) -> Config:
-    """Read a recipe, apply ``a.b=c`` overrides and validate.
+    """Read the recipe of a run; see :func:`load_recipe`.
+
+    Raises
+    ------
+    ValueError
+        As there, and if it is the recipe of a benchmark.
+    """
+    try:
+        return load_recipe(Config, path, overrides, uses)
+    except ValueError:
+        if path is not None and path.is_file() and is_benchmark(path):
+            raise ValueError(f"{path}: expected the recipe of a run, got that of a benchmark; try: probtokens benchmark {path}") from None
+        raise
+
+
+def load_recipe(kind: type[Root], path: Path | None = None, overrides: Sequence[str] = (), uses: Collection[str] | None = None) -> Root:
+    """Read a recipe of some kind, apply ``a.b=c`` overrides and validate.
 
     Values of overrides are YAML, except those of paths, which are taken as they are. Sections have to fit each other, or with ``uses``
     those of them that are used, such as ``("micro",)`` to train micro tokens: only these are asked whether they fit the data.
@@ -43,15 +61,20 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = (), uses: C
     source = str(path) if path is not None else "overrides"
     raw = {"name": path.stem} | _read_yaml(path) if path is not None else {}
     for override in overrides:
-        _apply_override(raw, override)
+        _apply_override(kind, raw, override)
     try:
-        return Config.model_validate(raw, context=None if uses is None else {"uses": uses})
+        return kind.model_validate(raw, context=None if uses is None else {"uses": uses})
     except ValidationError as error:
         if path is not None and overrides:
             source = f"{source} with {_bare(' '.join(f'--set {override}' for override in overrides))}"
         unknown_first = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        first, *others = map(_describe, unknown_first)
+        first, *others = (_describe(kind, one) for one in unknown_first)
         raise ValueError(f"{source}: {first}" + (f"; and {len(others)} more like it" if others else "")) from None
+
+
+def is_benchmark(path: Path) -> bool:
+    """Whether a recipe says what cells are to be computed, as that of a run never does; see :func:`load_recipe` for errors."""
+    return "cells" in _read_yaml(path)
 
 
 def dump_config(config: Config) -> str:
@@ -59,10 +82,10 @@ def dump_config(config: Config) -> str:
     return write_yaml(config.model_dump(mode="json"))
 
 
-def _describe(error: ErrorDetails) -> str:
+def _describe(root: type[BaseModel], error: ErrorDetails) -> str:
     """One validation error: the key, what was expected and what came; for an unknown key the known ones nearby."""
     loc = [str(part) for part in error["loc"]]
-    sections: list[type[BaseModel]] = [Config]
+    sections: list[type[BaseModel]] = [root]
     last = sections
     keys = []
     for part in loc:
@@ -110,9 +133,9 @@ def _tag(section: type[BaseModel]) -> str | None:
     return None if field is None else field.default
 
 
-def _setting(parts: Sequence[str]) -> Any:
+def _setting(root: type[BaseModel], parts: Sequence[str]) -> Any:
     """Type of the setting or section that is called so; ``None`` for one that there is not."""
-    found: Any = Config
+    found: Any = root
     for part in parts:
         if _is_section(found):
             field = found.model_fields.get(part)
@@ -150,7 +173,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _apply_override(raw: dict[str, Any], override: str) -> None:
+def _apply_override(root: type[BaseModel], raw: dict[str, Any], override: str) -> None:
     key, separator, value = override.partition("=")
     if not separator or not key:
         raise ValueError(f"override {_short(override)!r}: expected KEY.SUBKEY=VALUE")
@@ -161,7 +184,7 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
         if not isinstance(node, dict):
             raise ValueError(f"override {_short(override)!r}: {_short(parent)!r} is not a section")
     try:
-        node[leaf] = _path(value) if _setting(parts) is Path else read_yaml_value(value)
+        node[leaf] = _path(value) if _setting(root, parts) is Path else read_yaml_value(value)
     except NotYaml as error:
         raise ValueError(f"override {_short(override)!r}: {error}; quotes make it text: {_bare(key)}='\"…\"'") from None
 

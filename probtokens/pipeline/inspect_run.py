@@ -9,6 +9,8 @@ import rich.console
 from rich.text import Text
 
 from probtokens.config import Config, load_config
+from probtokens.config.benchmark import BenchmarkConfig
+from probtokens.config.recipe import is_benchmark, load_recipe
 from probtokens.evaluate import load_scores
 from probtokens.pipeline.console import format_seconds
 from probtokens.pipeline.engine import State, at_work, states
@@ -60,8 +62,20 @@ def describe_recipe(path: Path, screen: rich.console.Console) -> None:
     ValueError
         If it is no recipe.
     """
+    if is_benchmark(path):
+        _describe_benchmark(load_recipe(BenchmarkConfig, path), path, screen)
+        return
     config = _load(path, screen, str(path))
     next_step(screen, f"probtokens run {path} --out runs/{config.name}")
+
+
+def _describe_benchmark(config: BenchmarkConfig, path: Path, screen: rich.console.Console) -> None:
+    say(screen, (str(path), "bold"), f": benchmark {config.name!r} of {config.data}, scored on {config.split}, {config.draws} draws")
+    for model, numbers in config.cells.items():
+        told = ", ".join(f"{n} ({seeds} seeds)" if seeds > 1 else str(n) for n, seeds in numbers.items())
+        say(screen, f"{model}: meso simulations {told}")
+    say(screen, f"scored fields: {config.hotspot_field}, hot spots above {config.hotspot_threshold:g}; leads {list(config.leads)}")
+    next_step(screen, f"probtokens benchmark {path} --out runs/{config.name}")
 
 
 def next_command(folder: RunFolder, stages: Sequence[Stage]) -> str:

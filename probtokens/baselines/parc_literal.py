@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from probtokens.baselines import Parc
+from probtokens.baselines.parc import Parc
 
 
 class LiteralParc(Parc):

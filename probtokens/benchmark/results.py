@@ -1,4 +1,4 @@
-"""What the cells of the benchmark suite say: a table, comparisons that were written down before, learning curves."""
+"""What the cells of a benchmark say: tables, comparisons that were written down before, learning curves."""
 
 from __future__ import annotations
 
@@ -12,28 +12,46 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
+from probtokens.data.atomic import replacing
 from probtokens.evaluate.compare import Comparison, compare
 from probtokens.evaluate.leads import CELLS
 
 Document = dict[str, Any]
 
-#: Scored quantities: their names in the files, on the page, and the unit.
-QUANTITIES = {CELLS: ("temperature", "K"), "area": ("hot-spot area", "µm²"), "temperature": ("hot-spot temperature", "K")}
+#: A model and its number of meso simulations.
+Side = tuple[str, int]
 
-#: Comparisons of the page, (model, N) with (model, N), frozen before the test simulations were scored; a deterministic reference has its
-#: distribution of errors.
-ENDPOINTS = (
-    (("tokens", 0), ("parc", 16)),
-    (("tokens", 4), ("parc", 16)),
-    (("tokens", 4), ("parc_ensemble", 16)),
-    (("tokens", 4), ("parc_pretrained", 4)),
-    (("tokens", 4), ("parc_pretrained", 16)),
-    (("tokens", 4), ("mld", 4)),
-    (("tokens", 4), ("scratch", 4)),
-    (("tokens", 4), ("twin", 4)),
-    (("tokens", 4), ("micro_tokens", 0)),
-    (("tokens", 1), ("micro_tokens", 0)),
-)
+#: What :func:`write_results` writes.
+_PAGE = """# Benchmark
+
+Every model forecasts the same $simulations simulations with $draws draws, before recalibration. Scores are of leads $leads.
+Processors: $processors.
+
+![CRPS over the number of meso simulations](learning_curves.png)
+
+$short_table
+
+## Comparisons
+
+$endpoints
+
+## All cells
+
+$table
+
+## By lead
+
+CRPS, seeds averaged, deterministic models with their errors:
+
+$crps_by_lead
+
+Spread/skill, then the share of truths that 90 % intervals cover, seeds averaged.
+
+$leads_tables
+"""
+
+#: Units of cells that do not tell theirs.
+_UNITS = {CELLS: "K", "area": "µm²", "temperature": "K"}
 
 TITLES = {
     "tokens": "meso tokens",
@@ -73,6 +91,13 @@ def read_cells(folder: Path) -> list[Document]:
     return sorted(found, key=place)
 
 
+def quantities(cells: Sequence[Document]) -> dict[str, tuple[str, str]]:
+    """Scored quantities: their names in the files to what they are called, and the unit."""
+    names, units = list(cells[0]["scores"]), cells[0].get("units", _UNITS)
+    field = next(name for name in names if name not in (CELLS, "area"))
+    return {name: (field if name == CELLS else f"hot-spot {name}", units[name]) for name in names}
+
+
 def title_of(model: str) -> str:
     """What a model is called; own ones by their names."""
     return TITLES.get(model, model)
@@ -98,10 +123,16 @@ def _pooled(scores: dict[str, dict[str, Any]], still: float) -> dict[str, float]
     field = scores[CELLS]
     error = np.mean(field["error_square"])
     found = {"rmse_over_persistence": float(np.sqrt(error / still))}
-    found |= {f"{name}_crps": float(np.mean(scores[name]["crps"])) for name in QUANTITIES}
+    found |= {f"{name}_crps": float(np.mean(scores[name]["crps"])) for name in scores}
     if "spread_square" in field:
         found["spread_skill"] = float(np.sqrt(np.mean(field["spread_square"]) / error))
-        found |= {f"{name}_coverage_90": float(np.mean(scores[name]["coverage_90"])) for name in QUANTITIES}
+        found |= {f"{name}_coverage_90": float(np.mean(scores[name]["coverage_90"])) for name in scores}
+    return found
+
+
+def _scores(cell: Document) -> dict[str, Any]:
+    """Scores of a cell; of a deterministic model with its errors, where known."""
+    found: dict[str, Any] = cell["with_errors"] if "with_errors" in cell else cell["scores"]
     return found
 
 
@@ -117,19 +148,19 @@ def by_simulation(cells: Sequence[Document], model: str, n: int, quantity: str) 
     for cell in chosen:
         if cell["simulations"] != cells[0]["simulations"]:
             raise ValueError(f"cell {cell['cell']}: expected the simulations {cells[0]['simulations']}, got {cell['simulations']}")
-    found = [np.mean(cell.get("with_errors", cell["scores"])[quantity]["crps"], axis=1) for cell in chosen]
+    found = [np.mean(_scores(cell)[quantity]["crps"], axis=1) for cell in chosen]
     return np.mean(found, axis=0) if found else None
 
 
-def comparisons(cells: Sequence[Document]) -> list[tuple[tuple[str, int], tuple[str, int], str, Comparison, float]]:
+def comparisons(cells: Sequence[Document], endpoints: Sequence[tuple[Side, Side]]) -> list[tuple[Side, Side, str, Comparison, float]]:
     """Endpoints whose cells are there: model, reference, quantity, comparison, p-value corrected by Holm's method over all of them."""
     found = []
-    for ours, theirs in ENDPOINTS:
-        for quantity in QUANTITIES:
-            pair = by_simulation(cells, *ours, quantity), by_simulation(cells, *theirs, quantity)
-            if pair[0] is not None and pair[1] is not None:
-                found.append((ours, theirs, quantity, compare(*pair)))
-    corrected = holm([row[3].p_value for row in found], of=len(ENDPOINTS) * len(QUANTITIES))
+    for ours, theirs in endpoints:
+        for quantity in quantities(cells):
+            mine, other = by_simulation(cells, *ours, quantity), by_simulation(cells, *theirs, quantity)
+            if mine is not None and other is not None:
+                found.append((ours, theirs, quantity, compare(mine, other)))
+    corrected = holm([row[3].p_value for row in found], of=len(endpoints) * len(quantities(cells)))
     return [(*row, p_value) for row, p_value in zip(found, corrected, strict=True)]
 
 
@@ -144,39 +175,52 @@ def holm(p_values: Sequence[float], of: int) -> list[float]:
 
 def convergence(cells: Sequence[Document]) -> str:
     """Errors of PARC with all of its steps and with half of them, in cells of validation simulations."""
-    quantities = [f"absolute error, {title} [{unit}]" for title, unit in QUANTITIES.values()]
-    lines = [f"| model | N | seed | RMSE of temperature [K] | {' | '.join(quantities)} |", f"|{' --- |' * (len(quantities) + 4)}"]
+    every = quantities(cells)
+    field, unit = every[CELLS]
+    errors = [f"absolute error, {title} [{unit}]" for title, unit in every.values()]
+    lines = [f"| model | N | seed | RMSE of {field} [{unit}] | {' | '.join(errors)} |", f"|{' --- |' * (len(errors) + 4)}"]
     for cell in cells:
         model, n, seed = cell["cell"].values()
         if model in ("parc", "parc_half"):
             error = np.sqrt(np.mean(cell["scores"][CELLS]["error_square"]))
-            absolute = [f"{np.mean(cell['scores'][name]['crps']):.3g}" for name in QUANTITIES]
+            absolute = [f"{np.mean(cell['scores'][name]['crps']):.3g}" for name in every]
             lines.append(f"| {title_of(model)} | {n} | {seed} | {error:.3g} | {' | '.join(absolute)} |")
     return "\n".join(lines)
 
 
-def write_page(cells: Sequence[Document], page: Path, valid: Sequence[Document]) -> None:
-    """Write the page from its text ``PAGE.in``, and the learning curves beside it as a picture; ``valid`` are validation cells."""
+def parts(cells: Sequence[Document], endpoints: Sequence[tuple[Side, Side]]) -> dict[str, str]:
+    """Tables and facts that a page is made of, by name."""
     first = cells[0]
-    text = Template(page.with_suffix(".md.in").read_text(encoding="utf-8")).substitute(
-        short_table=short_table(cells),
-        convergence=convergence(valid),
-        table=_table(cells),
-        crps_by_lead=_crps_by_lead(cells),
-        leads_tables="\n\n".join(
-            f"{title[0].upper() + title[1:]}:\n\n{_leads_table(cells, name)}" for name, (title, _) in QUANTITIES.items()
+    return {
+        "short_table": short_table(cells),
+        "table": _table(cells),
+        "crps_by_lead": _crps_by_lead(cells),
+        "leads_tables": "\n\n".join(
+            f"{title[0].upper() + title[1:]}:\n\n{_leads_table(cells, name)}" for name, (title, _) in quantities(cells).items()
         ),
-        endpoints=_endpoints(cells),
-        simulations=len(first["simulations"]),
-        draws=first["draws"],
-        leads=", ".join(map(str, first["leads"])),
-        processors="; ".join(sorted({cell["hardware"]["instructions"] for cell in cells})),
-    )
-    page.write_text(text, encoding="utf-8")
-    picture = page.parent / "images" / "learning_curves.png"
-    picture.parent.mkdir(parents=True, exist_ok=True)
+        "endpoints": _endpoints(cells, endpoints),
+        "simulations": str(len(first["simulations"])),
+        "draws": str(first["draws"]),
+        "leads": ", ".join(map(str, first["leads"])),
+        "processors": "; ".join(sorted({cell["hardware"]["instructions"] for cell in cells})),
+    }
+
+
+def write_results(cells: Sequence[Document], endpoints: Sequence[tuple[Side, Side]], folder: Path) -> Path:
+    """Write ``results.md`` and ``learning_curves.png`` to a folder; gives the former."""
+    page = folder / "results.md"
+    with replacing(page) as temporary:
+        temporary.write_text(Template(_PAGE).substitute(parts(cells, endpoints)), encoding="utf-8")
+    draw_learning_curves(cells, folder / "learning_curves.png")
+    return page
+
+
+def draw_learning_curves(cells: Sequence[Document], picture: Path) -> None:
+    """Save the figure of :func:`learning_curves`."""
     figure = learning_curves(cells)
-    figure.savefig(picture, dpi=110)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(picture) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
     plt.close(figure)
 
 
@@ -186,26 +230,28 @@ def short_table(cells: Sequence[Document]) -> str:
     for row in summary(cells):
         if "spread_skill" in row:
             groups.setdefault((row["model"], row["n"]), []).append(row)
-    head = ["model", "meso runs", "seeds", "RMSE / persistence", "CRPS [K]", "spread/skill", "90 % covers"]
-    head += [f"{title} CRPS [{unit}], 90 % covers" for name, (title, unit) in QUANTITIES.items() if name != CELLS]
+    every = quantities(cells)
+    head = ["model", "meso runs", "seeds", "RMSE / persistence", f"CRPS [{every[CELLS][1]}]", "spread/skill", "90 % covers"]
+    head += [f"{title} CRPS [{unit}], 90 % covers" for name, (title, unit) in every.items() if name != CELLS]
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for (model, n), rows in groups.items():
         mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key not in ("model", "with_errors")}
         columns = [title_of(model), str(n), str(len(rows)), f"{mean['rmse_over_persistence']:.3f}"]
         columns += [f"{mean['cells_crps']:.3g}", f"{mean['spread_skill']:.2f}", f"{mean['cells_coverage_90']:.2f}"]
-        columns += [f"{_digits(mean[f'{name}_crps'], 2)}, {mean[f'{name}_coverage_90']:.2f}" for name in QUANTITIES if name != CELLS]
+        columns += [f"{_digits(mean[f'{name}_crps'], 2)}, {mean[f'{name}_coverage_90']:.2f}" for name in every if name != CELLS]
         lines.append(f"| {' | '.join(columns)} |")
     return "\n".join(lines)
 
 
 def _table(cells: Sequence[Document]) -> str:
-    head = ["model", "N", "seed", "RMSE / persistence", *(f"CRPS, {title} [{unit}]" for title, unit in QUANTITIES.values())]
-    head += ["spread/skill", *(f"{title} covered" for title, _ in QUANTITIES.values()), "training [min]"]
+    every = quantities(cells)
+    head = ["model", "N", "seed", "RMSE / persistence", *(f"CRPS, {title} [{unit}]" for title, unit in every.values())]
+    head += ["spread/skill", *(f"{title} covered" for title, _ in every.values()), "training [min]"]
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     for row in summary(cells):
-        crps = [_digits(row[f"{name}_crps"], 3) for name in QUANTITIES]
+        crps = [_digits(row[f"{name}_crps"], 3) for name in every]
         spread = [f"{row['spread_skill']:.2f}"] if "spread_skill" in row else ["–"]
-        covered = [f"{row[f'{name}_coverage_90']:.2f}" if "spread_skill" in row else "–" for name in QUANTITIES]
+        covered = [f"{row[f'{name}_coverage_90']:.2f}" if "spread_skill" in row else "–" for name in every]
         title = title_of(row["model"]) + (" with errors" if row["with_errors"] else "")
         columns = [title, str(row["n"]), str(row["seed"]), f"{row['rmse_over_persistence']:.3f}", *crps, *spread, *covered]
         columns.append(f"{row['training_minutes']:.0f}")
@@ -222,7 +268,7 @@ def _groups(cells: Sequence[Document], *, ensembles: bool) -> dict[tuple[str, in
     """Scores of all seeds by model and N: those of ensembles as they are, or of all models, deterministic ones with their errors."""
     found: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for cell in cells:
-        scores = cell["scores"] if ensembles else cell.get("with_errors", cell["scores"])
+        scores = cell["scores"] if ensembles else _scores(cell)
         if not ensembles or "spread_square" in scores[CELLS]:
             found.setdefault((cell["cell"]["model"], cell["cell"]["n"]), []).append(scores)
     return found
@@ -249,20 +295,22 @@ def _leads_table(cells: Sequence[Document], quantity: str) -> str:
             np.mean([np.mean(scores[quantity][name], axis=0) for scores in found], axis=0)
             for name in ("spread_square", "error_square", "coverage_90")
         )
-        rows[key] = [f"{ratio:.2f}, {share:.2f}" for ratio, share in zip(np.sqrt(spread / error), covered, strict=True)]
+        ratios = np.sqrt(np.divide(spread, error, out=np.full_like(error, np.nan), where=error > 0))  # of what is never there
+        rows[key] = [f"{ratio:.2f}, {share:.2f}" for ratio, share in zip(ratios, covered, strict=True)]
     return _by_lead(cells, rows)
 
 
-def _endpoints(cells: Sequence[Document]) -> str:
+def _endpoints(cells: Sequence[Document], endpoints: Sequence[tuple[Side, Side]]) -> str:
+    every = quantities(cells)
     lines = ["| model | against | quantity | CRPS skill | 95 % interval | p, Holm |", "| --- | --- | --- | --- | --- | --- |"]
-    for (model, n), (other, m), quantity, found, p_value in comparisons(cells):
-        names = f"| {TITLES[model]}, N = {n} | {TITLES[other]}, N = {m} | {QUANTITIES[quantity][0]}"
+    for (model, n), (other, m), quantity, found, p_value in comparisons(cells, endpoints):
+        names = f"| {title_of(model)}, N = {n} | {title_of(other)}, N = {m} | {every[quantity][0]}"
         p_text = f"{p_value:.4f}" if p_value >= 1e-4 else "< 0.0001"
         lines.append(f"{names} | {found.skill:.2f} | {found.skill_low:.2f} to {found.skill_high:.2f} | {p_text} |")
-    made = {pair[:2] for pair in comparisons(cells)}
+    made = {pair[:2] for pair in comparisons(cells, endpoints)}
     missing = [
-        f"{TITLES[ours[0]]}, N = {ours[1]}, against {TITLES[theirs[0]]}, N = {theirs[1]}"
-        for ours, theirs in ENDPOINTS
+        f"{title_of(ours[0])}, N = {ours[1]}, against {title_of(theirs[0])}, N = {theirs[1]}"
+        for ours, theirs in endpoints
         if (ours, theirs) not in made
     ]
     return "\n".join([*lines, "", f"Not computed yet: {'; '.join(missing) or 'none'}."])
@@ -270,28 +318,28 @@ def _endpoints(cells: Sequence[Document]) -> str:
 
 def learning_curves(cells: Sequence[Document]) -> Any:
     """CRPS over the number of meso simulations, with 95 % intervals over test simulations; a point for every seed."""
-    figure, axes = plt.subplots(1, len(QUANTITIES), figsize=(11, 3.8), layout="constrained")
+    every = quantities(cells)
+    figure, axes = plt.subplots(1, len(every), figsize=(11, 3.8), layout="constrained")
     numbers = sorted({cell["cell"]["n"] for cell in cells})
     place = {n: at for at, n in enumerate(numbers)}
-    for axis, (quantity, (title, unit)) in zip(axes, QUANTITIES.items(), strict=True):
-        for model, label in TITLES.items():
+    for axis, (quantity, (title, unit)) in zip(axes, every.items(), strict=True):
+        for model in dict.fromkeys(cell["cell"]["model"] for cell in cells):
+            label, colour = title_of(model), _COLOURS.get(model, "C6")
             if model == "persistence":
                 continue  # far above all others
-            known = [n for n in numbers if by_simulation(cells, model, n, quantity) is not None]
-            if not known:
-                continue
-            scores = [by_simulation(cells, model, n, quantity) for n in known]
+            known = {n: score for n in numbers if (score := by_simulation(cells, model, n, quantity)) is not None}
+            scores = list(known.values())
             if model == "micro_tokens":
-                axis.axhline(scores[0].mean(), color=_COLOURS[model], linestyle=":", label=label)
+                axis.axhline(scores[0].mean(), color=colour, linestyle=":", label=label)
                 continue
             low, high = np.array([_interval(score) for score in scores]).T
             middle = np.array([score.mean() for score in scores])
             at = [place[n] for n in known]
-            axis.errorbar(at, middle, [middle - low, high - middle], color=_COLOURS[model], marker="o", capsize=3, label=label)
+            axis.errorbar(at, middle, [middle - low, high - middle], color=colour, marker="o", capsize=3, label=label)
             for cell in cells:
                 if cell["cell"]["model"] == model:
-                    kind = cell.get("with_errors", cell["scores"])
-                    axis.plot(place[cell["cell"]["n"]], np.mean(kind[quantity]["crps"]), ".", color=_COLOURS[model], alpha=0.5, zorder=3)
+                    kind = _scores(cell)
+                    axis.plot(place[cell["cell"]["n"]], np.mean(kind[quantity]["crps"]), ".", color=colour, alpha=0.5, zorder=3)
         axis.set_xticks(range(len(numbers)), [str(n) for n in numbers])
         axis.set(xlabel="meso simulations to learn from", ylabel=f"CRPS of {title} [{unit}]", yscale="log")
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))

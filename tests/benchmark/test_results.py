@@ -1,0 +1,81 @@
+"""What cells of a benchmark say: tables, comparisons that were written down before, and a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import suite
+from probtokens.benchmark import results
+
+QUANTITIES = ("cells", "area", "temperature")
+ENDPOINTS = ((("tokens", 4), ("parc", 16)), (("tokens", 4), ("micro_tokens", 0)), (("tokens", 0), ("parc", 16)))
+
+
+def made_up(model: str, n: int, seed: int, crps: list[float], **more: object) -> dict:
+    """A cell with one lead whose quantities have the same scores."""
+    table = {"crps": [[value] for value in crps], "error_square": [[4.0]] * len(crps)}
+    if model.endswith("tokens"):
+        table |= {"spread_square": [[1.0]] * len(crps), "coverage_90": [[0.9]] * len(crps)}
+    scores = dict.fromkeys(QUANTITIES, table)
+    document = {"cell": {"model": model, "n": n, "seed": seed}, "scores": scores, "training_minutes": 1.0}
+    return document | {"simulations": list("abcdefgh"), "leads": [5], "draws": 4, "hardware": {"instructions": "avx2"}} | more
+
+
+def test_page_compares_what_was_written_down(tmp_path: Path) -> None:
+    better, worse = [1.0, 2.0, 1.5, 2.5, 1.2, 2.2, 1.1, 2.1], [2.0, 4.0, 3.0, 5.0, 2.4, 4.4, 2.2, 4.2]
+    dressed = {"crps": [[2 * value] for value in worse]} | dict.fromkeys(("error_square", "spread_square"), [[4.0]] * 8)
+    dressed |= {"coverage_90": [[0.5]] * 8}
+    cells = [
+        made_up("tokens", 4, 0, better),
+        made_up("tokens", 4, 1, [3 * value for value in better]),
+        made_up("micro_tokens", 0, 0, [4 * value for value in better]),
+        made_up("parc", 16, 0, worse, with_errors=dict.fromkeys(QUANTITIES, dressed)),
+    ]
+    found = {(ours, theirs, quantity): comparison for ours, theirs, quantity, comparison, _ in results.comparisons(cells, ENDPOINTS)}
+    assert len(found) == 2 * len(QUANTITIES)  # what has no cell yet is left out
+    against_micro = found[("tokens", 4), ("micro_tokens", 0), "cells"]
+    assert against_micro.skill == pytest.approx(0.5)  # seeds are averaged first
+    assert found[("tokens", 4), ("parc", 16), "cells"].skill == pytest.approx(0.5)  # PARC with its errors: 4 times
+    assert against_micro.p_value == pytest.approx(2 / 2**8)
+    valid = [made_up("parc_half", 16, 0, [3.0] * 8), made_up("parc", 16, 0, [2.9] * 8), cells[0]]
+    page = results.write_results(cells, ENDPOINTS, tmp_path)
+    text = page.read_text(encoding="utf-8")
+    assert "| PARC | 16 | 0 | nan |" in text
+    assert "| meso tokens | 4 | 2 | nan | 3.4 | 0.50 | 0.90 | 3.4, 0.90 | 3.4, 0.90 |" in text  # two seeds: 1.7 and three times that
+    assert "Hot-spot area:\n\n| model | N | lead 5 |" in text
+    assert "| PARC | 16 | 6.8 |" in text
+    assert "Not computed yet: meso tokens, N = 0, against PARC, N = 16." in text
+    assert "| PARC with errors | 16 | 0 | nan | 6.8 | 6.8 | 6.8 | 1.00 | 0.50 | 0.50 | 0.50 | 1 |" in text
+    assert "| meso tokens | 4 | 0.50, 0.90 |" in text
+    assert "| meso tokens, N = 4 | PARC, N = 16 | temperature | 0.50 | 0.50 to 0.50 |" in text
+    told = results.convergence(valid)
+    assert told.endswith("| PARC, half the steps | 16 | 0 | 2 | 3 | 3 | 3 |\n| PARC | 16 | 0 | 2 | 2.9 | 2.9 | 2.9 |")
+    assert (tmp_path / "learning_curves.png").stat().st_size > 1000
+
+
+def test_large_numbers_of_tables_have_no_exponent() -> None:
+    table = results._table([made_up("persistence", 0, 0, [1484.0] * 8)])
+    assert "| 1480 |" in table
+    assert "e+" not in table
+
+
+def test_cells_of_own_models_are_named_as_they_are_and_other_simulations_are_refused() -> None:
+    own, other = made_up("mine:Model", 4, 0, [1.0] * 8), made_up("tokens", 4, 0, [1.0] * 8, simulations=list("hgfedcba"))
+    assert "| mine:Model | 4 | 0 |" in results._table([own])
+    with pytest.raises(ValueError, match="expected the simulations .'a', 'b'"):
+        results.by_simulation([own, other], "tokens", 4, "cells")
+
+
+def test_holm_corrects_for_tests_that_are_not_made_yet() -> None:
+    # Holm's own example of three tests: multiply the smallest by 3, the next by 2, never below the one before.
+    assert results.holm([0.02, 0.01, 0.03], of=3) == pytest.approx([0.04, 0.03, 0.04])
+    assert results.holm([0.02, 0.01], of=4) == pytest.approx([0.06, 0.04])
+    assert results.holm([], of=4) == []
+
+
+def test_readme_has_the_table_of_the_cells() -> None:
+    cells = results.read_cells(suite.CELLS / "test")
+    assert results.short_table(cells) in Path("README.md").read_text(encoding="utf-8")
+    assert results.short_table(cells) in Path("docs/meso_results.md").read_text(encoding="utf-8")
