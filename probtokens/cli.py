@@ -105,12 +105,7 @@ def report(
     debug: Debug = False,
 ) -> None:
     """Write the self-contained HTML report."""
-    _run_stages("report", recipe, out, overrides, debug)
-    if figures:
-        with _errors_reported(debug):
-            from probtokens.pipeline.export import export_figures
-
-            export_figures(out)
+    _run_stages("report", recipe, out, overrides, debug, figures=figures)
 
 
 @app.command()
@@ -377,11 +372,11 @@ def _let_matplotlib_load() -> None:
         os.environ["HOME"] = "/nonexistent"  # matplotlib then keeps its cache in a temporary folder
 
 
-def _run_stages(command: str, recipe: Path, out: Path, overrides: list[str] | None, debug: bool) -> None:
+def _run_stages(command: str, recipe: Path, out: Path, overrides: list[str] | None, debug: bool, *, figures: bool = False) -> None:
     with _errors_reported(debug):
         from probtokens.pipeline.commands import run_stages
 
-        run_stages(command, recipe, out, overrides or ())
+        run_stages(command, recipe, out, overrides or (), figures=figures)
 
 
 #: Signals that ask a command to end: from schedulers before time is up, from containers, from a terminal that closes, from ``kill``.

@@ -10,6 +10,7 @@ from probtokens.config import CampaignConfig, Config, ShiftConfig, load_config
 from probtokens.evaluate import load_scores
 from probtokens.pipeline.console import Console
 from probtokens.pipeline.engine import execute, require_usable
+from probtokens.pipeline.export import export_figures
 from probtokens.pipeline.folder import SCALES, RunFolder
 from probtokens.pipeline.graph import build_stages, required, run_by
 from probtokens.pipeline.inspect_run import next_command, planned_data
@@ -47,8 +48,8 @@ def run_all(recipe: Path, out: Path, overrides: Sequence[str] = ()) -> None:
     next_step(screen, f"open {folder.report}; forecasts for ArviZ: probtokens export {folder.root}")
 
 
-def run_stages(command: str, recipe: Path, out: Path, overrides: Sequence[str] = ()) -> None:
-    """Bring the stages of one sub-command up to date; those that they need must be.
+def run_stages(command: str, recipe: Path, out: Path, overrides: Sequence[str] = (), *, figures: bool = False) -> None:
+    """Bring the stages of one sub-command up to date; those that they need must be. With ``figures`` write the report's as files, too.
 
     Raises
     ------
@@ -61,6 +62,8 @@ def run_stages(command: str, recipe: Path, out: Path, overrides: Sequence[str] =
         for line in planned_data(config):
             say(open_screen(), line)
     execute(folder, config, stages, Console(), run_by(stages, command))
+    if figures:
+        export_figures(out)
     next_step(open_screen(), next_command(folder, stages))
 
 

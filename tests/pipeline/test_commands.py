@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from probtokens import report
 from probtokens.pipeline import commands
 
 
@@ -31,3 +32,14 @@ def test_paths_of_data_and_images_are_made_absolute(resolved, tmp_path):
 def test_an_image_that_given_data_replace_need_not_be_there(resolved):
     Path("given/train").mkdir(parents=True)
     resolved("data.meso=given", "simulate.meso.microstructure.image={path: absent.png, pixel_size: 0.02}")
+
+
+@pytest.mark.parametrize("figures", [True, False])
+def test_what_comes_next_is_said_last(resolved, monkeypatch, capsys, figures):
+    resolved()
+    capsys.readouterr()
+    monkeypatch.setattr(report, "write_figures", lambda folder: [folder / "figures" / "verdict.pdf"])
+    commands.run_stages("report", Path("recipe.yaml"), Path("run"), figures=figures)
+    *before, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("next: ")
+    assert before == ["figures: run/figures: verdict.pdf"] * figures
