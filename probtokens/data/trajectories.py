@@ -16,8 +16,7 @@ from probtokens.data.agreement import differences, require_none, symmetry_differ
 from probtokens.data.arrays import ArrayInfo, Fields, describe_arrays
 from probtokens.data.splits import SPLITS
 from probtokens.data.the_well import SHARD_SUFFIXES, ShardInfo, is_shard, read_frames, read_info, read_scalar
-from probtokens.data.the_well.faults import fault, listed
-from probtokens.data.the_well.layout import AXIS_UNITS
+from probtokens.data.the_well.faults import fault, listed, without_units
 from probtokens.fields import KNOWN_SCALARS, FieldSpec, Grid
 
 _CACHE_BYTES = 512 * 1024**2
@@ -332,11 +331,8 @@ def require_names(info: ShardInfo, fields: Sequence[str], context: Sequence[str]
 def _tell_unsaid(folder: Path, info: ShardInfo, fields: Sequence[str]) -> None:
     """Warn of axes and fields without unit, once for all splits of a data set."""
     where = folder.parent if folder.name in SPLITS else folder
-    counted = {**AXIS_UNITS, **{name: info.units[name] for name in fields}}
-    unsaid = [f"{name} in {counted[name]}" for name in info.unsaid if name in counted]
-    if unsaid:
-        text = f"{where}: expected units, found none; taken are {', '.join(unsaid)} (probtokens convert --unit NAME=UNIT says others)"
-        warnings.warn(text, UserWarning, stacklevel=3)
+    if taken := info.taken_units(fields):
+        warnings.warn(f"{where}: {without_units(taken)}", UserWarning, stacklevel=3)
 
 
 def _specs(info: ShardInfo, fields: Sequence[str], odd: Mapping[str, str] | None) -> tuple[FieldSpec, ...]:

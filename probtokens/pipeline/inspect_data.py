@@ -11,7 +11,7 @@ import rich.console
 
 from probtokens.data import ShardInfo, read_info
 from probtokens.data.agreement import differences, require_none
-from probtokens.data.the_well.faults import fault
+from probtokens.data.the_well.faults import fault, without_units
 from probtokens.fields import Grid
 from probtokens.pipeline.inspect_values import Summary, field_summaries, hot_from, scalar_summaries
 from probtokens.screen import TextTable, next_step, print_table, say
@@ -34,6 +34,8 @@ def describe_files(root: Path, paths: Sequence[Path], screen: rich.console.Conso
         by_folder[path.parent].append(read_info(path))
     for folder, infos in by_folder.items():
         _describe_folder(root if len(by_folder) == 1 else folder, infos, screen)
+    if taken := list(dict.fromkeys(unit for infos in by_folder.values() for info in infos for unit in info.taken_units(info.fields))):
+        say(screen, (without_units(taken), "bold yellow"))
     next_step(screen, f"probtokens run RECIPE --out DIR --set data.meso={root} (or data.micro), a folder with train/, valid/ and test/")
 
 

@@ -4,6 +4,7 @@ import io
 import json
 
 import h5py
+import pytest
 import rich.console
 
 from probtokens.pipeline.inspect import describe
@@ -28,3 +29,17 @@ def test_failed_runs_are_listed(tmp_path):
     assert "run 19 " in text
     assert "run 20 " not in text
     assert "and 5 more" in text
+
+
+@pytest.mark.parametrize("missing", [("t0_fields/temperature",), ("dimensions/x", "dimensions/y"), ()])
+def test_missing_units_are_said_once_and_last_before_what_comes_next(tmp_path, missing):
+    folder = make_campaign(tmp_path / "data")
+    for path in folder.rglob("*.hdf5"):
+        with h5py.File(path, "r+") as file:
+            for name in missing:
+                del file[name].attrs["units"]
+    *_, said, following = described(folder).splitlines()
+    assert following.startswith("next: ")
+    taken = ", ".join(f"{name.partition('/')[2]} in {'K' if 'temperature' in name else 'µm'}" for name in missing)
+    assert (said == f"expected units, found none; taken are {taken} (probtokens convert --unit NAME=UNIT says others)") == bool(missing)
+    assert described(folder).count("found none") == bool(missing)

@@ -104,6 +104,11 @@ def listed(names: Iterable[object]) -> str:
     return f"[{', '.join(shown)}]"
 
 
+def without_units(taken: Iterable[str]) -> str:
+    """Say that files have no units, and what is taken for them: ``NAME in UNIT``."""
+    return f"expected units, found none; taken are {', '.join(taken)} (probtokens convert --unit NAME=UNIT says others)"
+
+
 def printable(value: object) -> str:
     """Write a value in one line that any UTF-8 terminal takes; undecodable bytes are escaped."""
     text = " ".join(str(value).encode("utf-8", "backslashreplace").decode("utf-8").split())

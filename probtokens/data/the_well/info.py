@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from probtokens.data.the_well.axes import read_grid, read_spatial_dims
 from probtokens.data.the_well.edges import read_boundary
 from probtokens.data.the_well.faults import prefixed
 from probtokens.data.the_well.hdf5 import Node, opened
-from probtokens.data.the_well.layout import FIELD_GROUPS, FILE_DIMS, GROUPS, periodic_axes
+from probtokens.data.the_well.layout import AXIS_UNITS, FIELD_GROUPS, FILE_DIMS, GROUPS, periodic_axes
 from probtokens.data.the_well.plain import single
 from probtokens.data.the_well.storage import missing_values, require_numbers, require_stored
 from probtokens.fields import FieldSpec, Grid, field_spec
@@ -107,6 +107,11 @@ class ShardInfo:
     boundary: Mapping[str, str]
     sources: Mapping[str, FieldSource] = field(repr=False)
     unsaid: tuple[str, ...] = ()
+
+    def taken_units(self, fields: Sequence[str]) -> list[str]:
+        """``NAME in UNIT`` of the axes and of those of ``fields`` of which the file says no unit."""
+        taken = {**AXIS_UNITS, **{name: self.units[name] for name in fields if name in self.units}}
+        return [f"{name} in {taken[name]}" for name in self.unsaid if name in taken]
 
     def spec(self, name: str, odd: str | None = None) -> FieldSpec:
         """One of the fields, with its unit; the tensor order in the file tells the symmetry of a component, unless ``odd`` does.
