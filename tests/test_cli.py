@@ -152,7 +152,11 @@ def test_a_stage_that_needs_another_names_the_command_and_leaves_no_folder(call)
 
 def test_a_campaign_that_cannot_be_drawn_leaves_no_folder(call):
     pores = "simulate.micro.microstructure={porosity: {low: 0.9, high: 0.95}}"
-    fails_in_one_line(call("simulate", call.recipe, "--out", call.out, "--jobs", 1, "--set", pores), "expected room for pores of porosity")
+    fails_in_one_line(
+        call("simulate", call.recipe, "--out", call.out, "--jobs", 1, "--set", pores),
+        "data/micro/train",
+        "expected room for pores of porosity",
+    )
     assert not call.out.exists()
 
 

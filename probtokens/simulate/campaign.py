@@ -68,13 +68,22 @@ def require_planned(out_dir: Path, shards: Sequence[Shard]) -> None:
 
 
 def draw(shard: Shard, campaign: CampaignConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Shock pressures [GPa] (simulation,) and gas volume fractions (simulation, y, x) of a shard."""
+    """Shock pressures [GPa] (simulation,) and gas volume fractions (simulation, y, x) of a shard.
+
+    Raises
+    ------
+    ValueError
+        If a microstructure cannot be drawn; the message names the shard's file.
+    """
     generator = np.random.default_rng(shard.seed)
     pressure = generator.uniform(campaign.shock_pressure.low, campaign.shock_pressure.high, shard.size)
-    pores = [
-        pore_fraction(campaign.ny, campaign.nx, campaign.spacing, campaign.microstructure, generator, split=shard.split)
-        for _ in range(shard.size)
-    ]
+    try:
+        pores = [
+            pore_fraction(campaign.ny, campaign.nx, campaign.spacing, campaign.microstructure, generator, split=shard.split)
+            for _ in range(shard.size)
+        ]
+    except ValueError as error:
+        raise ValueError(f"{shard.path}: {error}") from error
     return pressure, np.stack(pores)
 
 

@@ -161,3 +161,10 @@ def test_batch_size_divides_shards_without_waste():
     assert batch_size([16, 16, 16, 4, 4], 48 * 72) == 4
     assert batch_size([3, 3, 3], 96 * 144) == 3
     assert batch_size([1], 100) == 1
+
+
+def test_pores_without_room_are_told_with_the_file_that_they_were_for(tmp_path):
+    crowded = CAMPAIGN.model_copy(update={"microstructure": CAMPAIGN.microstructure.model_copy(update={"n_pores": (40, 40)})})
+    with pytest.raises(ValueError, match=r"train/shard_0000\.hdf5: microstructure: expected room for 40 pores") as refused:
+        run_campaign("micro", crowded, PHYSICS, tmp_path, seed=7)
+    assert str(refused.value).startswith(str(tmp_path))
