@@ -14,11 +14,12 @@ from probtokens.evaluate.scores import central_interval, quantile
 from probtokens.predict.closure import LABELS, RATES
 from probtokens.predict.closure_rates import Closure
 from probtokens.report.panels import Scale, scale_bar
-from probtokens.report.style import TRUTH_COLOR, model_color, new_figure, with_unit
+from probtokens.report.style import TRUTH_COLOR, legend_rows, model_color, new_figure, with_unit
 
 _LEVEL = 0.9
 _MOST_PANELS = 12
 _COLUMNS = 4
+_LEGEND_LINE = 0.19  # inch
 _BAND = "#777777"
 
 
@@ -42,7 +43,7 @@ def rates_figure(closure: xr.Dataset, law: Closure | None) -> Figure:
     porosity = closure["porosity"].values
     norm = Normalize(porosity.min(), porosity.max() if np.ptp(porosity) > 0 else 1.1 * porosity.max())
     for number, name in enumerate(RATES):
-        axes = figure.add_subplot(cells[0, number])
+        axes = figure.add_subplot(cells[0, number], sharex=figure.axes[0] if number else None)
         _against_pressure(axes, closure, name, law, norm)
         if known:
             _against_truth(figure.add_subplot(cells[1, number]), closure, name, norm)
@@ -138,11 +139,9 @@ def burnt_figure(closure: xr.Dataset, model: str) -> Figure:
         order = order[np.linspace(0, len(order) - 1, _MOST_PANELS).round().astype(int)]
     columns = min(_COLUMNS, len(order))
     rows = -(-len(order) // columns)
-    width, height = 0.9 + 2.75 * columns, 1.0 + 1.95 * rows
-    figure = new_figure(width, height)
-    cells = figure.add_gridspec(
-        rows, columns, left=0.7 / width, right=1 - 0.15 / width, top=1 - 0.62 / height, bottom=0.45 / height, wspace=0.24, hspace=0.42
-    )
+    width = 0.9 + 2.75 * columns
+    figure = new_figure(width, 1.0 + 1.95 * rows)
+    cells = figure.add_gridspec(rows, columns)
     time, color = closure["time"].values, model_color(model)
     for number, simulation in enumerate(order):
         axes, one = figure.add_subplot(cells[divmod(number, columns)]), closure.isel(simulation=simulation)
@@ -166,5 +165,11 @@ def burnt_figure(closure: xr.Dataset, model: str) -> Figure:
         if number % columns == 0:
             axes.set_ylabel("burnt fraction λ")
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper left", ncols=len(labels), bbox_to_anchor=(0.5 / width, 1.0))
+    lines = legend_rows(labels, width - 0.65)
+    top = 0.62 + _LEGEND_LINE * (lines - 1)
+    height = top + 1.95 * rows + 0.38
+    figure.set_size_inches(width, height)
+    sides = {"left": 0.7 / width, "right": 1 - 0.15 / width, "top": 1 - top / height, "bottom": 0.45 / height}
+    figure.subplots_adjust(**sides, wspace=0.24, hspace=0.42)
+    figure.legend(handles, labels, loc="upper left", ncols=-(-len(labels) // lines), bbox_to_anchor=(0.5 / width, 1.0))
     return figure

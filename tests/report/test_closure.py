@@ -41,3 +41,23 @@ def test_burnt_fractions_of_at_most_twelve_simulations_are_drawn_in_order_of_pre
     pressures = [float(axes.get_title().split()[0]) for axes in figure.axes]
     assert pressures == sorted(pressures)
     assert figure.axes[-1].get_xlabel() == "time [ns]"
+
+
+@pytest.mark.parametrize("simulations", [1, 2, 3, 14])
+def test_the_legend_of_burnt_fractions_fits_and_is_above_the_panels(closure, simulations):
+    with figure_style():
+        figure = burnt_figure(closure.isel(simulation=slice(simulations)), "tokens")
+        figure.canvas.draw()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+    assert box.y0 >= max(axes.title.get_window_extent().y1 for axes in figure.axes)
+
+
+def test_rates_share_their_axis_of_pressure_though_one_simulation_alone_grows(closure):
+    grows = closure["shock_pressure"] == closure["shock_pressure"].max()
+    two = closure.assign({name: closure[name].where(grows) for name in ("growth_rate", "growth_rate_truth")})
+    with figure_style():
+        limits = [axes.get_xlim() for axes in rates_figure(two, None).axes if axes.get_xlabel() == "shock pressure [GPa]"]
+    assert limits == [limits[0]] * 3
+    assert limits[0][1] < 1.5 * float(closure["shock_pressure"].max())
