@@ -308,7 +308,7 @@ def test_extrapolation_warns_once_where_the_forecast_is_asked_for(case: Case) ->
     forecaster, (_, context) = remembers(case), first_frames()
     context[1] = 40.0
     with pytest.warns(
-        ExtrapolationWarning, match="1 of 2 simulations begin outside .* 1: shock_pressure 40 .12 to 18 GPa in training"
+        ExtrapolationWarning, match="1 of 2 simulations begins outside .* 1: shock_pressure 40 .12 to 18 GPa in training"
     ) as caught:
         forecast(forecaster, context=context)
     assert [warning.filename for warning in caught] == [__file__]

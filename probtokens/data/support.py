@@ -197,7 +197,8 @@ def extrapolation(what: str, outside: Sequence[str], simulations: Sequence[objec
     if not found:
         return ""
     told = " | ".join([*found[:_DESCRIBED], *["…"] * (len(found) > _DESCRIBED)])
-    return f"{what}: {len(found)} of {len(outside)} simulations begin outside of the training range, so this is extrapolation; {told}"
+    begin = "begins" if len(found) == 1 else "begin"
+    return f"{what}: {len(found)} of {len(outside)} simulations {begin} outside of the training range, so this is extrapolation; {told}"
 
 
 def _span(least: float, most: float) -> str:

@@ -103,7 +103,8 @@ def _extrapolation(entry: Mapping[str, Any], primary: str, n_test: int) -> str:
     begins = entry.get("extrapolation", {})
     last = {name: scores["by_lead"]["outside"][-1] for name, scores in entry["fields"].items() if "outside" in scores["by_lead"]}
     left = [f"{name.replace('_', ' ')} in {100 * share:.2g} % of the cells" for name, share in last.items() if share >= _OUTSIDE]
-    told = [f"{len(begins)} of {n_test} test simulations begin outside of the training range of {model_label(primary)}"] * bool(begins)
+    begin = "begins" if len(begins) == 1 else "begin"
+    told = [f"{len(begins)} of {n_test} test simulations {begin} outside of the training range of {model_label(primary)}"] * bool(begins)
     told += [f"at the last lead draws of {model_label(primary)} have left the training range, {listing(left)}"] * bool(left)
     return sentence("; ".join(told)) + ": this is extrapolation." if told else ""
 

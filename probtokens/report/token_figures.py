@@ -70,8 +70,9 @@ def parts_figure(parts: Parts) -> Figure:
 
 def adaptation_figure(names: Sequence[str], posterior: Array, prior: Array) -> Figure:
     """Relative change of every kernel and bias: draws (draw, block) of the posterior over the prior's 90 % intervals."""
-    figure = new_figure(_EFFECT_WIDTH, 0.16 * len(names) + 1.0)
-    axes = figure.add_axes((0.28, 0.6 / (0.16 * len(names) + 1.0), 0.7, 1 - 0.75 / (0.16 * len(names) + 1.0)))
+    height = 0.16 * len(names) + 1.1
+    figure = new_figure(_EFFECT_WIDTH, height)
+    axes = figure.add_axes((0.28, 0.6 / height, 0.7, 1 - 0.85 / height))
     rows = np.arange(len(names))
     for draws, color, width, label in ((prior, "#c8c8c8", 6.0, "prior"), (posterior, "#0072b2", 2.0, "posterior")):
         low, high = np.quantile(draws, [0.05, 0.95], axis=0)
@@ -81,7 +82,7 @@ def adaptation_figure(names: Sequence[str], posterior: Array, prior: Array) -> F
     axes.xaxis.set_major_formatter("{x:g}")  # the report's text is plain: no mathematics in labels
     axes.xaxis.set_minor_formatter("")
     axes.tick_params(axis="y", labelsize=6)
-    axes.legend(loc="lower right", fontsize=7)
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2)
     return figure
 
 

@@ -153,7 +153,7 @@ def adaptation_section(model: MesoTokens) -> Section:
     draws = weight_draws(model, draws=_WEIGHT_DRAWS)
     posterior, prior = (draws[group]["change"] for group in ("posterior", "prior"))
     return Section(
-        "Adaptation: what the many-pore simulations changed",
+        "Adaptation: what the meso simulations changed",
         "Relative change of every kernel and bias of the transition and of the messages between neighbours, posterior over prior",
         adaptation_figure(model.adapted, posterior, prior),
         tuple(adaptation_reading(model.adapted, posterior, prior, model.population)),
@@ -207,7 +207,7 @@ def effect_posterior_reading(maps: TokenMaps) -> list[str]:
     spread = maps.effect.std(axis=0, ddof=1)
     regions = spread[0].size
     return [
-        f"u has {spread.shape[0]} directions in {regions} regions; its prior is a standard normal (band: one s.d.).",
+        f"u has {spread.shape[0]} directions in {regions} region{'s' * (regions != 1)}; its prior is a standard normal (band: one s.d.).",
         "Regions stand side by side at each direction, row by row from the bottom left.",
         f"The posterior's s.d. is {spread.mean():.2f} on average and {spread.min():.2f} at least: the less, the more the trajectory tells.",
     ]

@@ -85,7 +85,7 @@ def test_tells_of_extrapolation(document: dict[str, Any]) -> None:
     )
     entry["extrapolation"] = {"meso_001": "shock_pressure 40"}
     text = " ".join(plain_reading(document, "tokens"))
-    assert "1 of 2 test simulations begin outside of the training range of meso tokens; at the last lead " in text
+    assert "1 of 2 test simulations begins outside of the training range of meso tokens; at the last lead " in text
 
 
 def test_tells_what_conformal_bands_hold(document: dict[str, Any]) -> None:

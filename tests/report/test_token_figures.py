@@ -9,7 +9,7 @@ from probtokens.report.reduce_tokens import load_primary, reduce_reconstruction,
 from probtokens.report.reduce_traversal import VALUES, reduce_traversal
 from probtokens.report.run import Run
 from probtokens.report.style import field_norm, figure_style, signed_norm, spread_norm
-from probtokens.report.token_figures import reconstruction_figure, token_maps_figure
+from probtokens.report.token_figures import adaptation_figure, reconstruction_figure, token_maps_figure
 from probtokens.report.traversal_figures import effect_figure, traversal_figure
 
 
@@ -95,3 +95,13 @@ def test_what_is_below_a_logarithmic_scale_has_its_lowest_colour() -> None:
     norm = field_norm("temperature", np.linspace(300, 3000, 100))
     assert isinstance(norm, LogNorm)
     np.testing.assert_allclose(norm(np.array([-50.0, 0.0, 100.0])).filled(np.nan), 0.0)
+
+
+@pytest.mark.parametrize("count", [3, 60])
+def test_the_legend_of_adaptation_covers_no_block(count: int) -> None:
+    draws = np.exp(np.random.default_rng(0).normal(size=(9, count)))
+    with figure_style():
+        figure = adaptation_figure([f"transition.networks.0.blocks.{number}.weight" for number in range(count)], draws, 2 * draws)
+        assert_labels_inside(figure)
+        (axes,) = figure.axes
+        assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1

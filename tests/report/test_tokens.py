@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -86,6 +88,7 @@ def test_effects_state_how_much_the_trajectory_tells() -> None:
     maps = TokenMaps(field_spec("temperature"), np.zeros(1), EXTENT, np.zeros((1, 8, 24)), (), effect)
     text = " ".join(effect_posterior_reading(maps))
     assert "2 directions in 3 regions" in text
+    assert "2 directions in 1 region;" in effect_posterior_reading(replace(maps, effect=effect[..., :1]))[0]
     assert "s.d. is 0.16 on average and 0.14 at least" in text
 
 
