@@ -14,8 +14,8 @@ from probtokens.config.reference import Section, sections, training_stages
 _LONGEST = 60
 #: A docstring's reference to another name, as Markdown renders it.
 _ROLE = re.compile(r":(?:class|func|meth|mod):<code>~?([\w.]+)</code>")
-#: Code in a line of text, and a word of it that browsers would break after a hyphen.
-_CODE, _HYPHENATED = re.compile(r"<code>([^<]*-[^<]*)</code>"), re.compile(r"\S*-\S*")
+#: Code in a line of text, and a word of it, or part of a path, that browsers would break after a hyphen.
+_CODE, _HYPHENATED = re.compile(r"<code>([^<]*-[^<]*)</code>"), re.compile(r"[^\s/]*-[^\s/]*")
 #: A name of the package for users, as the page of them asks for it.
 _NAME = re.compile(r"^::: pt\.(\w+)$", re.MULTILINE)
 _HEAD = """# Settings

@@ -111,7 +111,14 @@ def test_options_in_a_line_of_text_are_not_broken_after_a_hyphen():
     hook, whole = settings().on_page_content, '<span class="whole">{}</span>'.format
     assert hook("<td><code>--unit length=1</code></td>") == f"<td><code>{whole('--unit')} length=1</code></td>"
     assert hook("<p>a-b <code>hmx-standard</code></p>") == f"<p>a-b <code>{whole('hmx-standard')}</code></p>"
+    assert hook("<code>weights/hmx-standard/card.md</code>") == f"<code>weights/{whole('hmx-standard')}/card.md</code>"
     assert hook("<code>a b</code>") == "<code>a b</code>"
+
+
+@pytest.mark.parametrize("page", [Path("README.md"), *sorted(Path("docs").rglob("*.md"))], ids=str)
+def test_lines_of_code_fit_beside_the_navigation(page):
+    code = re.findall(r"^ *```\w.*?^ *```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert [line for block in code for line in block.splitlines() if len(line) > 110] == []
 
 
 def test_every_name_of_the_package_is_on_its_page_under_the_name_that_users_write():

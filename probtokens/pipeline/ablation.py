@@ -116,7 +116,7 @@ def ablation_table(document: Mapping[str, Any]) -> str:
     )
     share = (*header, ("share of the variance", "variance_share", "1", 2))
     lines = [
-        f"{document['field']} of {document['simulations']} validation simulations, {document['members']} members, "
+        f"Scores of {document['field']} in {document['simulations']} validation simulations, {document['members']} members, "
         f"seed {document['provenance']['seed']}; numbers of a cell are leads {leads}. CRPS saved is over the stage before, or over all "
         "sources, and miscoverage is what |coverage - 0.9| falls by; with 95 % intervals over simulations.",
     ]

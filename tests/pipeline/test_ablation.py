@@ -105,8 +105,8 @@ def test_a_cell_of_the_table_has_every_lead() -> None:
         "gains": {"00_start": {"crps": [0.021, -0.01, 0.05]}},
     }
     assert ablation_table(document).splitlines() == [
-        "temperature of 3 validation simulations, 4 members, seed 7; numbers of a cell are leads 1, 5. CRPS saved is over the stage "
-        "before, or over all sources, and miscoverage is what |coverage - 0.9| falls by; with 95 % intervals over simulations.",
+        "Scores of temperature in 3 validation simulations, 4 members, seed 7; numbers of a cell are leads 1, 5. CRPS saved is over the "
+        "stage before, or over all sources, and miscoverage is what |coverage - 0.9| falls by; with 95 % intervals over simulations.",
         "",
         "| after stage | RMSE [K] | CRPS [K] | spread/skill | 90 % covers | CRPS saved [%] | miscoverage saved |",
         "| --- | --- | --- | --- | --- | --- | --- |",
