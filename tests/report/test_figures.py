@@ -4,9 +4,10 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 from PIL import Image
 
-from probtokens.report import hero_figure
+from probtokens.report import hero, hero_figure
 from probtokens.report.animation import animation_frames, write_gif
 from probtokens.report.curves import curves_figure
 from probtokens.report.facts import duration, without_paths
@@ -14,7 +15,7 @@ from probtokens.report.filmstrip import cases_figure, filmstrip_figure, main_row
 from probtokens.report.reduce import reduce_reliability, reduce_strip
 from probtokens.report.reliability import calibration_figure, lead_figure
 from probtokens.report.run import Run, open_run
-from probtokens.report.style import figure_style
+from probtokens.report.style import figure_style, png_bytes
 from probtokens.report.wording import Wording
 
 
@@ -129,6 +130,23 @@ def test_hero_figure_is_written(run_folder: Path, tmp_path: Path) -> None:
     assert image.format == "PNG"
     assert image.width >= 1500
     assert np.asarray(image).std() > 10
+
+
+@pytest.mark.parametrize("label", ["{}", "{} of volumetric mass production rate of water > 0.08 kg·m⁻³·s⁻¹ [µm²]"])
+def test_labels_of_the_hero_figures_curves_are_apart_from_its_colour_bars(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, label: str
+) -> None:
+    figures: list[Figure] = []
+    known = hero.curve_labels
+    monkeypatch.setattr(hero, "curve_labels", lambda scores: {name: label.format(text) for name, text in known(scores).items()})
+    monkeypatch.setattr(hero, "png_bytes", lambda figure, dpi: (figures.append(figure), png_bytes(figure, dpi))[1])
+    hero_figure(run_folder, tmp_path / "hero.png")
+    (figure,) = figures
+    (curves, others) = ([axes for axes in figure.axes if bool(axes.lines) is drawn] for drawn in (True, False))
+    assert len(curves) == 2
+    renderer = figure.canvas.get_renderer()
+    assert max(axes.get_tightbbox(renderer).x1 for axes in others) < min(axes.get_tightbbox(renderer).x0 for axes in curves)
+    assert max(axes.get_tightbbox(renderer).x1 for axes in curves) <= figure.bbox.width
 
 
 def test_settings_are_not_global() -> None:
