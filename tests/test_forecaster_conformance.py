@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from benchmarks.parc_literal import LiteralParc
 from torch import Tensor
 
-from benchmarks.parc_literal import LiteralParc
 from probtokens.baselines import Mld, Parc, Persistence
 from probtokens.config import ParcConfig
 from probtokens.data.support import ExtrapolationWarning

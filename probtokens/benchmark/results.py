@@ -231,32 +231,40 @@ def short_table(cells: Sequence[Document]) -> str:
         if "spread_skill" in row:
             groups.setdefault((row["model"], row["n"]), []).append(row)
     every = quantities(cells)
-    head = ["model", "meso runs", "seeds", "RMSE / persistence", f"CRPS [{every[CELLS][1]}]", "spread/skill", "90 % covers"]
-    head += [f"{title} CRPS [{unit}], 90 % covers" for name, (title, unit) in every.items() if name != CELLS]
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    lines = _head("model", "meso runs", "seeds", *_titles(every))
     for (model, n), rows in groups.items():
         mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key not in ("model", "with_errors")}
-        columns = [title_of(model), str(n), str(len(rows)), f"{mean['rmse_over_persistence']:.3f}"]
-        columns += [f"{mean['cells_crps']:.3g}", f"{mean['spread_skill']:.2f}", f"{mean['cells_coverage_90']:.2f}"]
-        columns += [f"{_digits(mean[f'{name}_crps'], 2)}, {mean[f'{name}_coverage_90']:.2f}" for name in every if name != CELLS]
-        lines.append(f"| {' | '.join(columns)} |")
+        lines.append(f"| {' | '.join([title_of(model), str(n), str(len(rows)), *_columns(mean, every, 2)])} |")
     return "\n".join(lines)
 
 
 def _table(cells: Sequence[Document]) -> str:
     every = quantities(cells)
-    head = ["model", "N", "seed", "RMSE / persistence", *(f"CRPS, {title} [{unit}]" for title, unit in every.values())]
-    head += ["spread/skill", *(f"{title} covered" for title, _ in every.values()), "training [min]"]
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    lines = _head("model", "N", "seed", *_titles(every), "training [min]")
     for row in summary(cells):
-        crps = [_digits(row[f"{name}_crps"], 3) for name in every]
-        spread = [f"{row['spread_skill']:.2f}"] if "spread_skill" in row else ["–"]
-        covered = [f"{row[f'{name}_coverage_90']:.2f}" if "spread_skill" in row else "–" for name in every]
         title = title_of(row["model"]) + (" with errors" if row["with_errors"] else "")
-        columns = [title, str(row["n"]), str(row["seed"]), f"{row['rmse_over_persistence']:.3f}", *crps, *spread, *covered]
-        columns.append(f"{row['training_minutes']:.0f}")
+        columns = [title, str(row["n"]), str(row["seed"]), *_columns(row, every, 3), f"{row['training_minutes']:.0f}"]
         lines.append(f"| {' | '.join(columns)} |")
     return "\n".join(lines)
+
+
+def _head(*columns: str) -> list[str]:
+    return [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
+
+
+def _titles(every: dict[str, tuple[str, str]]) -> list[str]:
+    """Columns of scores that tables of the page share."""
+    hot = [f"{title} CRPS [{unit}], 90 % covers" for name, (title, unit) in every.items() if name != CELLS]
+    return ["RMSE / persistence", f"CRPS [{every[CELLS][1]}]", "spread/skill", "90 % covers", *hot]
+
+
+def _columns(row: dict[str, Any], every: dict[str, tuple[str, str]], digits: int) -> list[str]:
+    """Cells of a row below :func:`_titles`; hot spots with so many digits, and a dash for what a deterministic model has not."""
+    ensemble = "spread_skill" in row
+    covered = {name: f"{row[f'{name}_coverage_90']:.2f}" if ensemble else "–" for name in every}
+    spread = f"{row['spread_skill']:.2f}" if ensemble else "–"
+    columns = [f"{row['rmse_over_persistence']:.3f}", _digits(row[f"{CELLS}_crps"], 3), spread, covered[CELLS]]
+    return columns + [f"{_digits(row[f'{name}_crps'], digits)}, {covered[name]}" for name in every if name != CELLS]
 
 
 def _digits(value: float, count: int) -> str:
