@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from benchmarks.parc_literal import LiteralParc
 from torch import Tensor
 
 from probtokens.baselines import Mld, Parc, Persistence
+from probtokens.baselines.parc_literal import LiteralParc
 from probtokens.config import ParcConfig
 from probtokens.data.support import ExtrapolationWarning
 from probtokens.fields import FieldSpec, Grid

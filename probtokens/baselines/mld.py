@@ -24,14 +24,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from probtokens.baselines.learned import Learned
 from probtokens.baselines.mld_network import LATENT, PLACE, Decoder, Encoder, UNet
 from probtokens.config import Stage
 from probtokens.config.base import NonNegative
 from probtokens.data.normalize import Normalizer
-from probtokens.data.support import Support
 from probtokens.data.trajectories import TrajectorySet
 from probtokens.fields import Grid
-from probtokens.models.base import check_request, require_single
 from probtokens.nn.edges import wrap
 from probtokens.train.objectives import Objective, Parts
 from probtokens.train.stages import stage_of
@@ -55,7 +54,7 @@ class Latent(NamedTuple):
         return self.mean + (0.5 * self.log_variance).exp() * noise
 
 
-class Mld(nn.Module):
+class Mld(Learned):
     """Deterministic evolution of latent means and log-variances, sampled where it is decoded.
 
     Parameters
@@ -84,16 +83,9 @@ class Mld(nn.Module):
     """
 
     name = "mld"
-    constant: Tensor
-    lower: Tensor
-    upper: Tensor
 
     def __init__(self, normalizer: Normalizer, grid: Grid, *, width: int = 16, mirrored: bool = True) -> None:
-        super().__init__()
-        self.fields = tuple(normalizer.fields)
-        self.normalizer = normalizer
-        self.grid = grid
-        self.mirrored = mirrored
+        super().__init__(normalizer, grid, mirrored=mirrored)
         n_fields, n_context = len(self.fields), len(normalizer.context_names)
         channels = LATENT * n_fields
         self.encoders = nn.ModuleList(Encoder(width) for _ in self.fields)
@@ -102,24 +94,14 @@ class Mld(nn.Module):
         self.log_variances = nn.ModuleList(UNet(2 * LATENT, LATENT, width) for _ in self.fields)
         self.coupled_mean = UNet(channels + n_context, channels, width)
         self.coupled_log_variance = UNet(2 * channels + n_context, channels, width)
-        lower = [-torch.inf if spec.lower is None else spec.lower for spec in self.fields]
-        upper = [torch.inf if spec.upper is None else spec.upper for spec in self.fields]
-        self.register_buffer("lower", torch.tensor(lower, dtype=torch.float32)[:, None, None], persistent=False)
-        self.register_buffer("upper", torch.tensor(upper, dtype=torch.float32)[:, None, None], persistent=False)
-        self.register_buffer("constant", torch.tensor([spec.constant for spec in self.fields])[:, None, None], persistent=False)
         wrap(self, grid.periodic)
-        self._require_places(grid)
+        self.require_extent(grid)
         self.float()  # whatever torch's default is
 
     @classmethod
     def untrained(cls, trajectories: TrajectorySet, *, width: int = 16, mirrored: bool = True) -> Mld:
         """One that knows the training data's normalisation and grid alone; see the class."""
         return cls(Normalizer.fit(trajectories), trajectories.grid, width=width, mirrored=mirrored)
-
-    @property
-    def support(self) -> Support:
-        """What it was trained on."""
-        return self.normalizer.support(mirrored=self.mirrored)
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """``codec``, ``decoupled`` (networks of single fields) and ``coupled`` (of all fields)."""
@@ -170,47 +152,9 @@ class Mld(nn.Module):
             if lead in leads:
                 yield self.decode(latent.mean)
 
-    def forecast(self, initial: Tensor, context: Tensor, *, grid: Grid, n_steps: int, n_draws: int, seed: int) -> Iterator[Tensor]:
-        """Yield the frames at lead 1, 2, … ``n_steps``.
-
-        Parameters
-        ----------
-        initial
-            First frames, shape (simulation, field, y, x), physical units.
-        context
-            Known scalars, shape (simulation, context), physical units.
-        grid, n_steps
-            Grid and number of frames of the forecast.
-        n_draws, seed
-            Ensemble members, and what their noise follows from.
-
-        Yields
-        ------
-        Tensor
-            Shape (draw, simulation, field, y, x), physical units, within the bounds of the fields.
-
-        Raises
-        ------
-        ValueError
-            If shapes, fields or grid do not fit, or values are absurd.
-        """
-        require_single(self)
-        request = check_request(
-            initial,
-            context,
-            fields=self.fields,
-            support=self.support,
-            trained_on=self.grid,
-            grid=grid,
-            n_steps=n_steps,
-            n_draws=n_draws,
-            seed=seed,
-        )
-        self._require_places(grid)
-        return self._forecast(request.initial, request.context, n_steps, n_draws, seed)
-
     @torch.no_grad()
-    def _forecast(self, initial: Tensor, context: Tensor, n_steps: int, n_draws: int, seed: int) -> Iterator[Tensor]:
+    def frames(self, initial: Tensor, context: Tensor, n_steps: int, n_draws: int, seed: int) -> Iterator[Tensor]:
+        """What draws of the latents decode to."""
         generators = [torch.Generator().manual_seed(int(number)) for number in _seeds(seed, n_draws)]
         latents = self.latents(self.normalizer.normalize(initial), self.normalizer.normalize_context(context))
         for latent in islice(latents, 1, n_steps + 1):
@@ -218,10 +162,11 @@ class Mld(nn.Module):
             for generator in generators:
                 noise = torch.randn(latent.mean.shape, generator=generator).to(latent.mean)
                 frames = self.normalizer.denormalize(self.decode(latent.sample(noise)))
-                members.append(torch.where(self.constant, initial, frames.clamp(self.lower, self.upper)))
+                members.append(self.within(frames, initial))
             yield torch.stack(members)
 
-    def _require_places(self, grid: Grid) -> None:
+    def require_extent(self, grid: Grid) -> None:
+        """Refuse extents that are no whole places of latents."""
         if any(cells % PLACE for cells in grid.shape):
             raise ValueError(f"{self.name}: expected y and x as multiples of {PLACE} cells, got {grid.shape}")
 

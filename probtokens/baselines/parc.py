@@ -28,21 +28,20 @@ import torch
 from torch import Tensor, nn
 
 from probtokens.baselines.integrators import INTEGRATORS
+from probtokens.baselines.learned import Learned
 from probtokens.baselines.parc_network import FeatureExtractor, Reconstruction, fold, unfold
 from probtokens.baselines.parc_operators import advection, diffusion
 from probtokens.config import ParcConfig
 from probtokens.data.normalize import Normalizer
-from probtokens.data.support import Support
 from probtokens.data.trajectories import TrajectorySet
 from probtokens.fields import VELOCITY, Grid
-from probtokens.models.base import check_request, require_single
 from probtokens.nn.edges import wrap
 
 #: Limit c of an explicit term, in standard deviations of the field a frame.
 _LIMIT = 3.0
 
 
-class Parc(nn.Module):
+class Parc(Learned):
     """Deterministic recurrent surrogate with explicit advection and diffusion.
 
     Parameters
@@ -76,16 +75,9 @@ class Parc(nn.Module):
     block = 4
     #: A forecast has one member, whatever is asked.
     deterministic = True
-    constant: Tensor
-    lower: Tensor
-    upper: Tensor
 
     def __init__(self, config: ParcConfig, normalizer: Normalizer, grid: Grid, *, mirrored: bool = True) -> None:
-        super().__init__()
-        self.fields = tuple(normalizer.fields)
-        self.normalizer = normalizer
-        self.grid = grid
-        self.mirrored = mirrored
+        super().__init__(normalizer, grid, mirrored=mirrored)
         self._integrate = INTEGRATORS[config.integrator]
         names = [spec.name for spec in self.fields]
         present = [name for name in VELOCITY if name in names]
@@ -98,13 +90,8 @@ class Parc(nn.Module):
         self.features = FeatureExtractor(n_fields * self.block**2 + len(normalizer.context_names), config.width, config.levels)
         self.velocity = None if present else nn.Conv2d(config.width, 2 * self.block**2, 1)
         self.reconstruction = Reconstruction(2 * n_fields * self.block**2, 3 * n_fields * self.block**2, config.width)
-        lower = [-torch.inf if spec.lower is None else spec.lower for spec in self.fields]
-        upper = [torch.inf if spec.upper is None else spec.upper for spec in self.fields]
-        self.register_buffer("lower", torch.tensor(lower, dtype=torch.float32)[:, None, None], persistent=False)
-        self.register_buffer("constant", torch.tensor([spec.constant for spec in self.fields])[:, None, None], persistent=False)
-        self.register_buffer("upper", torch.tensor(upper, dtype=torch.float32)[:, None, None], persistent=False)
         wrap(self, grid.periodic)
-        self._require_whole(grid)
+        self.require_extent(grid)
         self.float()  # whatever torch's default is
 
     @classmethod
@@ -127,45 +114,6 @@ class Parc(nn.Module):
         state = self.normalizer.normalize(x0)
         frames = self._roll(state, self.normalizer.normalize_context(context), max(leads))
         yield from (frame for lead, frame in enumerate(chain((state,), frames)) if lead in leads)
-
-    def forecast(self, initial: Tensor, context: Tensor, *, grid: Grid, n_steps: int, n_draws: int, seed: int) -> Iterator[Tensor]:
-        """Yield the frames at lead 1, 2, … ``n_steps``.
-
-        Parameters
-        ----------
-        initial
-            First frames, shape (simulation, field, y, x), physical units.
-        context
-            Known scalars, shape (simulation, context), physical units.
-        grid, n_steps
-            Grid and number of frames of the forecast.
-        n_draws, seed
-            Not used: the forecast is deterministic.
-
-        Yields
-        ------
-        Tensor
-            Shape (1, simulation, field, y, x), physical units, within the bounds of the fields.
-
-        Raises
-        ------
-        ValueError
-            If shapes, fields or grid do not fit, or values are absurd.
-        """
-        require_single(self)
-        request = check_request(
-            initial,
-            context,
-            fields=self.fields,
-            support=self.support,
-            trained_on=self.grid,
-            grid=grid,
-            n_steps=n_steps,
-            n_draws=n_draws,
-            seed=seed,
-        )
-        self._require_whole(grid)
-        return self._forecast(request.initial, request.context, n_steps)
 
     def tendency(self, state: Tensor, context: Tensor) -> Tensor:
         """Time derivative of normalised fields, shape (batch, field, y, x), per unit of time; none of constant ones.
@@ -194,17 +142,12 @@ class Parc(nn.Module):
             return cells_per_frame * (self.grid.spacing / self.grid.time_step)
         return self._speed * self.normalizer.denormalize(state)[:, self._velocity_channels]
 
-    def _require_whole(self, grid: Grid) -> None:
+    def require_extent(self, grid: Grid) -> None:
         """Refuse periodic axes that the coarsest level would not divide: padded ones do not wrap."""
         whole = self.block * self.features.multiple
         sizes = {axis: size for axis, size in zip("yx", grid.shape, strict=True) if axis in grid.periodic}
         if any(size % whole for size in sizes.values()):
             raise ValueError(f"{self.name}: expected multiples of {whole} cells along periodic axes, got {sizes}")
-
-    @property
-    def support(self) -> Support:
-        """What it was trained on."""
-        return self.normalizer.support(mirrored=self.mirrored)
 
     def _roll(self, state: Tensor, context: Tensor, n_steps: int) -> Iterator[Tensor]:
         """Yield normalised frames; every step starts within the range of the training data, where it is known, or the fields' bounds."""
@@ -216,10 +159,11 @@ class Parc(nn.Module):
             yield state
 
     @torch.no_grad()
-    def _forecast(self, initial: Tensor, context: Tensor, n_steps: int) -> Iterator[Tensor]:
+    def frames(self, initial: Tensor, context: Tensor, n_steps: int, n_draws: int, seed: int) -> Iterator[Tensor]:
+        """Its single member."""
         state = self.normalizer.normalize(initial)
         for frame in self._roll(state, self.normalizer.normalize_context(context), n_steps):
-            yield torch.where(self.constant, initial, self.normalizer.denormalize(frame).clamp(self.lower, self.upper))[None]
+            yield self.within(self.normalizer.denormalize(frame), initial)[None]
 
 
 def _limited(term: Tensor) -> Tensor:
