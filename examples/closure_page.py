@@ -13,9 +13,9 @@ from typing import Any
 
 #: Quantities of the table, their names and units.
 QUANTITIES = {
-    "ignition_time": ("t_ign", "ns"),
-    "ignition_rate": ("Ḟ_ign", "1/ns"),
-    "growth_rate": ("Ḟ_growth", "1/ns"),
+    "ignition_time": ("t<sub>ign</sub>", "ns"),
+    "ignition_rate": ("Ḟ<sub>ign</sub>", "1/ns"),
+    "growth_rate": ("Ḟ<sub>growth</sub>", "1/ns"),
     "lambda_end": ("λ at 5 ns", "1"),
 }
 HEADER = ("meso runs learned from", "quantity", "samples", "90 % intervals cover", "bias", "half width", "RMSE", "unit")
