@@ -16,6 +16,8 @@ _LONGEST = 60
 _ROLE = re.compile(r":(?:class|func|meth|mod):<code>~?([\w.]+)</code>")
 #: Code in a line of text, and a word of it, or part of a path, that browsers would break after a hyphen.
 _CODE, _HYPHENATED = re.compile(r"<code>([^<]*-[^<]*)</code>"), re.compile(r"[^\s/]*-[^\s/]*")
+#: A share, whose number and sign stay in one line.
+_SHARE = re.compile(r"(\d) %(?![\w(])")
 #: A name of the package for users, as the page of them asks for it.
 _NAME = re.compile(r"^::: pt\.(\w+)$", re.MULTILINE)
 _HEAD = """# Settings
@@ -42,8 +44,9 @@ def on_page_markdown(markdown: str, **_: object) -> str:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Docstrings' references, ``:func:`NAME```, become the name alone, with a link where its page exists; options stay in one line."""
+    """Docstrings' references, ``:func:`NAME```, become names with a link where their page exists; options and shares stay in one line."""
     html = _ROLE.sub(lambda role: f'<autoref identifier="{role[1]}" optional><code>{role[1].rpartition(".")[2]}</code></autoref>', html)
+    html = _SHARE.sub(r"\1&nbsp;%", html)
     return _CODE.sub(lambda code: f"<code>{_HYPHENATED.sub(_whole, code[1])}</code>", html)
 
 

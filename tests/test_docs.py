@@ -115,6 +115,12 @@ def test_options_in_a_line_of_text_are_not_broken_after_a_hyphen():
     assert hook("<code>a b</code>") == "<code>a b</code>"
 
 
+def test_a_share_is_not_broken_before_its_sign():
+    hook = settings().on_page_content
+    assert hook("<th>90 % covers</th><p>8 %</p>") == "<th>90&nbsp;% covers</th><p>8&nbsp;%</p>"
+    assert hook("<p>n = 5 %n</p>") == "<p>n = 5 %n</p>"
+
+
 @pytest.mark.parametrize("page", [Path("README.md"), *sorted(Path("docs").rglob("*.md"))], ids=str)
 def test_lines_of_code_fit_beside_the_navigation(page):
     code = re.findall(r"^ *```\w.*?^ *```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
