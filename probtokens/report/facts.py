@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,7 +16,7 @@ from probtokens.report.run import Run
 from probtokens.report.style import model_label
 from probtokens.report.tables import format_score
 from probtokens.report.verdict import FEWEST_VALIDATION
-from probtokens.report.wording import decimals, listing, sentence
+from probtokens.report.wording import decimals, flattened, listing, sentence
 from probtokens.units import in_unit
 
 _SHOCK = "shock_pressure"
@@ -97,10 +96,10 @@ def timings(run: Run) -> list[tuple[str, str]]:
 
 def provenance(run: Run) -> list[tuple[str, str]]:
     """Everything that the scores file and the last stage say about their origin, flattened."""
-    items = _flatten(run.scores["provenance"])
+    items = flattened(run.scores["provenance"])
     versions: Mapping[str, str] = next((record["versions"] for record in reversed(run.records.values()) if record.get("versions")), {})
     items += [(f"version of {name}", str(value)) for name, value in versions.items()]
-    return [(key.replace("_", " "), without_paths(value)) for key, value in items]
+    return [(key, without_paths(value)) for key, value in items]
 
 
 def duration(seconds: float) -> str:
@@ -205,14 +204,3 @@ def _hardware(run: Run) -> str:
 
 def _version(run: Run) -> str:
     return str(run.scores["provenance"].get("version", __version__))
-
-
-def _flatten(node: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    items = []
-    for key, value in node.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            items += _flatten(value, f"{name} · ")
-        else:
-            items.append((name, ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)))
-    return items

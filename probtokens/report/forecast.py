@@ -26,7 +26,7 @@ from probtokens.report.filmstrip import filmstrip_figure
 from probtokens.report.reduce import Strip, extent_of, strip_frames
 from probtokens.report.style import field_map, field_norm, figure_style, new_figure, png_bytes, with_unit
 from probtokens.report.tables import format_score
-from probtokens.report.wording import Wording, decimals, sentence
+from probtokens.report.wording import Wording, decimals, flattened, sentence
 from probtokens.simulate.initial import SHOCK_START
 from probtokens.simulate.microstructure.image import read_grey
 from probtokens.simulate.microstructure.micrograph import find_voids
@@ -142,7 +142,7 @@ def write_page(path: Path, ensemble: xr.Dataset, bands: HotspotBands, image: Ima
             "curves": _picture(curves_figure(bands.document, bands.model, None, [record["image"]["name"]])),
             "micrograph": _picture(_micrograph(image, record["image"]["threshold_found"], ensemble)),
             "strips": [(spec.label, _picture(filmstrip_figure(_strip(ensemble, spec, bands.wording.hotspot)))) for spec in (hot, *others)],
-            "record": _flat(record),
+            "record": flattened(record),
         }
     environment = Environment(loader=PackageLoader("probtokens.report", "templates"), autoescape=True, undefined=StrictUndefined)
     with replacing(path) as temporary:
@@ -230,14 +230,6 @@ def _thinned(grey: NDArray[np.floating], most: int = 1200) -> NDArray[np.floatin
     """An image of few enough pixels for a page."""
     step = -(-max(grey.shape) // most)
     return grey[::step, ::step]
-
-
-def _flat(node: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    found = []
-    for key, value in node.items():
-        name = f"{prefix}{key}".replace("_", " ")
-        found += _flat(value, f"{name} · ") if isinstance(value, Mapping) else [(name, str(value))]
-    return found
 
 
 def _picture(figure: Figure) -> str:

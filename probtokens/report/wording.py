@@ -118,6 +118,23 @@ def listing(items: list[str]) -> str:
     return " and ".join(part for part in (", ".join(items[:-1]), *items[-1:]) if part)
 
 
+def flattened(node: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Names and values of a nested record, for a page; numbers with six digits.
+
+    >>> flattened({"cells": {"porosity": 0.05545754928315412, "ny": 72}, "names": ["a", "b"]})
+    [('cells · porosity', '0.0554575'), ('cells · ny', '72'), ('names', 'a, b')]
+    """
+    found = []
+    for key, value in node.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            found += flattened(value, f"{name} · ")
+        else:
+            values = value if isinstance(value, list | tuple) else [value]
+            found.append((name, ", ".join(f"{one:.6g}" if isinstance(one, float) else str(one) for one in values)))
+    return found
+
+
 def decimals(value: float) -> str:
     """A time or a length with two decimals, or three where it has a third, unless these are too many or too few for it.
 
