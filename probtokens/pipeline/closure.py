@@ -22,7 +22,7 @@ from probtokens.data.atomic import replacing
 from probtokens.pipeline.console import Console
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.record import hardware, versions
-from probtokens.screen import TextTable, open_screen, print_table, say
+from probtokens.screen import TextTable, next_step, open_screen, print_table, say
 from probtokens.units import OUR_UNITS, mend
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def closure_of_run(path: Path, out: Path | None = None, screen: rich.console.Con
             written.append(target)
     if not written:
         raise ValueError(f"{path}: expected forecasts of a probabilistic model, found only those of {list(config.rollout.models)}")
+    _say_next(screen, written[0])
     return written
 
 
@@ -139,6 +140,7 @@ def closure_of_model(
     if isinstance(source, Path):
         trajectories = TrajectorySet.open(source, [spec.name for spec in model.fields], model.normalizer.context_names)
         _write(with_truth(rollout(model, trajectories, draws=draws, seed=seed), trajectories), out, eos, seed, screen)
+        _say_next(screen, out)
         return out
     require_of_crystals(model, name)
     shape = 2 * model.grid.ny, 2 * model.grid.nx
@@ -146,7 +148,18 @@ def closure_of_model(
     frames = first_frame(1.0 - gas, pressure, spacing=model.grid.spacing).assign_coords(simulation=labels)
     forecast = rollout(model, frames, steps=model.grid.n_times - 1, draws=draws, seed=seed)
     _write(with_truth(forecast), out, eos, seed, screen, solid=frames.sel(field="solid_fraction").values)
+    _say_next(screen, out)
     return out
+
+
+def _say_next(screen: rich.console.Console, out: Path) -> None:
+    law = out / "closure.json"
+    used = (
+        f"in a macro-scale code probtokens.predict.closure_rates.load_closure({str(law)!r})"
+        if law.exists()
+        else f"rates are in {out / 'rates.csv'}"
+    )
+    next_step(screen, f"look at {out / 'rates.png'}; {used}")
 
 
 def _draw(drawn: Drawn, shape: tuple[int, int], spacing: float, seed: int) -> tuple[np.ndarray, np.ndarray, list[str]]:

@@ -165,6 +165,9 @@ def test_drawn_microstructures_need_no_simulation(burner: None, tmp_path: Path) 
     assert "growth_rate_truth" not in first
     assert "agreement" not in text
     assert "threshold: below 7 GPa" in text
+    last = text.splitlines()[-1]
+    assert last.startswith(f"next: look at {outputs[1] / 'rates.png'}; in a macro-scale code ")
+    assert "load_closure" in last
 
 
 def test_few_simulations_have_rates_but_no_laws(run: RunFolder, tmp_path: Path, burner: None) -> None:
@@ -185,6 +188,7 @@ def test_few_simulations_have_rates_but_no_laws(run: RunFolder, tmp_path: Path, 
         str(tmp_path),
     )
     assert "not fitted: closure: expected at least 2 simulations that ignite" in text
+    assert text.splitlines()[-1] == f"next: look at {tmp_path / 'rates.png'}; rates are in {tmp_path / 'rates.csv'}"
     assert {path.name for path in tmp_path.iterdir()} == FILES - {"closure.json", "ignition_growth.json"}
 
 
