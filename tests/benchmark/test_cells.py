@@ -198,3 +198,8 @@ def test_the_example_adapts_as_the_example_of_meso_tokens() -> None:
     assert settings.scratch.tokens == micro.tokens
     assert [stage.name for stage in settings.scratch.stages] == [stage.name for stage in micro.stages if stage.name != "guide"]
     assert [4 * stage.steps for stage in settings.scratch.stages] == [stage.steps for stage in micro.stages if stage.name != "guide"]
+
+
+def test_the_page_names_every_key_and_model() -> None:
+    page = Path("docs/suite.md").read_text(encoding="utf-8")
+    assert [name for name in (*BenchmarkConfig.model_fields, *MODELS) if f"`{name}`" not in page] == []
