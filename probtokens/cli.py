@@ -271,10 +271,15 @@ def closure(
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to; RUN/closure by default.")] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="NAME", help="Trained tokens that forecast, by name or file.")] = None,
     pressure: Annotated[
-        list[str] | None, typer.Option("--pressure", metavar="PRESSURE", help="Shock pressure [GPa], or '90 kbar'; may be repeated.")
+        list[str] | None,
+        typer.Option("--pressure", metavar="PRESSURE", help="Shock pressure [GPa], or '90 kbar'; may be repeated; 6, 8 and 10 by default."),
     ] = None,
-    porosity: Annotated[list[float] | None, typer.Option("--porosity", metavar="SHARE", help="Porosity; may be repeated.")] = None,
-    diameter: Annotated[list[float] | None, typer.Option("--diameter", metavar="UM", help="Median pore diameter; may be repeated.")] = None,
+    porosity: Annotated[
+        list[float] | None, typer.Option("--porosity", metavar="SHARE", help="Porosity; may be repeated; 0.04 and 0.08 by default.")
+    ] = None,
+    diameter: Annotated[
+        list[float] | None, typer.Option("--diameter", metavar="UM", help="Median pore diameter; may be repeated; 0.6 by default.")
+    ] = None,
     microstructures: Annotated[int, typer.Option("--microstructures", min=1, max=100_000, metavar="N", help="Drawn of each kind.")] = 2,
     draws: Annotated[int, typer.Option("--draws", min=2, max=100_000, metavar="N", help="Draws of a forecast with --model.")] = 16,
     seed: Annotated[

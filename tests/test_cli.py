@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import probtokens
-from probtokens import cli
+from probtokens import MicroTokens, Trajectories, cli
 from probtokens.data.atomic import WriteError
 from probtokens.pipeline.doctor import SelfCheck
 from probtokens.simulate import shard
@@ -464,6 +464,11 @@ def test_inspect_reads_model_files(call, tmp_path):
     meso = call("inspect", "tests/models/stored/format_8_meso.pt")
     assert "MesoTokens" in meso.stdout
     assert "data.micro_tokens" not in meso.stdout  # which takes micro tokens alone
+    own = tmp_path / "own.pt"
+    data = Trajectories.from_arrays(np.ones((2, 3, 1, 8, 8)), {"height": "m"}, spacing="1 m", time_step="1 s")
+    MicroTokens.untrained(data).save(own)
+    last = call("inspect", own).stdout.splitlines()[-1]
+    assert last.startswith(f"next: in a recipe data.micro_tokens: {own}, or in Python probtokens.load(")  # not of crystals: no micrograph
     (tmp_path / "model.pt").write_bytes(b"none")
     fails_in_one_line(call("inspect", tmp_path / "model.pt"), tmp_path / "model.pt", "expected a model")
 

@@ -17,6 +17,8 @@ from probtokens.predict.store import Slab, all_axes, map_slabs, rollout_fields, 
 _DOMAIN_MEANS = {"pressure": "mean_pressure", "reacted_fraction": "mean_reacted_fraction"}
 #: Curves whose rate is told beside those of the area and the heat of hot spots.
 _ALSO_RATED = ("front", "mean_reacted_fraction")
+#: Scalar and fields of simulations that a shock crosses: other pressures have no front.
+_OF_SHOCKS = {"shock_pressure", "solid_fraction", "microstructure"}
 #: Distance from the far edge, as a part of the domain, within which a front has left: rounding.
 _AT_EDGE = 1e-6
 #: How far the mean reacted fraction is below what it has been.
@@ -55,7 +57,8 @@ def curve_units(rollout: xr.Dataset, hotspot: HotSpot) -> dict[str, str]:
     units, grid = {spec.name: spec.unit for spec in rollout_fields(rollout) if not spec.constant}, rollout_grid(rollout).units
     curves = dict(zip(hotspot.curves, (grid.area, units[hotspot.field]), strict=True))
     curves |= {"hotspot_count": "1", "hotspot_size": grid.area, "largest_hotspot": grid.area}
-    curves |= {"front": grid.length} if "pressure" in units else {}
+    shocked = _OF_SHOCKS & {*rollout.coords, *(spec.name for spec in rollout_fields(rollout))}
+    curves |= {"front": grid.length} if "pressure" in units and shocked else {}
     curves |= {mean: units[field] for field, mean in _DOMAIN_MEANS.items() if field in units}
     rated = (*hotspot.curves, *(name for name in _ALSO_RATED if name in curves))
     falls = {_FALL: units["reacted_fraction"]} if "reacted_fraction" in units else {}
@@ -101,7 +104,7 @@ def assemble_curves(columns: Mapping[str, Sequence[Mapping[str, Floats]]], rollo
     for name in (name.removesuffix("_rate") for name in units if name not in curves and name != _FALL):
         curves[f"{name}_rate"] = np.full_like(curves[name], np.nan)
         curves[f"{name}_rate"][..., 1:] = rates(curves[name], grid.time_step)
-    if "front" in curves:
+    if "front" in units:
         curves["front_rate"][curves["front"] > (1 - _AT_EDGE) * grid.nx * grid.spacing] = np.nan  # a front that has left has no speed
     if _FALL in units:
         curves[_FALL] = fall(curves["mean_reacted_fraction"])
@@ -136,8 +139,8 @@ def hotspot_curves(
     xr.Dataset
         Each curve as ``NAME`` (draw, simulation, time) and ``NAME_truth`` (simulation, time) with attribute ``unit``:
         ``area``, the field's mean over it under the field's name, ``hotspot_count`` of regions, connected across periodic edges too,
-        ``hotspot_size`` (mean area of one) and ``largest_hotspot``; where there is a pressure, ``mean_pressure`` over the domain and the
-        position ``front`` of the shock;
+        ``hotspot_size`` (mean area of one) and ``largest_hotspot``; where there is a pressure, ``mean_pressure`` over the domain, and in
+        porous solids, or with a ``shock_pressure``, the position ``front`` of the shock;
         where there is a reacted fraction, ``mean_reacted_fraction`` over the domain and ``reacted_fall``, see :func:`fall`: no
         reaction is undone. Last ``…_rate`` of ``area``, the field, ``front`` and ``mean_reacted_fraction``: backward differences, which
         start at lead 1, NaN before; that of a front is NaN once it has left. Time starts at the initial frame.

@@ -16,6 +16,7 @@ from probtokens.config import Stage
 from probtokens.data.support import ExtrapolationWarning, Range, Support, extrapolation
 from probtokens.data.the_well.faults import listed
 from probtokens.fields import FieldSpec, Grid
+from probtokens.units import equal
 
 #: Largest finite number in single precision.
 _LARGEST = float(np.finfo(np.float32).max)
@@ -104,6 +105,29 @@ def parameters_of(model: nn.Module, groups: Collection[str]) -> list[nn.Paramete
     if not chosen:
         raise ValueError(f"learn: expected some of the parameter groups {list(declared)} of {type(model).__name__}, got {list(groups)}")
     return chosen
+
+
+def require_units(what: str, expected: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """Refuse fields or scalars that are in other units than a model's, where both tell theirs; by name.
+
+    Raises
+    ------
+    ValueError
+        If a unit is another one, whatever its dimension.
+
+    Examples
+    --------
+    >>> require_units("truth", {"pressure": "bar"}, {"pressure": "GPa"})
+    Traceback (most recent call last):
+        ...
+    ValueError: truth: pressure: expected the unit 'bar', as the model has it, got 'GPa'; convert the values, or declare their unit
+    """
+    for name, unit in expected.items():
+        if unit and found.get(name) and not equal(unit, found[name]):
+            raise ValueError(
+                f"{what}: {name}: expected the unit {unit!r}, as the model has it, got {found[name]!r}; convert the values, or declare "
+                "their unit"
+            )
 
 
 def require_whole(name: str, value: Any, least: int) -> None:

@@ -64,6 +64,8 @@ def make_forecaster(entry: str, training: TrajectorySet) -> Forecaster:
     missing = [name for name in ("name", "fields", "forecast") if not hasattr(made, name)]
     if missing or not isinstance(made, Forecaster):
         raise _fault(entry, "a Forecaster", f"one without {missing}")
+    if callable(getattr(made, "support", None)):
+        raise _fault(entry, "an attribute support, which Normalizer.support() makes", "a method; @property makes an attribute of it")
     expected, got = ([spec.name for spec in fields] for fields in (training.fields, made.fields))
     if expected != got:
         raise _fault(entry, f"the fields of the simulations {expected}, in this order", str(got))

@@ -19,6 +19,7 @@ from probtokens import __version__
 from probtokens.config import Interval, MicrostructureConfig, load_config
 from probtokens.config.simulation import require_pressure
 from probtokens.data.atomic import replacing
+from probtokens.data.the_well.faults import listed
 from probtokens.pipeline.console import Console
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.record import hardware, versions
@@ -27,9 +28,13 @@ from probtokens.units import OUR_UNITS, mend
 
 if TYPE_CHECKING:
     from probtokens.evaluate.closure import Agreement
+    from probtokens.predict.ignition_growth import IgnitionGrowth
     from probtokens.simulate.eos import MieGruneisen
 
 _DPI = 150.0
+#: Scatter of a logarithm from which on the terms of cards are said to miss.
+_MISSES = 0.3
+_SHOCK = "shock_pressure"
 #: Standard deviation of the logarithm of drawn pores' diameters, and how far from the median they go: the standard set's.
 _LOG_SD, _LEAST, _MOST = 0.3, 1 / 1.5, 1 / 0.6
 #: Names of the inputs in tables, with their units.
@@ -201,13 +206,14 @@ def _write(
     with Console().stage(f"closure of {model}") as progress:
         found = closure_dataset(rollout, eos, solid, progress)
     found.attrs |= {"model": model, "seed": seed, "probtokens_version": __version__}
-    law, missing, fitted = None, [], (out / "closure.json", out / "ignition_growth.json")
+    law, cards, missing, fitted = None, [], [], (out / "closure.json", out / "ignition_growth.json")
     for path in fitted:  # those of an earlier call
         path.unlink(missing_ok=True)
     try:
         law = Closure.fit(found, seed=seed)
         law.save(fitted[0])
-        save_cards(fit_ignition_growth(found, eos=eos, seed=seed), fitted[1])
+        cards = fit_ignition_growth(found, eos=eos, seed=seed)
+        save_cards(cards, fitted[1])
     except ValueError as error:  # few simulations, which still have curves and rates
         missing.append(str(error))
     agreement = closure_agreement(found) if solid is None else {}
@@ -237,7 +243,7 @@ def _write(
                 temporary.write_bytes(png_bytes(figure, _DPI))
     if agreement:
         print_table(screen, agreement_table(agreement, model))
-    for line in [*check_lines(checks), *(f"not fitted: {reason}" for reason in missing)]:
+    for line in [*check_lines(checks), *_scatter_lines(cards), *(f"not fitted: {reason}" for reason in missing)]:
         say(screen, line)
     say(screen, f"closure: {out}")
 
@@ -264,11 +270,14 @@ def closure_dataset(
         If a field or the shock pressure is missing, or a microstructure has no pore.
     """
     from probtokens.predict.closure import closure
-    from probtokens.predict.reacted import describe_pores, reacted_curves
+    from probtokens.predict.reacted import FIELDS, describe_pores, reacted_curves
     from probtokens.predict.store import all_axes, rollout_fields, rollout_grid
 
     rollout = all_axes(rollout)
     grid, names = rollout_grid(rollout).in_units(OUR_UNITS), [spec.name for spec in rollout_fields(rollout)]
+    wanted = [*FIELDS, _SHOCK]
+    if lacking := [name for name in wanted if name not in {*names, *rollout.coords}]:
+        raise ValueError(f"closure: expected forecasts of reacting crystals, with {listed(wanted)}, found none of {listed(lacking)}")
     curves = reacted_curves(rollout, "prediction", eos, progress)
     known = solid is None
     if solid is None:
@@ -342,6 +351,16 @@ def agreement_table(agreement: dict[str, Agreement], model: str) -> TextTable:
         covers = f"{row.coverage:.2f} ({row.coverage_low:.2f}–{row.coverage_high:.2f})" if row.n else "–"
         table.row(name, str(row.n), covers, *numbers, unit)
     return table
+
+
+def _scatter_lines(cards: Sequence[IgnitionGrowth]) -> list[str]:
+    """Terms of the cards that do not fit, a sentence each."""
+    lines = []
+    for term in ("ignition", "growth"):
+        middle = float(np.median([getattr(card, f"{term}_scatter") for card in cards])) if cards else 0.0
+        if middle > _MISSES:
+            lines.append(f"cards: the {term} term misses single simulations by {100 * middle:.0f} %; do not use it (closure.json has laws)")
+    return lines
 
 
 def check_lines(checks: dict[str, Any]) -> list[str]:

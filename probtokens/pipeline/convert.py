@@ -39,7 +39,7 @@ def convert_files(path: Path, folder: Path, given: Given) -> None:
     screen = open_screen()
     with Console().stage(f"convert {path}") as progress:
         plan = convert(path, folder, given, progress=progress)
-    _describe(plan, screen)
+    _describe(plan, given, screen)
     fields, context = ", ".join(plan.fields), ", ".join(plan.scalars)
     say(screen, f"in a recipe: data: {{ meso: {folder}, fields: [{fields}], context: [{context}] }}, or micro instead of meso")
     next_step(screen, f"probtokens inspect {folder}")
@@ -63,7 +63,7 @@ def preview_files(path: Path, folder: Path, given: Given) -> None:
     number = plan.splits["train"][0]
     frames, scalars = plan.mended(source.read(number), number)
     say(screen, (f"{path}", "bold"), f": layout {source.layout}")
-    _describe(plan, screen, frames, scalars, plan.contents.names[number])
+    _describe(plan, given, screen, frames, scalars, plan.contents.names[number])
     if plan.obstacle:
         sizes = _obstacle_sizes(source, plan, path)
         cells = f"{min(sizes)} … {max(sizes)}" if min(sizes) < max(sizes) else f"{sizes[0]}"
@@ -108,6 +108,7 @@ def frames_figure(frames: Mapping[str, np.ndarray], specs: Sequence[FieldSpec], 
 
 def _describe(
     plan: Plan,
+    given: Given,
     screen: rich.console.Console,
     frames: Mapping[str, np.ndarray] | None = None,
     scalars: Mapping[str, float] | None = None,
@@ -120,6 +121,7 @@ def _describe(
     say(screen, f"simulations: {n_used} ({sizes})", f"; {unused} are left out" if unused else "")
     say(screen, f"grid: {describe_grid(plan.grid)}")
     say(screen, f"edges: {', '.join(f'{side} {kind}' for side, kind in plan.boundary.items())}")
+    before = {new: old for old, new in given.names.items()}  # some sources give new names to what they read
     table = TextTable()
     for header in ("kind", "name", "in the files", "unit", *([f"range in {name}"] if frames is not None else [])):
         table.column(header)
@@ -127,9 +129,11 @@ def _describe(
         kind = "constant field" if field.constant else "field"
         scaled = f", 0 … 1 stand for {field.scaled[0]:g} … {field.scaled[1]:g} {field.mending.given}" if field.scaled else ""
         values = [f"{frames[new].min():.4g} … {frames[new].max():.4g}"] if frames is not None else []
-        table.row(kind, new, field.source or "where NaN", f"{field.spec.unit} ({field.mending}{scaled})", *values)
+        table.row(kind, new, before.get(new, field.source or "where NaN"), f"{field.spec.unit} ({field.mending}{scaled})", *values)
     for new, (old, mending) in plan.scalars.items():
-        table.row("scalar", new, old, f"{mending.unit} ({mending})", *([f"{scalars[new]:.4g}"] if scalars is not None else []))
+        table.row(
+            "scalar", new, before.get(new, old), f"{mending.unit} ({mending})", *([f"{scalars[new]:.4g}"] if scalars is not None else [])
+        )
     print_table(screen, table)
     for note in plan.notes:
         say(screen, f"note: {note}")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from probtokens.models.tokens import TokenForecaster
 
 #: What a forecast leaves in its folder.
+#: Porosity from which on pores and crystal are more likely mistaken for each other.
+_MOST_POROUS = 0.5
 ENSEMBLE, CURVES, PAGE, RECORD = "ensemble.zarr", "hotspots.csv", "report.html", "forecast.json"
 
 _CONTEXT = "shock_pressure"
@@ -120,6 +122,9 @@ def forecast_image(asked: ImageForecast, out: Path) -> None:
     cells = f"{grid.ny} × {grid.nx} cells of {in_unit(f'{grid.spacing:g}', grid.length_unit)}"
     say(screen, f"{image.path}: {taken}")
     say(screen, f"{cells}, porosity {100 * found['porosity']:.3g} %")
+    if found["porosity"] > _MOST_POROUS:
+        other = "bright" if image.pores == "dark" else "dark"
+        say(screen, (f"caution: more than half is void; are the pores {other}? then add --pores {other}", "yellow"))
     with warnings.catch_warnings():  # of which the rollout tells
         warnings.simplefilter("ignore")
         # Refuses what does not fit before anything is written.

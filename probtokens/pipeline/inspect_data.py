@@ -52,9 +52,10 @@ def _describe_folder(title: Path, infos: Sequence[ShardInfo], screen: rich.conso
     table = TextTable()
     for header in ("kind", "name", "unit", "range"):
         table.column(header)
+    constant = {name for info in infos for name, source in info.sources.items() if not source.time_varying}
     for kind, summaries in (("scalar", scalars), ("field", fields)):
         for name, summary in summaries.items():
-            table.row(kind, name, summary.unit, str(summary))
+            table.row("constant field" if kind == "field" and name in constant else kind, name, summary.unit, str(summary))
     print_table(screen, table)
     for summary in (*scalars.values(), *fields.values()):
         if summary.problem:

@@ -21,6 +21,7 @@ def describe_model(path: Path, screen: rich.console.Console) -> None:
     from probtokens.models.files import CARD_NAME
     from probtokens.models.micro import MicroTokens
     from probtokens.models.shelf import load
+    from probtokens.pipeline.forecast import require_of_crystals
     from probtokens.pipeline.inspect_data import describe_grid
 
     model = load(path)
@@ -44,5 +45,10 @@ def describe_model(path: Path, screen: rich.console.Console) -> None:
     print_table(screen, table)
     if (card := path.with_name(CARD_NAME)).is_file():
         say(screen, f"card: {card}")
-    learned = f", or in a recipe data.micro_tokens: {path}" if isinstance(model, MicroTokens) else ""
-    next_step(screen, f"probtokens forecast --model {path} --image MICROGRAPH …{learned}")
+    uses = [f"in a recipe data.micro_tokens: {path}"] if isinstance(model, MicroTokens) else []
+    try:
+        require_of_crystals(model, str(path))
+        uses.insert(0, f"probtokens forecast --model {path} --image MICROGRAPH …")
+    except ValueError:  # of another physics
+        uses.append(f"in Python probtokens.load({str(path)!r})")
+    next_step(screen, ", or ".join(uses))

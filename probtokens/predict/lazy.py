@@ -24,7 +24,7 @@ from probtokens.data.support import ExtrapolationWarning, extrapolation
 from probtokens.data.trajectories import TrajectorySet
 from probtokens.errors import renamed
 from probtokens.fields import FieldSpec, Grid
-from probtokens.models.base import Forecaster, require_whole, told
+from probtokens.models.base import Forecaster, require_units, require_whole, told
 from probtokens.predict.rollout import forecast_blocks, support_of
 from probtokens.predict.store import DRAWS_AT_ONCE, PREDICTION_DIMS, TRUTH_DIMS, coordinates, open_rollout, rollout_fields
 from probtokens.units import equal, in_unit
@@ -205,6 +205,7 @@ def as_rollout(ensemble: xr.DataArray | xr.Dataset, truth: Any = None) -> Iterat
 def _truth(truth: Any, fields: Sequence[FieldSpec], leads: Sequence[int]) -> Any:
     """Frames of the truth at these leads, lazy if they are of trajectories."""
     names = [spec.name for spec in fields]
+    require_units("truth", _units(fields), _units(truth.fields) if isinstance(truth, TrajectorySet) else _units_of_axis(truth))
     if not isinstance(truth, TrajectorySet):
         values = with_fields(truth, names, TRUTH_DIMS, "truth")
         return values[:, leads] if values.ndim == len(TRUTH_DIMS) and values.shape[1] > leads[-1] else values
@@ -219,6 +220,24 @@ def _truth(truth: Any, fields: Sequence[FieldSpec], leads: Sequence[int]) -> Any
     return dask.array.stack(
         [dask.array.from_delayed(dask.delayed(frames, pure=False)(number), shape=shape, dtype=np.float32) for number in range(len(truth))]
     )
+
+
+def _units(fields: Sequence[FieldSpec]) -> dict[str, str]:
+    """Units of fields by name."""
+    return {spec.name: spec.unit for spec in fields}
+
+
+def _units_of_axis(frames: Any) -> dict[str, str]:
+    """Units of the fields along an axis of an xarray, where it tells them."""
+    if not isinstance(frames, xr.DataArray) or not {"field", "field_unit"} <= set(frames.coords):
+        return {}
+    return dict(zip(np.atleast_1d(frames["field"]).tolist(), np.atleast_1d(frames["field_unit"]).tolist(), strict=True))
+
+
+def _scalar_units(model: Forecaster) -> dict[str, str]:
+    """Units of the scalars that a model was trained on, where it tells them."""
+    normalizer = getattr(model, "normalizer", None)
+    return dict(zip(getattr(normalizer, "context_names", ()), getattr(normalizer, "context_units", ()), strict=False))
 
 
 def _order(trajectories: TrajectorySet, names: Sequence[str], what: str) -> list[int]:
@@ -246,6 +265,8 @@ def _request(model: Forecaster, first: Any, context: Any, steps: int | None) -> 
         if context is not None:
             raise ValueError("context: expected none beside trajectories, which bring theirs, got one")
         known, steps = first.grid, first.grid.n_times - 1 if steps is None else steps
+        scalars = dict(zip(first.context_names, first.context_units, strict=True))
+        require_units("trajectories", _units(model.fields) | _scalar_units(model), _units(first.fields) | scalars)
         first = _beginnings(first)
     _require_fields(first, len(model.fields))
     if known is None:
@@ -253,6 +274,7 @@ def _request(model: Forecaster, first: Any, context: Any, steps: int | None) -> 
     normalizer = getattr(model, "normalizer", None)
     names = () if normalizer is None else normalizer.context_names
     _require_cells(first, known)
+    require_units("first_frames", _units(model.fields), _units_of_axis(first))
     frames = with_fields(first, [spec.name for spec in model.fields], ("simulation", "field", "y", "x"), "first_frames")
     frames = frames[None] if frames.ndim == 3 else frames
     labels = first["simulation"].values if isinstance(first, xr.DataArray) and "simulation" in first.coords else range(len(frames))

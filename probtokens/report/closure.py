@@ -98,6 +98,8 @@ def _against_pressure(axes: Axes, closure: xr.Dataset, name: str, law: Closure |
     _bars(axes, pressure, closure, name, norm)
     if f"{name}_truth" in closure:
         axes.plot(pressure, closure[f"{name}_truth"].values, "x", color=TRUTH_COLOR, markersize=5, zorder=4, label="simulator")
+    if np.isfinite(pressure).any():
+        axes.set_xlim(0.9 * np.nanmin(pressure), 1.1 * np.nanmax(pressure))
     axes.set_xlabel("shock pressure [GPa]")
     axes.set_ylabel(with_unit(LABELS[name], RATES[name]))
     _log_axes(axes)

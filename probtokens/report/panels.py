@@ -22,7 +22,7 @@ from probtokens.units import in_unit
 
 Extent = tuple[float, float, float, float]
 
-_LOG_TICKS = (200, 300, 400, 600, 1000, 1500, 2000, 3000, 4000, 6000)
+_LOG_TICKS = tuple(factor * 10.0**decade for decade in range(-6, 10) for factor in (1, 1.5, 2, 3, 4, 6))
 #: What stands left of a panel beside its row's title, and left of that title [inch].
 _AXIS_ROOM, _EDGE = 0.62, 0.1
 #: Height of a line of a row's title [inch].
@@ -151,7 +151,7 @@ def scale_bar(figure: Figure, axes: Axes, scale: Scale, orientation: str = "vert
         low, high = scale.norm.vmin or 1.0, scale.norm.vmax or 1.0
         ticks = [tick for tick in _LOG_TICKS if 0.99 * low <= tick <= 1.01 * high]
         ticks = ticks[:: -(-len(ticks) // most) or 1]
-        bar.set_ticks(ticks, labels=[str(tick) for tick in ticks])
+        bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     else:
         bar.set_ticks(MaxNLocator(min(4, most), steps=[1, 2, 2.5, 5, 10]))
     bar.minorticks_off()

@@ -18,6 +18,7 @@ from probtokens.config import Stage
 from probtokens.data.atomic import replacing
 from probtokens.data.trajectories import TrajectorySet, require_trajectories
 from probtokens.json_text import read_json
+from probtokens.models.base import require_units
 from probtokens.train.loop import Trained, train_stages
 from probtokens.train.objectives import Objective
 from probtokens.train.stages import kind_of, numbered, stage_of
@@ -167,6 +168,9 @@ def _require_known(model: Any, objectives: Sequence[Any], **sets: Any) -> None:
     for name, given in sets.items():
         if name == "trajectories" or given is not None:
             require_trajectories(given, name)
+            require_units(
+                name, {spec.name: spec.unit for spec in getattr(model, "fields", ())}, {spec.name: spec.unit for spec in given.fields}
+            )
 
 
 def _settings(model: nn.Module, trajectories: TrajectorySet, stages: Sequence[Stage], **others: Any) -> dict[str, Any]:

@@ -89,6 +89,17 @@ def test_a_damaged_pgm_image(tmp_path: Path) -> None:
         open_source(source, PARC.given)
 
 
+def test_scaled_parctorch_without_its_ranges_is_refused(tmp_path: Path) -> None:
+    source = write_parctorch(tmp_path, scaled=True)
+    (source / "min_max.json").unlink()
+    given = replace(PARCTORCH.given, layout="parctorch")
+    with pytest.raises(
+        ValueError, match=r"expected min_max.json beside or above arrays that are scaled, or --range NAME=LOW:HIGH, got none"
+    ):
+        open_source(source, given)
+    assert open_source(source, replace(given, ranges={"temperature": (300.0, 4000.0)})).layout == "parctorch"
+
+
 @pytest.mark.parametrize("speed", [False, True], ids=["old", "new"])
 @pytest.mark.parametrize("scaled", [False, True], ids=["physical", "scaled"])
 def test_parctorch_with_old_and_new_ranges(speed: bool, scaled: bool, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def hand_made(path):
         array[0, :, 0] = np.array([10.0, 12.0, 14.0])[:, None, None] + (name == "second")
         array[0, 2, 2, 0] = {"truth": 0.8, "first": 0.0, "second": 0.4}[name]
     frames["second"][0, 0] = frames["truth"][0, 0]
-    return make_rollout(path, np.stack([frames["first"], frames["second"]]), frames["truth"], FIELDS)
+    return make_rollout(path, np.stack([frames["first"], frames["second"]]), frames["truth"], FIELDS, context={"shock_pressure": [9.0]})
 
 
 def test_area_and_temperature_of_hand_made_frames():
@@ -94,6 +94,12 @@ def test_curves_by_hand(tmp_path):
         assert curves[name].attrs["unit"] == curves[f"{name}_truth"].attrs["unit"] == UNITS[name]
     np.testing.assert_allclose(curves["time"], [0, 0.5, 1.0])
     assert list(curves["simulation"].values) == ["s0"]
+
+
+def test_a_pressure_that_no_shock_raises_has_no_front(tmp_path):
+    shocked = hand_made(tmp_path / "r")
+    other = hotspot_curves(shocked.drop_vars("shock_pressure"), HOT)
+    assert set(hotspot_curves(shocked, HOT)) - set(other) == {"front", "front_truth", "front_rate", "front_rate_truth"}
 
 
 def test_simulations_and_leads_keep_their_places(tmp_path):

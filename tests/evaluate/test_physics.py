@@ -87,7 +87,7 @@ def test_a_front_that_has_left_has_no_speed_and_that_is_left_out_of_scores(tmp_p
         for lead in range(n_times):
             frames[run, 0, lead, 1] = shocked(1.0 + speed * STEP * lead, shape)
     frames[1:, :, 0] = frames[0, :, 0]
-    rollout = make_rollout(tmp_path / "r", frames[1:], frames[0], fields)
+    rollout = make_rollout(tmp_path / "r", frames[1:], frames[0], fields, context={"shock_pressure": [9.0] * frames.shape[1]})
     curves = hotspot_curves(rollout, HOT)
     np.testing.assert_allclose(curves["front_rate_truth"][0], [np.nan, 4.0, 4.0, 4.0, np.nan, np.nan], atol=0.3)
     np.testing.assert_array_equal(np.isfinite(curves["front_rate"][2, 0]), [False, True, True, False, False, False])
@@ -112,7 +112,9 @@ def test_curves_of_moving_fronts_growing_spots_and_reactions(tmp_path):
             frames[run, 0, lead, 1] = shocked(1.0 + speed * STEP * lead, shape)
             frames[run, 0, lead, 2] = (0.0, 0.1, 0.2, 0.1 if run == 2 else 0.3)[lead]
     frames[1:, :, 0] = frames[0, :, 0]
-    curves = hotspot_curves(make_rollout(tmp_path / "r", frames[1:], frames[0], fields), HOT)
+    curves = hotspot_curves(
+        make_rollout(tmp_path / "r", frames[1:], frames[0], fields, context={"shock_pressure": [9.0] * frames.shape[1]}), HOT
+    )
     np.testing.assert_allclose(curves["front_truth"][0], [1.0, 3.0, 5.0, 7.0], atol=0.051)
     np.testing.assert_allclose(curves["front_rate_truth"][0, 1:], 4.0, atol=0.1)
     np.testing.assert_allclose(curves["front_rate"][1, 0, 1:], 2.0, atol=0.1)

@@ -37,6 +37,10 @@ class Turned(Still):
     def __init__(self, training):
         self.fields = training.fields[::-1]
 
+class Methodical(Still):
+    def support(self):
+        return None
+
 class Greedy(Still):
     def __init__(self, training, validation):
         pass
@@ -144,3 +148,8 @@ def test_a_changed_module_makes_its_forecasts_again_and_no_others(module: str, t
 
 def test_a_run_can_be_looked_at_where_its_module_is_not(tmp_path: Path) -> None:
     assert code_of("no.such:Model") == {"target": "no.such:Model", "distribution": None, "source": None}
+
+
+def test_a_support_that_is_a_method_is_refused_when_it_is_made(module: str, training: pt.Trajectories) -> None:
+    with pytest.raises(ValueError, match=r"still_life:Methodical: expected an attribute support, .* got a method; @property makes"):
+        make_forecaster(f"{module}:Methodical", training)

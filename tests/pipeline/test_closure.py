@@ -17,9 +17,13 @@ from typer.testing import CliRunner
 from probtokens.cli import app
 from probtokens.data.the_well import write_shard
 from probtokens.fields import Grid, field_spec
+from probtokens.pipeline.closure import _scatter_lines, closure_dataset
 from probtokens.pipeline.folder import RunFolder
+from probtokens.predict import open_rollout
 from probtokens.predict.closure_rates import load_closure
+from probtokens.predict.ignition_growth import IgnitionGrowth
 from probtokens.predict.store import create_store
+from probtokens.simulate.eos import MENIKOFF_SEWELL
 from tests.helpers import BOUNDARY
 
 SPECS = tuple(map(field_spec, ("temperature", "pressure", "solid_fraction", "reacted_fraction")))
@@ -168,6 +172,19 @@ def test_drawn_microstructures_need_no_simulation(burner: None, tmp_path: Path) 
     last = text.splitlines()[-1]
     assert last.startswith(f"next: look at {outputs[1] / 'rates.png'}; in a macro-scale code ")
     assert "load_closure" in last
+
+
+def test_other_physics_has_no_closure(run: RunFolder) -> None:
+    with open_rollout(run.rollout("tokens", "test")) as rollout:
+        with pytest.raises(ValueError, match=r"closure: expected forecasts of reacting crystals, .* found none of .*shock_pressure"):
+            closure_dataset(rollout.drop_vars("shock_pressure"), MENIKOFF_SEWELL)
+
+
+def test_terms_that_miss_are_told() -> None:
+    card = IgnitionGrowth(0, 1.0, 0.1, 4.0, 1.0, 0.7, 1.5, ignition_scatter=0.1, growth_scatter=0.41)
+    (line,) = _scatter_lines([card])
+    assert line.startswith("cards: the growth term misses single simulations by 41 %")
+    assert _scatter_lines([]) == []
 
 
 def test_few_simulations_have_rates_but_no_laws(run: RunFolder, tmp_path: Path, burner: None) -> None:

@@ -93,6 +93,13 @@ def test_the_record_and_the_screen_say_what_was_understood(made: tuple[Path, str
     assert made[1].splitlines()[-1].startswith(f"next: open {made[0]}/report.html")
 
 
+def test_pores_and_crystal_that_are_mistaken_for_each_other_are_noticed(image: Path, tmp_path: Path, made: tuple[Path, str]) -> None:
+    numbers = ("--pressure", 9, "--scale", PIXEL, "--steps", 1, "--draws", 2)
+    result = call("--image", image, "--pores", "bright", "--out", tmp_path / "out", *numbers)
+    assert "caution: more than half is void; are the pores dark? then add --pores dark" in " ".join(result.stdout.split())
+    assert "caution" not in made[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,12 @@ class RandomWalk:
 
 
 def make_rollout(
-    path: Path, prediction: np.ndarray, truth: np.ndarray, fields: Sequence[FieldSpec] = FIELDS, model: str = "synthetic"
+    path: Path,
+    prediction: np.ndarray,
+    truth: np.ndarray,
+    fields: Sequence[FieldSpec] = FIELDS,
+    model: str = "synthetic",
+    context: Mapping[str, Sequence[float]] | None = None,
 ) -> xr.Dataset:
     """Store (draw, simulation, time, field, y, x) and (simulation, time, field, y, x) arrays as a rollout and open it."""
     n, times, _, ny, nx = truth.shape
@@ -73,7 +78,7 @@ def make_rollout(
         simulations=[f"s{i}" for i in range(n)],
         fields=fields,
         grid=Grid(ny, nx, 0.1, 0.5, times),
-        context={},
+        context={name: np.array(values) for name, values in (context or {}).items()},
         attributes={"model": model, "spacing": 0.1, "time_step": 0.5},
     )
     arrays.prediction[:] = prediction.astype(np.float32)

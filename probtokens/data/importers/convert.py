@@ -145,7 +145,7 @@ def _claim(folder: Path, source: Source, given: Given) -> None:
         found = read_json(path, "record of a conversion")
         changed = [key for key, value in record.items() if not isinstance(found, dict) or found.get(key) != value]
         if changed:
-            expected = "a new folder, or one with the same conversion to go on with"
+            expected = "a new folder, or one with the same conversion to go on with (remove what is there to begin anew)"
             raise fault(folder, expected, f"one with another: {listed(changed)} changed")
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -45,6 +45,15 @@ class ParctorchSource:
         ranges_file = _ranges_file(path)
         self._ranges = _read_ranges(ranges_file, n_channels) if ranges_file else None
         self._scaled = self._ranges is not None and _is_scaled(first, self._ranges)
+        # Of channels that are named after PARCtorch the first is a temperature in kelvin.
+        if (
+            ranges_file is None
+            and set(self._channels) <= set(_CHANNELS)
+            and not given.ranges
+            and not (np.abs(first[:, 0]) > _LARGEST_SCALED).any()
+        ):
+            found = f"none, and temperatures of {first[:, 0].min():.3g} … {first[:, 0].max():.3g}"
+            raise fault(path, f"{_RANGES} beside or above arrays that are scaled, or --range NAME=LOW:HIGH", found)
         notes, attributes = _told(ranges_file, self._ranges, scaled=self._scaled)
         self.contents = Contents(
             path=path,
