@@ -175,9 +175,9 @@ def test_drawn_microstructures_need_no_simulation(burner: None, tmp_path: Path) 
 
 
 def test_other_physics_has_no_closure(run: RunFolder) -> None:
-    with open_rollout(run.rollout("tokens", "test")) as rollout:
-        with pytest.raises(ValueError, match=r"closure: expected forecasts of reacting crystals, .* found none of .*shock_pressure"):
-            closure_dataset(rollout.drop_vars("shock_pressure"), MENIKOFF_SEWELL)
+    expected = r"closure: expected forecasts of reacting crystals, .* found none of .*shock_pressure"
+    with open_rollout(run.rollout("tokens", "test")) as rollout, pytest.raises(ValueError, match=expected):
+        closure_dataset(rollout.drop_vars("shock_pressure"), MENIKOFF_SEWELL)
 
 
 def test_terms_that_miss_are_told() -> None:
