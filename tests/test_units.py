@@ -124,7 +124,11 @@ def test_a_stored_forecast_and_its_scores_have_the_users_units(tmp_path):
     assert (units["time"], units["length"]) == ("ms", "mm")
     assert units["fields"] == {"temperature": "degC", "pressure": "kPa", "dye": "1"}
     assert units["hotspot"]["area"] == units["hotspot"]["largest_hotspot"] == "mm²"
-    assert (units["hotspot"]["area_rate"], units["hotspot"]["front"], units["hotspot"]["front_rate"]) == ("mm²/ms", "mm", "mm/ms")
+    assert (units["hotspot"]["area_rate"], units["hotspot"]["mean_pressure"]) == ("mm²/ms", "kPa")
+    assert "front" not in units["hotspot"]  # no shock drives it
+    shocked = rollout.assign_coords(shock_pressure=rollout["drive"])
+    units = score_rollout(shocked, hotspot=HotSpot("temperature", 300.0), coverage_levels=(0.9,))["units"]
+    assert (units["hotspot"]["front"], units["hotspot"]["front_rate"]) == ("mm", "mm/ms")
     assert not re.search("µm|ns", str(units))
 
 
