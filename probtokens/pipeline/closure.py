@@ -6,7 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +20,14 @@ from probtokens.config import Interval, MicrostructureConfig, load_config
 from probtokens.config.simulation import require_pressure
 from probtokens.data.atomic import replacing
 from probtokens.data.the_well.faults import listed
+from probtokens.json_text import read_json
 from probtokens.pipeline.console import Console
+from probtokens.pipeline.fingerprint import file_digest
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.record import hardware, versions
 from probtokens.screen import TextTable, next_step, open_screen, print_table, say
 from probtokens.units import OUR_UNITS, mend
+from probtokens.weights import resolved
 
 if TYPE_CHECKING:
     from probtokens.evaluate.closure import Agreement
@@ -35,6 +38,7 @@ _DPI = 150.0
 #: Scatter of a logarithm from which on the terms of cards are said to miss.
 _MISSES = 0.3
 _SHOCK = "shock_pressure"
+_SUMMARY = "summary.json"
 #: Standard deviation of the logarithm of drawn pores' diameters, and how far from the median they go: the standard set's.
 _LOG_SD, _LEAST, _MOST = 0.3, 1 / 1.5, 1 / 0.6
 #: Names of the inputs in tables, with their units.
@@ -142,9 +146,12 @@ def closure_of_model(
     model = load(name)
     assert model.grid is not None
     eos, screen = MENIKOFF_SEWELL, screen or open_screen()
+    asked = {"weights": f"{name}, sha256 {file_digest(resolved(Path(name)))}", "draws": draws, "seed": seed}
+    asked |= {"simulations of": str(source.resolve())} if isinstance(source, Path) else asdict(source)
+    _require_own(out, asked)
     if isinstance(source, Path):
         trajectories = TrajectorySet.open(source, [spec.name for spec in model.fields], model.normalizer.context_names)
-        _write(with_truth(rollout(model, trajectories, draws=draws, seed=seed), trajectories), out, eos, seed, screen)
+        _write(with_truth(rollout(model, trajectories, draws=draws, seed=seed), trajectories), out, eos, seed, screen, asked=asked)
         _say_next(screen, out)
         return out
     require_of_crystals(model, name)
@@ -152,9 +159,23 @@ def closure_of_model(
     gas, pressure, labels = _draw(source, shape, model.grid.spacing, seed)
     frames = first_frame(1.0 - gas, pressure, spacing=model.grid.spacing).assign_coords(simulation=labels)
     forecast = rollout(model, frames, steps=model.grid.n_times - 1, draws=draws, seed=seed)
-    _write(with_truth(forecast), out, eos, seed, screen, solid=frames.sel(field="solid_fraction").values)
+    _write(with_truth(forecast), out, eos, seed, screen, solid=frames.sel(field="solid_fraction").values, asked=asked)
     _say_next(screen, out)
     return out
+
+
+def _require_own(out: Path, asked: dict[str, Any]) -> None:
+    """A folder of something else, or of another closure, stays as it is."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: expected a folder for the closure, found a file")
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    summary = out / _SUMMARY
+    found = read_json(summary, "summary of a closure").get("asked") if summary.is_file() else None
+    if found is None:
+        raise ValueError(f"{out}: expected an empty folder, or one of the same closure, found others; name another with --out")
+    if changed := [key for key, value in json.loads(json.dumps(asked)).items() if found.get(key) != value]:
+        raise ValueError(f"{out}: expected an empty folder, or one of the same closure, found one with another: {listed(changed)} changed")
 
 
 def _say_next(screen: rich.console.Console, out: Path) -> None:
@@ -192,7 +213,13 @@ def _draw(drawn: Drawn, shape: tuple[int, int], spacing: float, seed: int) -> tu
 
 
 def _write(
-    rollout: xr.Dataset, out: Path, eos: MieGruneisen, seed: int, screen: rich.console.Console, solid: np.ndarray | None = None
+    rollout: xr.Dataset,
+    out: Path,
+    eos: MieGruneisen,
+    seed: int,
+    screen: rich.console.Console,
+    solid: np.ndarray | None = None,
+    asked: dict[str, Any] | None = None,
 ) -> None:
     """Reduce a rollout to its closure, write all files and print what they say."""
     from probtokens.evaluate.closure import closure_agreement, physical_checks
@@ -206,6 +233,7 @@ def _write(
     with Console().stage(f"closure of {model}") as progress:
         found = closure_dataset(rollout, eos, solid, progress)
     found.attrs |= {"model": model, "seed": seed, "probtokens_version": __version__}
+    found.attrs |= {"weights": asked["weights"]} if asked else {}
     law, cards, missing, fitted = None, [], [], (out / "closure.json", out / "ignition_growth.json")
     for path in fitted:  # those of an earlier call
         path.unlink(missing_ok=True)
@@ -230,12 +258,13 @@ def _write(
         "hardware": hardware(),
         "model": model,
         "seed": seed,
+        **({"asked": asked} if asked else {}),
         **{key: found.sizes[axis] for key, axis in (("draws", "draw"), ("simulations", "simulation"))},
         "agreement": {name: row._asdict() for name, row in agreement.items()},
         "checks": checks,
         "missing": missing,
     }
-    with replacing(out / "summary.json") as temporary:
+    with replacing(out / _SUMMARY) as temporary:
         temporary.write_text(json.dumps(without_nan(summary), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     with figure_style():
         for name, figure in (("rates.png", rates_figure(found, law)), ("burnt.png", burnt_figure(found, model))):

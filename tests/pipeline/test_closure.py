@@ -169,6 +169,11 @@ def test_drawn_microstructures_need_no_simulation(burner: None, tmp_path: Path) 
     assert "growth_rate_truth" not in first
     assert "agreement" not in text
     assert "threshold: below 7 GPa" in text
+    before = (outputs[0] / "closure.json").read_bytes()
+    done = CliRunner().invoke(app, ["closure", *arguments, "--out", str(outputs[0]), "--microstructures", "2", "--seed", "2"])
+    assert done.exit_code == 2
+    assert "expected an empty folder, or one of the same closure, found one with another: ['seed'] changed" in " ".join(done.output.split())
+    assert (outputs[0] / "closure.json").read_bytes() == before
     last = text.splitlines()[-1]
     assert last.startswith(f"next: look at {outputs[1] / 'rates.png'}; in a macro-scale code ")
     assert "load_closure" in last
