@@ -535,7 +535,7 @@ def stopped(work, number, before="pass"):
         import probtokens.pipeline.settings as settings
         from probtokens import cli
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell has it ignored
-        def wait(seconds=60):
+        def wait(seconds=1200):
             print("at work", flush=True)
             time.sleep(seconds)
         {before}
@@ -548,7 +548,7 @@ def stopped(work, number, before="pass"):
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "at work\n"
         process.send_signal(number)
-        _, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=600)  # machines stall
     return process.returncode, stderr
 
 
