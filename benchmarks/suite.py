@@ -10,7 +10,9 @@ import argparse
 from pathlib import Path
 from string import Template
 
-from probtokens.benchmark.results import convergence, draw_learning_curves, parts, read_cells
+from probtokens.benchmark.results import draw_learning_curves
+from probtokens.benchmark.statistics import read_cells
+from probtokens.benchmark.tables import convergence, parts
 from probtokens.config.benchmark import BenchmarkConfig, side_of
 from probtokens.config.recipe import load_recipe
 
@@ -23,7 +25,7 @@ def write_page(page: Path, cells: Path = CELLS, recipe: Path = RECIPE) -> None:
     """Write a page from its text ``PAGE.in``, and the learning curves to ``images`` beside it."""
     settings = load_recipe(BenchmarkConfig, recipe)
     tested = read_cells(cells / "test")
-    told = parts(tested, [(side_of(ours), side_of(theirs)) for ours, theirs in settings.endpoints])
+    told = parts(tested, [(side_of(ours), side_of(theirs)) for ours, theirs in settings.endpoints], settings.core_hours)
     text = Template(page.with_suffix(".md.in").read_text(encoding="utf-8"))
     page.write_text(text.substitute(told, convergence=convergence(read_cells(cells / "valid"))), encoding="utf-8")
     draw_learning_curves(tested, page.parent / "images" / "learning_curves.png")

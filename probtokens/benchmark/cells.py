@@ -16,8 +16,8 @@ import probtokens
 from probtokens.config.benchmark import BenchmarkConfig
 from probtokens.data import TrajectorySet, split_folder, subset_order
 from probtokens.data.atomic import replacing
-from probtokens.evaluate.leads import error_quantiles, score_by_simulation
-from probtokens.fields import HotSpot
+from probtokens.evaluate.leads import CELLS, Adjustment, recalibrated, score_adjusted, score_by_simulation, with_errors
+from probtokens.fields import HotSpot, field_index
 from probtokens.json_text import read_json
 from probtokens.models.base import Forecaster
 from probtokens.models.micro import MicroTokens
@@ -81,6 +81,12 @@ class Task(NamedTuple):
         note = self.folder / _MINUTES
         return float(read_json(note, "minutes of a training")) if note.exists() else 0.0
 
+    def note(self, minutes: float) -> None:
+        """Say how long the cell has been trained."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self.folder / _MINUTES) as temporary:
+            temporary.write_text(json.dumps(minutes), encoding="ascii")
+
     @property
     def before(self) -> Task:
         """Training on micro simulations, which all cells of a model share."""
@@ -105,11 +111,9 @@ class Task(NamedTuple):
     def train(self, model: torch.nn.Module, trajectories: TrajectorySet, stages: Sequence[Any], **options: Any) -> None:
         """Train in the cell's folder, with progress; goes on where it was stopped."""
         began, before = time.monotonic(), self.minutes
-        self.folder.mkdir(parents=True, exist_ok=True)
 
         def progress(stage: str, step: int, steps: int, loss: float) -> None:
-            with replacing(self.folder / _MINUTES) as temporary:
-                temporary.write_text(json.dumps(before + (time.monotonic() - began) / 60), encoding="ascii")
+            self.note(before + (time.monotonic() - began) / 60)
             self.told(step, steps, f"{self.folder.name}, {stage}, loss {loss:.4g}")
 
         train_stages(model, trajectories, stages, weight_decay=0.0, seed=self.cell.seed, out_dir=self.folder, progress=progress, **options)
@@ -150,7 +154,8 @@ def compute(
     def opened(scale: str, part: str) -> TrajectorySet:
         return TrajectorySet.open(split_folder(settings.data / scale, part), fields, context)
 
-    tested, training = opened("meso", settings.split), opened("meso", "train")
+    scored = ("meso", settings.split) if settings.split in ("valid", "test") else (settings.split, "test")
+    tested, training = opened(*scored), opened("meso", "train")
     tested = tested.subset(range(settings.simulations or len(tested)))
     if most := [cell for cell in cells if cell.n > len(training)]:
         raise ValueError(f"{most[0]}: expected at most the {len(training)} training simulations of {settings.data / 'meso'}")
@@ -165,7 +170,8 @@ def compute(
         with told(str(cell)) as progress:
             task = Task(cell, settings, opened("micro", "train"), training, out / "training" / path.stem, progress)
             document = _score(task, make(task), tested, opened("meso", "valid"), progress)
-            document |= {"data": {part: _identity(opened("meso", part)) for part in ("train", "valid", settings.split)}}
+            parts = {part: ("meso", part) for part in ("train", "valid")} | {settings.split: scored}
+            document |= {"data": {name: _identity(opened(*part)) for name, part in parts.items()}}
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(asked | document) + "\n", encoding="ascii")
@@ -181,21 +187,22 @@ def _score(task: Task, model: Forecaster, tested: TrajectorySet, valid: Trajecto
     settings = task.settings
     hotspot = HotSpot(settings.hotspot_field, settings.hotspot_threshold)
     request: dict[str, Any] = {"leads": settings.leads, "field": hotspot.field, "hotspot": hotspot}
-    seed = task.cell.seed
+    drawn: dict[str, Any] = {"members": settings.draws, "seed": task.cell.seed}
 
     def progress(done: int, total: int) -> None:
         told(done, total, "simulations scored")
 
-    scores = {"scores": score_by_simulation(model, tested, **request, members=settings.draws, seed=seed, progress=progress)}
-    if getattr(model, "deterministic", False) and settings.split != "valid":
-        errors = error_quantiles(model, valid, **request, members=settings.error_quantiles)
-        scores["with_errors"] = score_by_simulation(model, tested, **request, members=1, seed=seed, errors=errors)
+    adjusted, adjustment = _adjustment(model, valid, settings, request, drawn)
+    plain, other = score_adjusted(model, tested, adjustment=adjustment, **request, **drawn, progress=progress)
+    scores = {"scores": plain} | ({adjusted: other} if adjustment is not None else {})
     return {
         "cell": task.cell._asdict(),
         "threshold": hotspot.threshold,
         "error_quantiles": settings.error_quantiles,
         "trained_on": list(task.chosen().names),
         "training_minutes": round(task.minutes, 2),
+        "shared_minutes": round(task.before.minutes, 2),
+        "units": _units(tested, hotspot),
         "settings": {part: getattr(settings, part).model_dump(mode="json") for part in ("meso", "scratch", "parc", "mld")},
         "weights": file_digest(resolved(settings.tokens)),
         "version": probtokens.__version__,
@@ -205,6 +212,24 @@ def _score(task: Task, model: Forecaster, tested: TrajectorySet, valid: Trajecto
         kind: {name: {key: _rounded(values) for key, values in table.items()} for name, table in found.items()}
         for kind, found in scores.items()
     }
+
+
+def _adjustment(
+    model: Forecaster, valid: TrajectorySet, settings: BenchmarkConfig, request: dict[str, Any], drawn: dict[str, Any]
+) -> tuple[str, Adjustment | None]:
+    """What validation simulations make of a model's members, and what scores of it are called; none for scores of themselves."""
+    if settings.split == "valid":
+        return "", None
+    if getattr(model, "deterministic", False):
+        return "with_errors", with_errors(model, valid, **request, members=settings.error_quantiles)
+    return "recalibrated", recalibrated(score_by_simulation(model, valid, **request, **drawn))
+
+
+def _units(tested: TrajectorySet, hotspot: HotSpot) -> dict[str, str]:
+    """Units of all that is scored, by name."""
+    unit = tested.fields[field_index(tested.fields, hotspot.field)].unit
+    area, mean = hotspot.curves
+    return {CELLS: unit, area: tested.grid.units.area, mean: unit}
 
 
 def _require_same(path: Path, asked: dict[str, Any]) -> None:

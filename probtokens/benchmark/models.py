@@ -122,7 +122,10 @@ def parc_literal(task: Task) -> Forecaster:
 
 def parc_ensemble(task: Task) -> Forecaster:
     """Mean of PARC trained with four seeds."""
-    return MeanOf([parc(task.of(Cell("parc", task.cell.n, seed))) for seed in range(4)])
+    tasks = [task.of(Cell("parc", task.cell.n, seed)) for seed in range(4)]
+    mean = MeanOf([parc(one) for one in tasks])
+    task.note(sum(one.minutes for one in tasks))
+    return mean
 
 
 def parc_pretrained(task: Task) -> Forecaster:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -26,6 +26,14 @@ class MldConfig(Strict):
     learning_rate: Positive = Field(default=1e-3, description="On micro simulations; on meso ones it is a third.")
 
 
+class CoreHours(Strict):
+    """What simulations and trained tokens cost, in hours of one core."""
+
+    micro: NonNegative = Field(description="All micro simulations.")
+    tokens: NonNegative = Field(description="Training of the tokens that models begin from.")
+    meso: NonNegative = Field(description="One meso simulation.")
+
+
 class BenchmarkConfig(Strict):
     """Everything that determines the cells of a benchmark, and what they are compared by.
 
@@ -35,7 +43,10 @@ class BenchmarkConfig(Strict):
     name: str = Field(default="benchmark", description="Told in results; by default that of the recipe's file.")
     data: Path = Field(description="Folder with meso/ and micro/, each with sub-folders train, valid and test of HDF5 files.")
     tokens: Path = Field(default=Path("hmx-standard"), description="Trained micro tokens that models begin from, a file or a name.")
-    split: Literal["valid", "test"] = Field(default="valid", description="Simulations that forecasts are scored on.")
+    split: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")] = Field(
+        default="valid",
+        description="Simulations that forecasts are scored on: valid or test, or the name of a shifted test set beside meso/.",
+    )
     simulations: Count | None = Field(default=None, description="How many of them, the first ones; all by default.")
     draws: Frames = Field(default=16, description="Members of every forecast.")
     leads: tuple[Count, ...] = Field(default=(2, 5, 10, 15, 20, 30, 40), description="Steps after the first frame that are scored.")
@@ -51,6 +62,7 @@ class BenchmarkConfig(Strict):
     endpoints: tuple[tuple[str, str], ...] = Field(
         default=(), description="Pairs such as [tokens-4, parc-16] to compare, written down before test simulations are scored."
     )
+    core_hours: CoreHours | None = Field(default=None, description="Costs, with which equivalences are told in core-hours too.")
     meso: MesoConfig = Field(default=MesoConfig(), description="How tokens are adapted.")
     scratch: MicroConfig = Field(default=MicroConfig(), description="How tokens learn from meso simulations alone.")
     parc: ParcConfig = Field(default=ParcConfig(), description="How PARC is trained.")
@@ -58,6 +70,12 @@ class BenchmarkConfig(Strict):
     fine_tuning_rate: NonNegative = Field(
         default=0.25, description="Share of its learning rate by which PARC that knows micro simulations learns from meso ones."
     )
+
+    @model_validator(mode="after")
+    def _split_is_not_for_training(self) -> BenchmarkConfig:
+        if self.split in ("train", "micro", "meso", "training"):
+            raise ValueError(f"split: expected valid, test or the name of a shifted test set, got {self.split!r}")
+        return self
 
     @model_validator(mode="after")
     def _leads_ascend(self) -> BenchmarkConfig:

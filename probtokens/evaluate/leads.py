@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from probtokens.fields import Grid, HotSpot, field_index
 from probtokens.models.base import Forecaster
 from probtokens.models.state_space import ALL_SOURCES, Sources
 from probtokens.models.tokens import TokenForecaster
+from probtokens.predict.recalibrate import inflated, inflation_factors
 from probtokens.predict.rollout import check_rollout_request, forecast_blocks
 
 #: Central interval whose coverage is told.
@@ -25,19 +26,15 @@ LEVEL = 0.9
 CELLS = "cells"
 
 
-def score_by_simulation(
-    model: Forecaster,
-    trajectories: TrajectorySet,
-    leads: Sequence[int],
-    *,
-    field: str,
-    members: int,
-    seed: int,
-    sources: Sources = ALL_SOURCES,
-    hotspot: HotSpot | None = None,
-    errors: Mapping[str, Floats] | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, Table]:
+class Adjustment(Protocol):
+    """What makes better members of those of a forecast; known from simulations that scores are not told of."""
+
+    def __call__(self, name: str, at: int, members: Floats, limits: tuple[float, float]) -> Floats:
+        """Members (draw, ...) of what is scored as ``name`` at the ``at``-th lead, inside of ``limits``."""
+        ...
+
+
+def score_by_simulation(model: Forecaster, trajectories: TrajectorySet, leads: Sequence[int], **request: Any) -> dict[str, Table]:
     """Scores of a model's forecasts of whole trajectories at some leads only.
 
     Parameters
@@ -46,21 +43,8 @@ def score_by_simulation(
         Its fields must be those of ``trajectories``, in the same order.
     leads
         Steps after the first frame, ascending, from 1.
-    field
-        Name of the field whose cells are scored.
-    members
-        Draws; one if there are no sources, for then all would be the same.
-    seed
-        As in :func:`probtokens.predict.write_rollout`, which draws the same members from the same seed.
-    sources
-        What the draws of token models differ by.
-    hotspot
-        With it the area of hot spots and the mean over them are scored too.
-    errors
-        What a forecast of one member errs by, from :func:`error_quantiles`; members are then the forecast plus each of them, within the
-        bounds of the field, and areas from zero on.
-    progress
-        Called as ``progress(done, total)`` after each simulation.
+    request
+        As for :func:`score_adjusted`.
 
     Returns
     -------
@@ -73,25 +57,69 @@ def score_by_simulation(
     ValueError
         If there is no such field, the model does not fit the trajectories, or a forecast or a truth is not finite.
     """
-    rows: dict[str, list[dict[str, float]]] = {}
-    bounds = {} if errors is None else _bounds(trajectories, field, hotspot)
+    return score_adjusted(model, trajectories, leads, None, **request)[0]
+
+
+def score_adjusted(
+    model: Forecaster,
+    trajectories: TrajectorySet,
+    leads: Sequence[int],
+    adjustment: Adjustment | None,
+    *,
+    field: str,
+    members: int,
+    seed: int,
+    sources: Sources = ALL_SOURCES,
+    hotspot: HotSpot | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[dict[str, Table], dict[str, Table]]:
+    """Scores as of :func:`score_by_simulation`, of the members as they are and after an adjustment; forecasts are made once.
+
+    Parameters
+    ----------
+    model, trajectories, leads
+        As there.
+    adjustment
+        :func:`with_errors` or :func:`recalibrated`; without it there are no scores of the second kind.
+    field
+        Name of the field whose cells are scored.
+    members
+        Draws; one if there are no sources, for then all would be the same.
+    seed
+        As in :func:`probtokens.predict.write_rollout`, which draws the same members from the same seed.
+    sources
+        What the draws of token models differ by.
+    hotspot
+        With it the area of hot spots and the mean over them are scored too.
+    progress
+        Called as ``progress(done, total)`` after each simulation.
+    """
+    plain: dict[str, list[dict[str, float]]] = {}
+    adjusted: dict[str, list[dict[str, float]]] = {}
+    limits = _limits(trajectories, field, hotspot)
     for number, at, samples in _samples(model, trajectories, leads, field, hotspot, members, seed, sources):
         for name, (drawn, true) in samples.items():
-            if errors is not None:
-                drawn = (drawn + errors[name][:, at].reshape(-1, *[1] * true.ndim)).clip(*bounds[name])
-            row = marginal_scores(np.sort(drawn, axis=0), true, (LEVEL,))
-            if not np.isfinite(list(row.values())).all():
-                raise ValueError(
-                    f"simulation {trajectories.names[number]}, lead {leads[at]}: expected finite scores of {field}, got others; "
-                    "is the truth finite?"
-                )
-            rows.setdefault(name, []).append(row)
+            kinds = [(plain, drawn)]
+            if adjustment is not None:
+                kinds.append((adjusted, adjustment(name, at, drawn, limits[name])))
+            for rows, values in kinds:
+                row = marginal_scores(np.sort(values, axis=0), true, (LEVEL,))
+                if not np.isfinite(list(row.values())).all():
+                    raise ValueError(
+                        f"simulation {trajectories.names[number]}, lead {leads[at]}: expected finite scores of {field}, got others; "
+                        "is the truth finite?"
+                    )
+                rows.setdefault(name, []).append(row)
         if progress is not None and at == len(leads) - 1:
             progress(number + 1, len(trajectories))
-    return {name: {key: np.array([row[key] for row in found]).reshape(-1, len(leads)) for key in found[0]} for name, found in rows.items()}
+    return _tables(plain, len(leads)), _tables(adjusted, len(leads))
 
 
-def _bounds(trajectories: TrajectorySet, field: str, hotspot: HotSpot | None) -> dict[str, tuple[float, float]]:
+def _tables(rows: Mapping[str, Sequence[Mapping[str, float]]], leads: int) -> dict[str, Table]:
+    return {name: {key: np.array([row[key] for row in found]).reshape(-1, leads) for key in found[0]} for name, found in rows.items()}
+
+
+def _limits(trajectories: TrajectorySet, field: str, hotspot: HotSpot | None) -> dict[str, tuple[float, float]]:
     """Least and most of everything that is scored, by name."""
     specs = trajectories.fields
     found = {CELLS: specs[field_index(specs, field)].limits}
@@ -100,15 +128,15 @@ def _bounds(trajectories: TrajectorySet, field: str, hotspot: HotSpot | None) ->
     return found
 
 
-def error_quantiles(
+def with_errors(
     model: Forecaster, trajectories: TrajectorySet, leads: Sequence[int], *, field: str, hotspot: HotSpot | None = None, members: int
-) -> dict[str, Floats]:
-    """Distribution of a deterministic model's errors by lead, which makes an ensemble of its forecast.
+) -> Adjustment:
+    """What makes an ensemble of a deterministic forecast: the distribution of its errors by lead.
 
     Parameters
     ----------
     model, leads, field, hotspot
-        As for :func:`score_by_simulation`.
+        As for :func:`score_adjusted`.
     trajectories
         Those that scores are not told of.
     members
@@ -116,16 +144,36 @@ def error_quantiles(
 
     Returns
     -------
-    dict
-        ``cells``, and the curves of hot spots by name, to quantiles of truth minus forecast, each (member, lead), of all cells and
-        trajectories alike.
+    Adjustment
+        Adds to the forecast the quantiles of truth minus forecast, of all cells and trajectories alike.
     """
     found: dict[str, list[list[Floats]]] = {}
     for _, at, samples in _samples(model, trajectories, leads, field, hotspot, 1, 0, ALL_SOURCES):
         for name, (drawn, true) in samples.items():
             found.setdefault(name, [[] for _ in leads])[at].append(np.ravel(true - drawn[0]))
     levels = (np.arange(members) + 0.5) / members
-    return {name: np.stack([np.quantile(np.concatenate(parts), levels) for parts in rows], axis=1) for name, rows in found.items()}
+    quantiles = {name: [np.quantile(np.concatenate(parts), levels) for parts in rows] for name, rows in found.items()}
+
+    def adjustment(name: str, at: int, members: Floats, limits: tuple[float, float]) -> Floats:
+        return (members + quantiles[name][at].reshape(-1, *[1] * (members.ndim - 1))).clip(*limits)
+
+    return adjustment
+
+
+def recalibrated(known: Mapping[str, Table]) -> Adjustment:
+    """What widens or narrows an ensemble about its mean, by lead, as much as its scores on other simulations ask for.
+
+    Parameters
+    ----------
+    known
+        Scores of the same model at the same leads, from :func:`score_by_simulation`.
+    """
+    factors = {name: inflation_factors(table["error_square"], table["spread_square"]) for name, table in known.items()}
+
+    def adjustment(name: str, at: int, members: Floats, limits: tuple[float, float]) -> Floats:
+        return inflated(members, factors[name][at], *limits)
+
+    return adjustment
 
 
 def _samples(

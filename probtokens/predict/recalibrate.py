@@ -25,6 +25,25 @@ _SCHEMA = 1
 _NEIGHBOURS = np.array([1.0, 2.0, 1.0])
 
 
+def inflated(members: NDArray[Any], factor: float, lower: float = -math.inf, upper: float = math.inf) -> NDArray[Any]:
+    """Members (draw, ...) with their anomalies about the mean times a factor, inside of bounds; members at a bound stay there.
+
+    Examples
+    --------
+    >>> inflated(np.array([0.0, 1.0, 2.0]), 3.0, lower=0.0).tolist()
+    [0.0, 1.0, 4.0]
+    """
+    if factor == 1 or len(members) == 1:
+        return members
+    values = as_floats(members, "members")
+    mean = ensemble_mean(values)
+    kind = members.dtype if members.dtype.kind == "f" else np.dtype(np.float64)
+    found = np.clip((values - mean) * factor + mean, lower, upper).astype(kind, copy=False)
+    for bound in (lower, upper):
+        found[members == bound] = bound
+    return found
+
+
 @dataclass(frozen=True)
 class Recalibration:
     """Factors on the anomalies about the ensemble mean.
@@ -69,20 +88,8 @@ class Recalibration:
         negative temperature, no fraction outside [0, 1]); that trims the tail and moves the mean inward a little.
         Members at a bound stay there: a crystal without pores has a solid fraction of exactly one.
         """
-        factor = self.factor(field.name, lead)
-        if factor == 1 or len(prediction) == 1:
-            return prediction
-        values = as_floats(prediction, field.name)
-        mean = ensemble_mean(values)
-        scaled = (values - mean) * factor + mean
-        kind = prediction.dtype if prediction.dtype.kind == "f" else np.dtype(np.float64)
-        if field.lower is None and field.upper is None:
-            return scaled.astype(kind, copy=False)
-        clipped = np.clip(scaled, field.lower, field.upper).astype(kind, copy=False)
-        for bound in (field.lower, field.upper):
-            if bound is not None:
-                clipped[prediction == bound] = bound
-        return clipped
+        lower, upper = (default if bound is None else bound for bound, default in ((field.lower, -math.inf), (field.upper, math.inf)))
+        return inflated(prediction, self.factor(field.name, lead), lower, upper)
 
     def apply_to(self, slab: Slab) -> Slab:
         """The slab with its prediction recalibrated."""
@@ -143,7 +150,7 @@ def fit_recalibration(validation: xr.Dataset, progress: Callable[[int, int], Non
     factors = {}
     for name, moments in map_slabs(_error_and_spread, validation, progress=progress).items():
         error, spread = np.array(moments).T.reshape(2, n, leads)
-        factors[name] = _fit(error, spread).tolist()
+        factors[name] = inflation_factors(error, spread).tolist()
     return Recalibration(model, n, factors)
 
 
@@ -156,8 +163,8 @@ def _error_and_spread(slab: Slab) -> tuple[float, float]:
     return error, spread
 
 
-def _fit(error: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Factors, shape (lead,), from squared errors and spreads of shape (simulation, lead)."""
+def inflation_factors(error: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Factors by lead, (lead,), from squared errors and spreads, (simulation, lead); see :func:`fit_recalibration`."""
     estimate = _smooth_log_ratio(error, spread)
     deviation = estimate - estimate.mean()
     n = len(error)

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from probtokens.baselines import Persistence
 from probtokens.benchmark.cells import Cell, Task
 from probtokens.benchmark.models import MODELS, MeanOf
-from probtokens.benchmark.results import read_cells, summary
+from probtokens.benchmark.statistics import read_cells, summary
+from probtokens.benchmark.tables import shift_table
 from probtokens.cli import app
 from probtokens.config.benchmark import BenchmarkConfig
 from probtokens.config.recipe import load_config, load_recipe
@@ -103,7 +104,10 @@ def test_cells_that_answer_other_questions_are_refused_before_any_work(data: Pat
         ({"cells": {"parc": {9: 1}}, "endpoints": []}, (), "parc-9-0: expected at most the 3 training simulations"),
         ({"endpoints": [["tokens-0", "parc-16"]]}, (), "endpoints: expected MODEL-N of some of cells, got 'parc-16'"),
         ({"leads": [3, 1]}, (), "leads: expected ascending numbers, got [3, 1]"),
-        ({"split": "train"}, (), "split: "),
+        ({"split": "train"}, (), "split: expected valid, test or the name of a shifted test set, got 'train'"),
+        ({"split": "../valid"}, (), "split: "),
+        ({"split": "nowhere"}, (), "nowhere"),
+        ({"core_hours": {"micro": 1.0, "tokens": 2.0}}, (), "core_hours.meso: Field required"),
         ({"drawz": 4}, (), "drawz: no such key (got 4); did you mean 'draws'?"),
         ({}, ("--cell", "tokens-0-9"), "--cell: expected some of the recipe's cells"),
         ({"data": "nowhere"}, (), "nowhere"),
@@ -135,6 +139,7 @@ def test_other_methods_are_trained_and_share_what_they_know_of_single_pores(data
         "parc_pretrained-2-1",
         "scratch-2-0",
         "parc_literal-2-0",
+        "parc_ensemble-2-0",  # how long all four were trained
     } | {f"parc-2-{seed}" for seed in range(4)}
     trained = {path.stem for path in (out / "training" / "mld-micro").glob("*.pt")}
     assert trained == {"00_codec"} | {
@@ -143,8 +148,36 @@ def test_other_methods_are_trained_and_share_what_they_know_of_single_pores(data
     found = {name: json.loads(text) for name, text in files(out / "test").items()}
     assert "with_errors" in found["parc_ensemble-2-0.json"]
     assert "with_errors" not in found["mld-2-0.json"]
+    assert "recalibrated" in found["mld-2-0.json"]
+    assert found["mld-2-0.json"]["units"] == {"cells": "K", "area": "µm²", "temperature": "K"}
+    assert found["mld-2-0.json"]["shared_minutes"] > 0 == found["parc-2-3.json"]["shared_minutes"]
+    assert found["parc_ensemble-2-0.json"]["training_minutes"] >= found["parc-2-3.json"]["training_minutes"]
     scored = [json.dumps(found[f"{name}.json"]["scores"]) for name in ("parc_ensemble-2-0", "parc-2-3", "parc_literal-2-0")]
     assert len(set(scored)) == 3
+
+
+def test_shifted_sets_are_scored_by_what_was_trained_before(data: Path, tmp_path: Path) -> None:
+    make_campaign(tmp_path / "data" / "more_pores", n_train=0, n_valid=0, n_test=1)
+    out = tmp_path / "out"
+    cells = {"tokens": {2: 1}, "persistence": {0: 1}}
+    recipe: dict[str, Any] = {
+        "cells": cells,
+        "endpoints": [],
+        "meso": {"devices": 1, "stages": [{"name": "means", "objective": "latent_error", **FEW}]},
+    }
+    assert call(data, out, **recipe).exit_code == 0
+    trained = (out / "training" / "tokens-2-0" / "00_means.pt").read_bytes()
+    result = call(data, out, **recipe, split="more_pores")
+    assert result.exit_code == 0, result.output
+    assert (out / "training" / "tokens-2-0" / "00_means.pt").read_bytes() == trained
+    own, before = (json.loads(files(out / split)["tokens-2-0.json"]) for split in ("more_pores", "valid"))
+    assert np.shape(own["scores"]["cells"]["crps"]) == np.shape(own["recalibrated"]["cells"]["crps"]) == (1, 2)
+    assert np.shape(before["scores"]["cells"]["crps"]) == (2, 2)
+    assert "recalibrated" not in before
+    assert own["data"].keys() == {"train", "valid", "more_pores"}
+    table = shift_table({"more_pores": read_cells(out / "more_pores")})
+    assert "| more pores | meso tokens | 2 | 1 |" in table
+    assert "for meso tokens, N = 2, over 1 simulations" in table
 
 
 def test_an_own_model_is_a_cell(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

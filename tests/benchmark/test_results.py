@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import suite
-from probtokens.benchmark import results
+from probtokens.benchmark import results, statistics, tables
+from probtokens.config.benchmark import CoreHours
 
 QUANTITIES = ("cells", "area", "temperature")
 ENDPOINTS = ((("tokens", 4), ("parc", 16)), (("tokens", 4), ("micro_tokens", 0)), (("tokens", 0), ("parc", 16)))
@@ -33,7 +35,7 @@ def test_page_compares_what_was_written_down(tmp_path: Path) -> None:
         made_up("micro_tokens", 0, 0, [4 * value for value in better]),
         made_up("parc", 16, 0, worse, with_errors=dict.fromkeys(QUANTITIES, dressed)),
     ]
-    found = {(ours, theirs, quantity): comparison for ours, theirs, quantity, comparison, _ in results.comparisons(cells, ENDPOINTS)}
+    found = {(ours, theirs, quantity): comparison for ours, theirs, quantity, comparison, _ in statistics.comparisons(cells, ENDPOINTS)}
     assert len(found) == 2 * len(QUANTITIES)  # what has no cell yet is left out
     against_micro = found[("tokens", 4), ("micro_tokens", 0), "cells"]
     assert against_micro.skill == pytest.approx(0.5)  # seeds are averaged first
@@ -50,32 +52,67 @@ def test_page_compares_what_was_written_down(tmp_path: Path) -> None:
     assert "| PARC with errors | 16 | 0 | nan | 6.8 | 1.00 | 0.50 | 6.8, 0.50 | 6.8, 0.50 | 1 |" in text
     assert "| meso tokens | 4 | 0.50, 0.90 |" in text
     assert "| meso tokens, N = 4 | PARC, N = 16 | temperature | 0.50 | 0.50 to 0.50 |" in text
-    told = results.convergence(valid)
+    told = tables.convergence(valid)
     assert told.endswith("| PARC, half the steps | 16 | 0 | 2 | 3 | 3 | 3 |\n| PARC | 16 | 0 | 2 | 2.9 | 2.9 | 2.9 |")
     assert (tmp_path / "learning_curves.png").stat().st_size > 1000
 
 
+def test_a_reference_is_told_by_how_much_it_needs() -> None:
+    cells = [
+        made_up("tokens", 4, 0, [2.0] * 8),
+        made_up("parc", 4, 0, [8.0] * 8),
+        made_up("parc", 16, 0, [4.0] * 8),
+        made_up("parc", 16, 1, [2.0] * 8),
+    ]
+    cells += [made_up("tokens", 1, 0, [4.0] * 8)]
+    for cell in cells:
+        cell["hardware"]["cores"] = "2"
+    hours = CoreHours(micro=1.5, tokens=5, meso=0.5)
+    endpoints = [(("tokens", n), ("parc", 16)) for n in (4, 1)]
+    found = {(one.ours, one.quantity): one for one in statistics.equivalences(cells, endpoints, hours)}
+    far, near = found[("tokens", 4), "cells"], found[("tokens", 1), "area"]
+    assert (str(far.meso_runs), far.beyond) == ("> 16 (> 16 to > 16)", True)
+    assert near.meso_runs.n == pytest.approx(4 * 4 ** (np.log(2) / np.log(8 / 3)))
+    assert far.hours == pytest.approx(1.5 + 5 + 4 * 0.5 + 2 / 60)
+    assert far.reference_hours == pytest.approx(16 * 0.5 + 2 / 60)
+    text = tables.parts(cells, endpoints, hours)["equivalences"]
+    assert "| meso tokens, N = 4 | PARC | temperature | > 16 (> 16 to > 16) | 8.53 | > 8.03 |" in text
+    assert "core-hours" not in tables.parts(cells, endpoints)["equivalences"]
+
+
+def test_sets_of_shifts_tell_whether_spread_grows_with_error() -> None:
+    cell = made_up("tokens", 4, 0, [1.0] * 8)
+    errors = np.arange(1.0, 9)[:, None]
+    for order, told in ((errors, "1.00"), (errors[::-1], "-1.00")):
+        cell["scores"] = {
+            name: table | {"spread_square": order.tolist(), "error_square": errors.tolist()} for name, table in cell["scores"].items()
+        }
+        table = tables.shift_table({"higher_pressure": [cell, made_up("parc", 16, 0, [1.0] * 8)]})
+        assert "| higher pressure | meso tokens | 4 | 1 | nan | 1 | 1.00 | 0.90 |" in table
+        assert f"correlation of spread and error: {told} for meso tokens, N = 4, over 8 simulations." in table
+
+
 def test_large_numbers_of_tables_have_no_exponent() -> None:
-    table = results._table([made_up("persistence", 0, 0, [1484.0] * 8)])
+    table = tables._table([made_up("persistence", 0, 0, [1484.0] * 8)])
     assert "| 1480 | – | – | 1480, – | 1480, – |" in table
     assert "e+" not in table
 
 
 def test_cells_of_own_models_are_named_as_they_are_and_other_simulations_are_refused() -> None:
     own, other = made_up("mine:Model", 4, 0, [1.0] * 8), made_up("tokens", 4, 0, [1.0] * 8, simulations=list("hgfedcba"))
-    assert "| mine:Model | 4 | 0 |" in results._table([own])
+    assert "| mine:Model | 4 | 0 |" in tables._table([own])
     with pytest.raises(ValueError, match="expected the simulations .'a', 'b'"):
-        results.by_simulation([own, other], "tokens", 4, "cells")
+        statistics.by_simulation([own, other], "tokens", 4, "cells")
 
 
 def test_holm_corrects_for_tests_that_are_not_made_yet() -> None:
     # Holm's own example of three tests: multiply the smallest by 3, the next by 2, never below the one before.
-    assert results.holm([0.02, 0.01, 0.03], of=3) == pytest.approx([0.04, 0.03, 0.04])
-    assert results.holm([0.02, 0.01], of=4) == pytest.approx([0.06, 0.04])
-    assert results.holm([], of=4) == []
+    assert statistics.holm([0.02, 0.01, 0.03], of=3) == pytest.approx([0.04, 0.03, 0.04])
+    assert statistics.holm([0.02, 0.01], of=4) == pytest.approx([0.06, 0.04])
+    assert statistics.holm([], of=4) == []
 
 
 def test_readme_has_the_table_of_the_cells() -> None:
-    cells = results.read_cells(suite.CELLS / "test")
-    assert results.short_table(cells) in Path("README.md").read_text(encoding="utf-8")
-    assert results.short_table(cells) in Path("docs/meso_results.md").read_text(encoding="utf-8")
+    cells = statistics.read_cells(suite.CELLS / "test")
+    assert tables.short_table(cells) in Path("README.md").read_text(encoding="utf-8")
+    assert tables.short_table(cells) in Path("docs/meso_results.md").read_text(encoding="utf-8")
