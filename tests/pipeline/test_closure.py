@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from probtokens.cli import app
 from probtokens.data.the_well import write_shard
 from probtokens.fields import Grid, field_spec
-from probtokens.pipeline.closure import _scatter_lines, closure_dataset
+from probtokens.pipeline.closure_files import closure_dataset
+from probtokens.pipeline.closure_lines import scatter_lines
 from probtokens.pipeline.folder import RunFolder
 from probtokens.predict import open_rollout
 from probtokens.predict.closure_rates import load_closure
@@ -187,9 +188,9 @@ def test_other_physics_has_no_closure(run: RunFolder) -> None:
 
 def test_terms_that_miss_are_told() -> None:
     card = IgnitionGrowth(0, 1.0, 0.1, 4.0, 1.0, 0.7, 1.5, ignition_scatter=0.1, growth_scatter=0.41)
-    (line,) = _scatter_lines([card])
+    (line,) = scatter_lines([card])
     assert line.startswith("cards: the growth term misses single simulations by 41 %")
-    assert _scatter_lines([]) == []
+    assert scatter_lines([]) == []
 
 
 def test_few_simulations_have_rates_but_no_laws(run: RunFolder, tmp_path: Path, burner: None) -> None:
