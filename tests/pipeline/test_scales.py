@@ -10,7 +10,7 @@ import pytest
 
 import probtokens as pt
 from probtokens.config import load_config
-from probtokens.pipeline.commands import run_all
+from probtokens.pipeline.commands import run_all, run_stages
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.graph import build_stages
 from probtokens.predict import open_rollout
@@ -54,7 +54,7 @@ def test_a_run_forecasts_meso_data_of_declared_scales(tmp_path: Path) -> None:
         assert (bound["window_frames"], bound["simulations"]) == (4, 1)
         assert bound["by_simulation"]["bound"] == [bound["mean"]]
     assert "4 × 4 cells" in folder.report.read_text(encoding="utf-8")
-    run_all(recipe, folder.root, [*data, *SHORT, *DECLARED, "meso.n_simulations=0"])
+    run_stages("train meso", recipe, folder.root, [*data, *SHORT, *DECLARED, "meso.n_simulations=0"])
     prior = pt.load(folder.model("meso"))
     assert (prior.patch, prior.steps_per_frame, prior.population) == (4, 2, None)
 
