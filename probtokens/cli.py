@@ -419,13 +419,13 @@ def _errors_reported(debug: bool) -> Iterator[None]:
 
         if isinstance(error, OSError) and error.filename is not None:  # of the system: a name may be of any length
             error = fault(error.filename, "a path that can be used", error.strerror)
-        _show(str(error), debug)
+        _show(_with_notes(error), debug)
         raise typer.Exit(2) from None
     except Exception as error:  # noqa: BLE001 - the last line of defence: whatever it is becomes one line
         if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)):
             _show(f"memory: expected more than there is ({str(error) or 'none was got':.150}); try fewer draws, cells or jobs", debug)
             raise typer.Exit(2) from None
-        _show(f"unexpected {type(error).__name__}: {error} (--debug shows where)", debug)
+        _show(f"unexpected {type(error).__name__}: {_with_notes(error)} (--debug shows where)", debug)
         raise typer.Exit(1) from None
 
 
@@ -474,6 +474,11 @@ def _signals_raised() -> Iterator[None]:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
         sys.unraisablehook = known
+
+
+def _with_notes(error: Exception) -> str:
+    """What an error says, and what was noted where it came by."""
+    return ", ".join([str(error), *getattr(error, "__notes__", ())])
 
 
 def _show(message: str, debug: bool) -> None:

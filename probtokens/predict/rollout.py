@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,10 +136,29 @@ def forecast_blocks(
     asked, draws = (1, 1) if deterministic else (DRAWS_AT_ONCE, draws)
     for block, first in enumerate(range(0, draws, asked)):
         own = simulation_seed(simulation_seed(seed, number), block)
-        with told():
-            frames = forecaster.forecast(initial, context, grid=grid, n_steps=n_steps, n_draws=asked, seed=own, **options)
+        with told(), _named(forecaster):
+            frames = iter(forecaster.forecast(initial, context, grid=grid, n_steps=n_steps, n_draws=asked, seed=own, **options))
         part = slice(first, min(first + asked, draws))
-        yield part, (frame[: part.stop - part.start] for frame in frames)
+        yield part, (frame[: part.stop - part.start] for frame in _frames(forecaster, frames))
+
+
+def _frames(forecaster: Forecaster, frames: Iterator[Tensor]) -> Iterator[Tensor]:
+    while True:
+        with _named(forecaster):
+            frame = next(frames, None)
+        if frame is None:
+            return
+        yield frame
+
+
+@contextmanager
+def _named(forecaster: Forecaster) -> Iterator[None]:
+    """An error of a model, which may be someone else's, tells whose it is."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"in the forecast of {forecaster.name}")
+        raise
 
 
 def _checked_blocks(

@@ -56,3 +56,18 @@ def test_a_missing_module_is_refused_before_anything_is_made(folder: Path) -> No
     assert result.exit_code == 2
     assert "rollout.models: damped:Damped: expected a module 'damped' to import" in result.stderr
     assert not (folder / "run").exists()
+
+
+HEAD, FRAME = "    def forecast(self, ", "            noise = "
+
+
+@pytest.mark.parametrize(("error", "code"), [("RuntimeError", 1), ("ValueError", 2)])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_error_of_it_tells_whose_it_is(folder: Path, error: str, code: int, at_once: bool) -> None:
+    source, raising = (folder / "damped.py").read_text(encoding="utf-8"), f"raise {error}('shapes differ')\n"
+    early = source.replace(HEAD, f"    def forecast(self, *given, **more):\n        {raising}\n    def other(self, ")
+    late = source.replace(FRAME, f"            {raising}{FRAME}")
+    (folder / "damped.py").write_text(early if at_once else late, encoding="utf-8")
+    result = CliRunner().invoke(cli.app, ["run", "recipe.yaml", "--out", "run"])
+    assert result.exit_code == code
+    assert "shapes differ, in the forecast of damped" in result.stderr
