@@ -23,7 +23,7 @@ def score_table(scores: Mapping[str, Any]) -> TextTable:
     symbol = "T" if hotspot.field == "temperature" else "F"
     title = f"Test scores: {scores['n_test']} simulations, {scores['members']} members"
     caption = f"{symbol}: {hotspot.field}; hs: where {symbol} > {hotspot.threshold:g}{'' if unit == '1' else f' {unit}'}"
-    caption = "\n".join(filter(None, (caption, evidence_line(scores), seen_before(scores))))
+    caption = "\n".join(filter(None, (caption, _recalibrated(scores, hotspot.field), evidence_line(scores), seen_before(scores))))
     table = TextTable(title=title, caption=caption)
     table.column("", "", "model")
     for header in (
@@ -49,6 +49,15 @@ def score_table(scores: Mapping[str, Any]) -> TextTable:
             _number(curves[hotspot.field]["crps"], ".3g"),
         )
     return table
+
+
+def _recalibrated(scores: Mapping[str, Any], field: str) -> str:
+    """Line on spreads before recalibration; empty where there was none, or no spread."""
+    before = {
+        name: entry["uncalibrated"]["fields"][field]["spread_skill"] for name, entry in scores["models"].items() if "uncalibrated" in entry
+    }
+    told = ", ".join(f"{name} {value:.2f}" for name, value in before.items() if value is not None)
+    return f"Spread recalibrated on validation simulations; spread/skill was {told} before." if told else ""
 
 
 def _number(value: float | None, form: str) -> str:

@@ -56,3 +56,17 @@ def test_the_table_says_that_simulations_have_been_seen_before():
     rich.console.Console(file=stream, width=200).print(score_table(SCORES | {"provenance": again}))
     text = " ".join(stream.getvalue().split())
     assert "One simulation is in several splits, so these scores are not of unseen simulations: ['micro/train a/0 = meso" in text
+
+
+def test_the_table_says_that_spread_was_recalibrated():
+    models = {
+        name: entry | {"uncalibrated": {"fields": {"temperature": {"spread_skill": before}}}}
+        for (name, entry), before in zip(SCORES["models"].items(), (0.62, None), strict=True)
+    }
+    stream = io.StringIO()
+    rich.console.Console(file=stream, width=200).print(score_table(SCORES | {"models": models}))
+    text = " ".join(stream.getvalue().split())
+    assert "Spread recalibrated on validation simulations; spread/skill was micro_tokens 0.62 before." in text
+    stream = io.StringIO()
+    rich.console.Console(file=stream, width=200).print(score_table(SCORES))
+    assert "ecalibrated" not in stream.getvalue()
