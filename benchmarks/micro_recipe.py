@@ -1,9 +1,11 @@
 """What each mechanism of the micro recipe is worth: a short version of it with all of them, and without one at a time.
 
-    python -m benchmarks.micro_recipe runs/standard/data/micro --out docs/results/micro
+    python -m benchmarks.micro_recipe runs/standard/data/micro
+    python -m benchmarks.micro_recipe runs/standard/data/micro --trained runs/micro/checkpoints/micro
 
 Rows learn from the same few pores with the same seed, and are scored on all validation simulations. A row trains only the stages that are
-not those of the whole recipe so far, and goes on where it was stopped.
+not those of the whole recipe so far, and goes on where it was stopped. The short version ends with the noise: the stage after it moves the
+means at first away from where it brings them after hundreds of steps. What the last stages are worth is told of a whole training.
 """
 
 from __future__ import annotations
@@ -11,13 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from probtokens.config import Config, load_config
+from probtokens.config import Config, Stage, load_config
 from probtokens.data import TrajectorySet, split_folder, subset_order
 from probtokens.data.atomic import replacing
 from probtokens.evaluate.ablation import gain, pooled
@@ -33,6 +35,7 @@ LEADS = (2, 5, 10, 15, 20, 30, 40)
 HOT = HotSpot("temperature", 875.0)
 #: Processes that share a training's batches.
 DEVICES = 2
+PARTS = ("train", "valid")
 
 #: The recipe itself.
 WHOLE = "recipe"
@@ -59,21 +62,8 @@ def _without_shifts(recipe: Document) -> None:
     recipe["micro"]["tokens"]["views"] = "mirrored"
 
 
-def _without_stage(name: str, heir: str | None = None) -> Callable[[Document], None]:
-    """Leave a stage out, and give its steps to another."""
-
-    def change(recipe: Document) -> None:
-        if heir is not None:
-            _stage(recipe, heir)["steps"] += _stage(recipe, name)["steps"]
-        recipe["micro"]["stages"].remove(_stage(recipe, name))
-
-    return change
-
-
 #: What is left out, by the name of the row.
 WITHOUT: Mapping[str, Callable[[Document], None]] = {
-    "stage noise (members has its steps)": _without_stage("noise", "members"),
-    "stage members": _without_stage("members"),
     "field weights": _in_all("field_weights", {}),
     "curriculum": _in_all("curriculum", {}),
     "latest start": _in_all("latest_start", None),
@@ -82,13 +72,23 @@ WITHOUT: Mapping[str, Callable[[Document], None]] = {
     "shifted patches and views": _without_shifts,
 }
 
+#: Last stages that are left out of a whole training, by the name of the row.
+UNFINISHED = {"members": ("members",), "noise and members": ("noise", "members")}
+
 
 def short_recipe(share: float, recipe: Path = RECIPE) -> Document:
-    """The recipe with a share of its steps, and without the guide, on which no forecast depends."""
-    document = load_config(recipe).model_dump(mode="json")
-    _without_stage("guide")(document)
+    """The recipe up to the noise, with a share of its steps."""
+    document = full_recipe(recipe)
+    document["micro"]["stages"].remove(_stage(document, "members"))
     for stage in document["micro"]["stages"]:
         stage["steps"] = max(1, round(share * stage["steps"]))
+    return document
+
+
+def full_recipe(recipe: Path = RECIPE) -> Document:
+    """The recipe without the guide, on which no forecast depends."""
+    document = load_config(recipe).model_dump(mode="json")
+    document["micro"]["stages"].remove(_stage(document, "guide"))
     return document
 
 
@@ -106,40 +106,73 @@ def begin(folder: Path, settings: Config, whole: Config, from_folder: Path) -> N
 
 
 def run(data: Path, *, pores: int, share: float, draws: int, seed: int, folder: Path) -> Document:
-    """Train and score all rows."""
+    """Train and score the short recipe and all rows."""
     whole = Config.model_validate(short_recipe(share))
-    names, context = whole.data.fields, whole.data.context
-    training, validation = (TrajectorySet.open(split_folder(data, part), names, context) for part in ("train", "valid"))
+    training, validation = _opened(data, whole)
     training = training.subset(subset_order(len(training), seed)[:pores])
-    tables, rows = {}, {}
-    for row, change in {WHOLE: None, **WITHOUT}.items():
-        document = short_recipe(share)
-        place = folder / row.split(" (")[0].replace(" ", "_")
-        settings = whole
-        if change is not None:
-            change(document)
+
+    def trained(row: str) -> MicroTokens:
+        document, place, settings = short_recipe(share), folder / row.split(" (")[0].replace(" ", "_"), whole
+        if row != WHOLE:
+            WITHOUT[row](document)
             settings = Config.model_validate(document)
             begin(place, settings, whole, folder / WHOLE)
-        torch.manual_seed(seed)
-        model = MicroTokens.untrained(training, settings.micro.tokens)
+        return _trained(settings, settings.micro.stages, training, place, seed, row)
 
-        def progress(stage: str, step: int, steps: int, loss: float, row: str = row) -> None:
-            print(f"{row}: {stage} {step}/{steps}, loss {loss:.4g}", flush=True)
+    found = _scored([WHOLE, *WITHOUT], trained, validation, draws, seed)
+    return {"pores": pores, "share": share, "steps": {stage.name: stage.steps for stage in whole.micro.stages}} | found
 
-        train_stages(
-            model, training, settings.micro.stages, weight_decay=settings.micro.weight_decay, seed=seed, out_dir=place, devices=DEVICES,
-            progress=progress,
-        )  # fmt: skip
-        tables[row] = score_by_simulation(model, validation, LEADS, field=HOT.field, members=draws, seed=seed, hotspot=HOT)
+
+def run_stages(data: Path, checkpoints: Path, *, draws: int, seed: int) -> Document:
+    """Score a training by the whole recipe after its last stages.
+
+    Raises
+    ------
+    ValueError
+        If a stage is not there.
+    """
+    whole = Config.model_validate(full_recipe())
+    training, validation = _opened(data, whole)
+
+    def trained(row: str) -> MicroTokens:
+        kept = [stage for stage in whole.micro.stages if stage.name not in UNFINISHED.get(row, ())]
+        for number, stage in enumerate(kept):
+            if not (path := stage_file(checkpoints, number, stage)).exists():
+                raise ValueError(f"{path}: expected a finished stage, found none")
+        return _trained(whole, kept, training, checkpoints, seed, row)
+
+    found = _scored([WHOLE, *UNFINISHED], trained, validation, draws, seed)
+    return {"pores": len(training), "share": 1.0, "steps": {stage.name: stage.steps for stage in whole.micro.stages}} | found
+
+
+def _opened(data: Path, settings: Config) -> tuple[TrajectorySet, TrajectorySet]:
+    training, validation = (TrajectorySet.open(split_folder(data, part), settings.data.fields, settings.data.context) for part in PARTS)
+    return training, validation
+
+
+def _trained(settings: Config, stages: Sequence[Stage], training: TrajectorySet, place: Path, seed: int, row: str) -> MicroTokens:
+    torch.manual_seed(seed)
+    model = MicroTokens.untrained(training, settings.micro.tokens)
+
+    def progress(stage: str, step: int, steps: int, loss: float) -> None:
+        print(f"{row}: {stage} {step}/{steps}, loss {loss:.4g}", flush=True)
+
+    decay = settings.micro.weight_decay
+    train_stages(model, training, stages, weight_decay=decay, seed=seed, out_dir=place, devices=DEVICES, progress=progress)
+    return model
+
+
+def _scored(names: Sequence[str], trained: Callable[[str], MicroTokens], validation: TrajectorySet, draws: int, seed: int) -> Document:
+    """Scores of all rows, and what the first has over each other one."""
+    tables, rows = {}, {}
+    for row in names:
+        tables[row] = score_by_simulation(trained(row), validation, LEADS, field=HOT.field, members=draws, seed=seed, hotspot=HOT)
         rows[row] = {name: pooled(table, draws) for name, table in tables[row].items()}
     return {
-        "pores": pores,
-        "share": share,
         "draws": draws,
         "seed": seed,
         "simulations": len(validation),
         "leads": list(LEADS),
-        "steps": {stage.name: stage.steps for stage in whole.micro.stages},
         "rows": rows,
         "gains": {row: {name: gain(tables[WHOLE][name], tables[row][name]) for name in tables[row]} for row in tables if row != WHOLE},
         "versions": versions(),
@@ -149,8 +182,9 @@ def run(data: Path, *, pores: int, share: float, draws: int, seed: int, folder: 
 
 def table(document: Document) -> str:
     """The rows as a Markdown table; numbers are means over leads."""
+    steps = "the recipe's steps" if document["share"] == 1 else f"{document['share']:g} of the recipe's steps"
     lines = [
-        f"Micro tokens of {document['pores']} pores, with {document['share']:g} of the recipe's steps, on {document['simulations']} "
+        f"Micro tokens of {document['pores']} pores, with {steps}, on {document['simulations']} "
         f"validation pores, {document['draws']} draws, seed {document['seed']}, leads {', '.join(map(str, document['leads']))}. "
         "Saved is what the recipe has over the row, with 95 % intervals over simulations.",
         "",
@@ -190,15 +224,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of the micro set, with train/ and valid/")
     parser.add_argument("--pores", type=int, default=96)
-    parser.add_argument("--share", type=float, default=0.1, help="of the recipe's steps")
+    parser.add_argument("--share", type=float, default=0.05, help="of the recipe's steps")
     parser.add_argument("--draws", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("runs/micro_recipe"), help="checkpoints of trainings")
-    parser.add_argument("--out", type=Path, default=Path("docs/results/micro"), help="where mechanisms.json and mechanisms.md go")
+    parser.add_argument("--trained", type=Path, help="checkpoints of a training by the whole recipe, whose last stages are scored instead")
+    parser.add_argument("--out", type=Path, default=Path("docs/results/micro"), help="where the numbers and their table go")
     args = parser.parse_args()
-    document = run(args.data, pores=args.pores, share=args.share, draws=args.draws, seed=args.seed, folder=args.folder)
+    scored: dict[str, Any] = {"draws": args.draws, "seed": args.seed}
+    if args.trained is None:
+        stem, document = "mechanisms", run(args.data, pores=args.pores, share=args.share, folder=args.folder, **scored)
+    else:
+        stem, document = "stages", run_stages(args.data, args.trained, **scored)
     args.out.mkdir(parents=True, exist_ok=True)
-    for name, text in {"mechanisms.json": json.dumps(document, indent=1) + "\n", "mechanisms.md": table(document)}.items():
+    for name, text in {f"{stem}.json": json.dumps(document, indent=1) + "\n", f"{stem}.md": table(document)}.items():
         with replacing(args.out / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
     print(table(document))

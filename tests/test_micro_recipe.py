@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import micro_recipe
-from benchmarks.micro_recipe import WITHOUT, short_recipe
+from benchmarks.micro_recipe import UNFINISHED, WHOLE, WITHOUT, full_recipe, run_stages, short_recipe
 from probtokens.config import Config
 
 
@@ -28,21 +28,19 @@ def differences(left: Any, right: Any, where: str = "") -> set[str]:
     return set() if left == right else {where}
 
 
-def test_the_short_recipe_is_the_recipe_with_fewer_steps() -> None:
-    names = ("codec", "dynamics", "noise", "members")
-    found = differences(short_recipe(1), short_recipe(0.1))
-    assert found == {f".micro.stages.{name}.steps" for name in names}
-    assert [stage["steps"] for stage in short_recipe(0.1)["micro"]["stages"]] == [200, 1800, 40, 100]
+def test_the_short_recipe_is_the_recipe_with_fewer_steps_up_to_the_noise() -> None:
+    names = ("codec", "dynamics", "noise")
+    found = differences(full_recipe(), short_recipe(0.1))
+    assert found == {*(f".micro.stages.{name}.steps" for name in names), ".micro.stages.members"}
+    assert [stage["steps"] for stage in short_recipe(0.1)["micro"]["stages"]] == [200, 1800, 40]
 
 
 @pytest.mark.parametrize(
     ("row", "lacks"),
     [
-        ("stage noise (members has its steps)", {"stages.noise", "stages.members.steps"}),
-        ("stage members", {"stages.members"}),
         ("field weights", {"stages.dynamics.field_weights.temperature"}),
         ("curriculum", {f"stages.dynamics.curriculum.{horizon}" for horizon in (1, 4)}),
-        ("latest start", {f"stages.{name}.latest_start" for name in ("dynamics", "noise", "members")}),
+        ("latest start", {f"stages.{name}.latest_start" for name in ("dynamics", "noise")}),
         ("muon (AdamW instead)", {"stages.codec.optimizer", "stages.dynamics.optimizer"}),
         ("gate at rest", {"tokens.rest.temperature", "tokens.rest.pressure", "tokens.rest.reacted_fraction"}),
         ("shifted patches and views", {"stages.dynamics.shifts", "tokens.views"}),
@@ -56,7 +54,7 @@ def test_a_row_lacks_one_thing(row: str, lacks: set[str]) -> None:
 
 @pytest.mark.parametrize(
     ("row", "shared"),
-    [("stage members", ["codec", "dynamics", "noise"]), ("field weights", ["codec"]), ("gate at rest", []), ("muon (AdamW instead)", [])],
+    [("latest start", ["codec"]), ("field weights", ["codec"]), ("gate at rest", []), ("muon (AdamW instead)", [])],
 )
 def test_a_row_takes_over_the_stages_it_shares(tmp_path: Path, row: str, shared: list[str]) -> None:
     whole = Config.model_validate(short_recipe(0.1))
@@ -67,6 +65,30 @@ def test_a_row_takes_over_the_stages_it_shares(tmp_path: Path, row: str, shared:
             (done / f"{number:02d}_{stage.name}{suffix}").write_text(stage.name)
     micro_recipe.begin(tmp_path / "row", Config.model_validate(changed(row)), whole, done)
     assert sorted(path.stem for path in (tmp_path / "row").glob("*.pt")) == [f"{number:02d}_{name}" for number, name in enumerate(shared)]
+
+
+def test_stages_of_a_whole_training_are_scored_as_they_were_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = Config.model_validate(full_recipe()).micro.stages
+    for number, stage in enumerate(stages[:-1]):
+        (tmp_path / f"{number:02d}_{stage.name}.pt").touch()
+    seen: dict[str, list[str]] = {}
+
+    def scored(names: Any, trained: Any, *more: Any) -> dict[str, Any]:
+        for row in names[1:]:
+            trained(row)
+        with pytest.raises(ValueError, match="03_members.pt: expected a finished stage, found none"):
+            trained(WHOLE)
+        return {}
+
+    def trained(settings: Any, stages: Any, training: Any, place: Path, seed: int, row: str) -> None:
+        seen[row] = [stage.name for stage in stages]
+
+    monkeypatch.setattr(micro_recipe, "_opened", lambda data, settings: (range(7), range(2)))
+    monkeypatch.setattr(micro_recipe, "_scored", scored)
+    monkeypatch.setattr(micro_recipe, "_trained", trained)
+    assert run_stages(tmp_path, tmp_path, draws=2, seed=0)["pores"] == 7
+    assert seen == {"members": ["codec", "dynamics", "noise"], "noise and members": ["codec", "dynamics"]}
+    assert list(seen) == list(UNFINISHED)
 
 
 def test_a_table_tells_what_is_saved() -> None:
