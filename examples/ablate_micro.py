@@ -9,9 +9,9 @@ import argparse
 import json
 from pathlib import Path
 
+from probtokens.console import Console
 from probtokens.data.atomic import replacing
 from probtokens.pipeline.ablation import ablate_micro, ablation_table
-from probtokens.pipeline.console import Console
 from probtokens.pipeline.folder import RunFolder
 from probtokens.screen import open_screen, say
 

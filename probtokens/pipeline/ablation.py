@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from probtokens.config import Config, load_config
-from probtokens.pipeline.console import Progress
+from probtokens.console import Progress
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.record import hardware, versions
 from probtokens.pipeline.work.evaluate import provenance

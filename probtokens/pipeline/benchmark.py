@@ -8,7 +8,7 @@ from pathlib import Path
 
 from probtokens.config.benchmark import BenchmarkConfig, side_of
 from probtokens.config.recipe import load_recipe
-from probtokens.pipeline.console import Console, Progress
+from probtokens.console import Console, Progress
 from probtokens.screen import next_step, open_screen, say
 
 

@@ -14,10 +14,10 @@ import rich.console
 import xarray as xr
 
 from probtokens import __version__
+from probtokens.console import Console
 from probtokens.data.atomic import replacing
 from probtokens.data.the_well.faults import listed
 from probtokens.pipeline.closure_lines import agreement_table, check_lines, scatter_lines
-from probtokens.pipeline.console import Console
 from probtokens.pipeline.record import hardware, versions
 from probtokens.screen import print_table, say
 from probtokens.units import OUR_UNITS, mend

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from probtokens.config import CampaignConfig, Config, ShiftConfig, load_config
+from probtokens.console import Console
 from probtokens.evaluate import load_scores
-from probtokens.pipeline.console import Console
 from probtokens.pipeline.engine import execute, require_usable
 from probtokens.pipeline.export import export_figures
 from probtokens.pipeline.folder import SCALES, RunFolder

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import rich.console
 
+from probtokens.console import Console
 from probtokens.data.atomic import replacing
 from probtokens.data.importers import Given, Plan, convert, make_plan, open_source
 from probtokens.data.importers.convert import PICTURE
@@ -17,7 +18,6 @@ from probtokens.data.importers.obstacle import OBSTACLE
 from probtokens.data.importers.source import OURS, Source
 from probtokens.data.the_well.layout import SIDES
 from probtokens.fields import FieldSpec, Grid
-from probtokens.pipeline.console import Console
 from probtokens.pipeline.inspect_data import describe_grid
 from probtokens.screen import TextTable, next_step, open_screen, print_table, say
 from probtokens.units import in_unit

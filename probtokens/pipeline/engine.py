@@ -12,9 +12,9 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from probtokens.config import Config, dump_config
+from probtokens.console import Console
 from probtokens.data.atomic import remove_leftovers, replacing, writing
 from probtokens.pipeline import outputs
-from probtokens.pipeline.console import Console
 from probtokens.pipeline.fingerprint import fingerprints
 from probtokens.pipeline.folder import RunFolder, new_of, old_of
 from probtokens.pipeline.gate import require_fit

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from probtokens.config import ImageConfig
 from probtokens.config.simulation import require_pressure
+from probtokens.console import Console
 from probtokens.data.atomic import replacing
 from probtokens.errors import renamed
 from probtokens.fields import HotSpot
-from probtokens.pipeline.console import Console
 from probtokens.pipeline.fingerprint import file_digest
 from probtokens.pipeline.record import hardware, versions
 from probtokens.screen import next_step, open_screen, say

@@ -12,9 +12,9 @@ from rich.text import Text
 
 from probtokens import __version__
 from probtokens.config import Config, TokenConfig, load_config
+from probtokens.console import Console
 from probtokens.data.atomic import replacing
 from probtokens.evaluate.scores_file import without_nan
-from probtokens.pipeline.console import Console
 from probtokens.pipeline.engine import require_done
 from probtokens.pipeline.fingerprint import fingerprints
 from probtokens.pipeline.folder import SCALES, RunFolder, Scale, Split

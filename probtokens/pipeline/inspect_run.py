@@ -11,8 +11,8 @@ from rich.text import Text
 from probtokens.config import Config, load_config
 from probtokens.config.benchmark import BenchmarkConfig
 from probtokens.config.recipe import is_benchmark, load_recipe
+from probtokens.console import format_seconds
 from probtokens.evaluate import load_scores
-from probtokens.pipeline.console import format_seconds
 from probtokens.pipeline.engine import State, at_work, states
 from probtokens.pipeline.fingerprint import fingerprints
 from probtokens.pipeline.folder import RunFolder

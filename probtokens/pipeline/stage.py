@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from probtokens.config import Config
-from probtokens.pipeline.console import Progress
+from probtokens.console import Progress
 from probtokens.pipeline.folder import RunFolder
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,13 +15,14 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from probtokens.config import Stage
+from probtokens.console import Console
 from probtokens.data.atomic import replacing
 from probtokens.data.trajectories import TrajectorySet, require_trajectories
 from probtokens.json_text import read_json
 from probtokens.models.base import require_units
 from probtokens.train.loop import Trained, train_stages
 from probtokens.train.objectives import Objective
-from probtokens.train.stages import kind_of, numbered, stage_of
+from probtokens.train.stages import kind_of, numbered, over_all_stages, stage_of
 
 _SETTINGS = "settings.json"
 
@@ -70,6 +71,7 @@ def fit(
     reflect: bool = True,
     callbacks: Sequence[Callback] = (),
     resume: str | Path | None = None,
+    progress: bool = True,
 ) -> History:
     """Train a model in place, by one objective after the other.
 
@@ -104,6 +106,8 @@ def fit(
         Callbacks of Lightning.
     resume
         Folder that keeps what is done. Called again with the same arguments, an interrupted training goes on from there.
+    progress
+        Whether to show on standard error how far it is.
 
     Returns
     -------
@@ -143,20 +147,31 @@ def fit(
             Path(folder),
             _settings(model, trajectories, stages, seed=seed, reflect=reflect, replay=[] if replay is None else list(replay.names)),
         )
-        told = train_stages(
-            model,
-            trajectories,
-            stages,
-            weight_decay=0.0,
-            seed=seed,
-            out_dir=Path(folder),
-            reflect=reflect,
-            device=device,
-            validation=validation,
-            callbacks=callbacks,
-            replay=replay,
-        )
+        with _shown(stages, progress) as show:
+            told = train_stages(
+                model,
+                trajectories,
+                stages,
+                weight_decay=0.0,
+                seed=seed,
+                out_dir=Path(folder),
+                reflect=reflect,
+                device=device,
+                validation=validation,
+                callbacks=callbacks,
+                progress=show,
+                replay=replay,
+            )
     return History(told)
+
+
+@contextmanager
+def _shown(stages: Sequence[Stage], progress: bool) -> Iterator[Callable[[str, int, int, float], None] | None]:
+    if not progress:
+        yield None
+        return
+    with Console().stage("fit") as tell:
+        yield over_all_stages(stages, tell)
 
 
 def _require_known(model: Any, objectives: Sequence[Any], **sets: Any) -> None:

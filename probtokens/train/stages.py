@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import get_args
 
 from pydantic import SerializeAsAny, ValidationError
@@ -54,3 +54,12 @@ def numbered(names: Sequence[str]) -> list[str]:
     ['elbo', 'rest', 'elbo_2']
     """
     return [name if name not in names[:k] else f"{name}_{names[:k].count(name) + 1}" for k, name in enumerate(names)]
+
+
+def over_all_stages(stages: Sequence[Stage], tell: Callable[[int, int, str], None]) -> Callable[[str, int, int, float], None]:
+    """Progress of one stage as progress of the whole schedule, told as steps done, steps in all, and what is being done."""
+    total, before = 0, {}
+    for stage in stages:
+        before[stage.name] = total
+        total += stage.steps
+    return lambda stage, step, steps, loss: tell(before[stage] + step, total, f"{stage}, loss {loss:.4g}")

@@ -11,7 +11,7 @@ import pytest
 import rich.console
 
 from probtokens.config import Config
-from probtokens.pipeline.console import Console
+from probtokens.console import Console
 from probtokens.pipeline.engine import execute
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.stage import Job, Stage

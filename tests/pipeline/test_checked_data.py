@@ -14,8 +14,8 @@ import pytest
 import rich.console
 
 from probtokens.config import Config, load_config
+from probtokens.console import Console
 from probtokens.evaluate.scores_file import seen_before
-from probtokens.pipeline.console import Console
 from probtokens.pipeline.engine import execute
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.graph import build_stages

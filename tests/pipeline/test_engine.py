@@ -11,7 +11,7 @@ import rich.console
 from filelock import Timeout
 
 from probtokens.config import CampaignConfig, Config, SimulateConfig, load_config
-from probtokens.pipeline.console import Console
+from probtokens.console import Console
 from probtokens.pipeline.engine import at_work, execute, states
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.graph import build_stages

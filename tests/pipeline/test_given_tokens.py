@@ -9,10 +9,10 @@ import rich.console
 import torch
 
 from probtokens.config import load_config
+from probtokens.console import Console
 from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
 from probtokens.pipeline.commands import run_all, run_stages
-from probtokens.pipeline.console import Console
 from probtokens.pipeline.engine import execute, states
 from probtokens.pipeline.folder import RunFolder
 from probtokens.pipeline.graph import build_stages

@@ -12,9 +12,9 @@ import pytest
 import rich.console
 
 from probtokens.config import Config, dump_config
+from probtokens.console import Console
 from probtokens.data import write_shard
 from probtokens.fields import FieldSpec, Grid
-from probtokens.pipeline.console import Console
 from probtokens.pipeline.inspect import describe
 from probtokens.predict.store import create_store
 from tests.helpers import BOUNDARY, make_frames
@@ -87,7 +87,7 @@ def test_run_folders(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("terminal", [False, True])
 @pytest.mark.parametrize("text", TEXTS)
 def test_progress_and_warnings(text: str, terminal: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("probtokens.pipeline.console._PLAIN_INTERVAL", 0.0)
+    monkeypatch.setattr("probtokens.console._PLAIN_INTERVAL", 0.0)
     monkeypatch.setenv("TERM", "xterm")
     stream = io.StringIO()
     console = Console(rich.console.Console(file=stream, force_terminal=terminal, width=120, color_system=None))

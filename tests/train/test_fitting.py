@@ -49,6 +49,19 @@ def test_stages_of_recipes_are_taken_as_they_are() -> None:
     assert {name: len(stage.losses) for name, stage in history.stages.items()} == {"a": 2, "b": 1}
 
 
+def test_it_shows_how_far_it_is_unless_it_should_not(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("probtokens.console._PLAIN_INTERVAL", 0.0)
+    schedule = [ReconstructionStage(name="a", steps=2, batch_size=2), ReconstructionStage(name="b", steps=1, batch_size=2)]
+    pt.fit(micro_tokens(), data(), schedule)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "fit: 2/3 a, loss" in shown.err
+    assert "fit: 3/3 b, loss" in shown.err
+    assert "fit: done in" in shown.err
+    pt.fit(micro_tokens(), data(), schedule, progress=False)
+    assert capsys.readouterr().err == ""
+
+
 def test_objectives_that_come_again_have_numbers() -> None:
     history = pt.fit(micro_tokens(), data(), [RolloutError(), RolloutError()], steps=1, horizon=2, batch_size=2)
     assert list(history.stages) == ["rollout_error", "rollout_error_2"]

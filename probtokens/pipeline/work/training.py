@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from probtokens.config import Config, MesoConfig, MicroConfig, ParcConfig
@@ -172,6 +172,7 @@ def _fit(
 ) -> dict[str, Precision]:
     """Train in the model's own folder, from which an interrupted training goes on; the precision of every stage."""
     from probtokens.train import train_stages
+    from probtokens.train.stages import over_all_stages
 
     told = train_stages(
         model,
@@ -182,7 +183,7 @@ def _fit(
         out_dir=job.folder.training(name),
         reflect=job.config.data.mirrored,
         devices=devices,
-        progress=_over_all_stages(job, settings),
+        progress=over_all_stages(settings.stages, job.progress),
         encoding=lambda stage, done, total: job.progress(done, total, f"simulations encoded for {stage}"),
         replay=replayed,
     )
@@ -192,12 +193,3 @@ def _fit(
 def _reads(job: Job, settings: MicroConfig | ParcConfig) -> None:
     """Tell that all simulations are read first: models begin with means and scales of the data."""
     job.progress(0, sum(stage.steps for stage in settings.stages), "training simulations are read")
-
-
-def _over_all_stages(job: Job, settings: MicroConfig | MesoConfig | ParcConfig) -> Callable[[str, int, int, float], None]:
-    """Progress of one stage as progress of the whole schedule."""
-    total, before = 0, {}
-    for stage in settings.stages:
-        before[stage.name] = total
-        total += stage.steps
-    return lambda stage, step, steps, loss: job.progress(before[stage] + step, total, f"{stage}, loss {loss:.4g}")

@@ -15,13 +15,13 @@ import rich.console
 import rich.progress
 
 from probtokens.data.atomic import writing
-from probtokens.pipeline.time_left import TimeLeft, format_left
 from probtokens.screen import open_screen, say
+from probtokens.time_left import TimeLeft, format_left
 
 log = logging.getLogger(__name__)
 
 _PLAIN_INTERVAL = 15.0
-_PACKAGE = Path(__file__).parents[1]
+_PACKAGE = Path(__file__).parent
 #: A warning as Python writes it: where it comes from, its class, what it says, and that line of code.
 _WARNING = re.compile(r".+?:\d+: \w+: (.*?)(?:\n  [^\n]*)?", re.DOTALL)
 

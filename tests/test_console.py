@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import rich.console
 
-from probtokens.pipeline import console
-from probtokens.pipeline.console import Console, format_seconds
-from probtokens.pipeline.time_left import TimeLeft
+from probtokens import console
+from probtokens.console import Console, format_seconds
+from probtokens.time_left import TimeLeft
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (59.94, "59.9 s"), (60.0, "1 min 0 s"), (3725.4, "62 min 5 s")])
@@ -19,7 +19,7 @@ def test_durations(seconds, text):
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_progress_is_shown(terminal, monkeypatch):
-    monkeypatch.setattr("probtokens.pipeline.console._PLAIN_INTERVAL", 0.0)
+    monkeypatch.setattr("probtokens.console._PLAIN_INTERVAL", 0.0)
     stream = io.StringIO()
     with Console(rich.console.Console(file=stream, force_terminal=terminal, width=100)).stage("train micro") as progress:
         progress(0, 20)
@@ -48,9 +48,9 @@ def test_plain_lines_are_rare():
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_the_time_left_is_shown(terminal, monkeypatch):
-    monkeypatch.setattr("probtokens.pipeline.console._PLAIN_INTERVAL", 0.0)
-    monkeypatch.setattr("probtokens.pipeline.time_left._ENOUGH", 0.0)
-    monkeypatch.setattr("probtokens.pipeline.console.TimeLeft", partial(TimeLeft, clock=iter([0.0, 60.0]).__next__))
+    monkeypatch.setattr("probtokens.console._PLAIN_INTERVAL", 0.0)
+    monkeypatch.setattr("probtokens.time_left._ENOUGH", 0.0)
+    monkeypatch.setattr("probtokens.console.TimeLeft", partial(TimeLeft, clock=iter([0.0, 60.0]).__next__))
     stream = io.StringIO()
     with Console(rich.console.Console(file=stream, force_terminal=terminal, width=140)).stage("simulate micro") as progress:
         progress(30, 90)  # 30 were there before
@@ -74,7 +74,7 @@ def test_the_log_file_gets_everything_and_the_screen_the_warnings(tmp_path):
         own.warning("attention")
         with warnings.catch_warnings(action="always"):
             warnings.warn("from a library", stacklevel=1)
-            warnings.warn_explicit("compiling failed", RuntimeWarning, str(Path(console.__file__).parents[1] / "simulate" / "run.py"), 7)
+            warnings.warn_explicit("compiling failed", RuntimeWarning, str(Path(console.__file__).parent / "simulate" / "run.py"), 7)
     own.warning("later")
     log = (tmp_path / "log").read_text(encoding="utf-8")
     assert "detail" in log

@@ -1,6 +1,6 @@
 import pytest
 
-from probtokens.pipeline.time_left import TimeLeft, format_left
+from probtokens.time_left import TimeLeft, format_left
 
 
 def estimates(reports: list[tuple[float, int]], total: int = 100) -> list[float | None]:
