@@ -4,8 +4,7 @@
     python -m benchmarks.micro_recipe runs/standard/data/micro --trained runs/micro/checkpoints/micro
 
 Rows learn from the same few pores with the same seed, and are scored on all validation simulations. A row trains only the stages that are
-not those of the whole recipe so far, and goes on where it was stopped. The short version ends with the noise: the stage after it moves the
-means at first away from where it brings them after hundreds of steps. What the last stages are worth is told of a whole training.
+not those of the whole recipe so far, and goes on where it was stopped. What the stage after the dynamics is worth, a whole training tells.
 """
 
 from __future__ import annotations
@@ -58,28 +57,34 @@ def _in_all(key: str, value: Any) -> Callable[[Document], None]:
 
 
 def _without_shifts(recipe: Document) -> None:
-    _stage(recipe, "dynamics")["shifts"] = 0
+    _in_all("shifts", 0)(recipe)
     recipe["micro"]["tokens"]["views"] = "mirrored"
+
+
+def _without_late(recipe: Document) -> None:
+    late = _stage(recipe, "late")
+    _stage(recipe, "dynamics")["steps"] += late["steps"]
+    recipe["micro"]["stages"].remove(late)
 
 
 #: What is left out, by the name of the row.
 WITHOUT: Mapping[str, Callable[[Document], None]] = {
     "field weights": _in_all("field_weights", {}),
     "curriculum": _in_all("curriculum", {}),
+    "stage late (dynamics has its steps)": _without_late,
     "latest start": _in_all("latest_start", None),
     "muon (AdamW instead)": _in_all("optimizer", "adamw"),
     "gate at rest": lambda recipe: recipe["micro"]["tokens"].update(rest={}),
     "shifted patches and views": _without_shifts,
 }
 
-#: Last stages that are left out of a whole training, by the name of the row.
-UNFINISHED = {"members": ("members",), "noise and members": ("noise", "members")}
+#: Last stage that is left out of a whole training, by the name of the row.
+UNFINISHED = {"stage noise": "noise"}
 
 
 def short_recipe(share: float, recipe: Path = RECIPE) -> Document:
-    """The recipe up to the noise, with a share of its steps."""
+    """The recipe with a share of its steps."""
     document = full_recipe(recipe)
-    document["micro"]["stages"].remove(_stage(document, "members"))
     for stage in document["micro"]["stages"]:
         stage["steps"] = max(1, round(share * stage["steps"]))
     return document
@@ -124,7 +129,7 @@ def run(data: Path, *, pores: int, share: float, draws: int, seed: int, folder: 
 
 
 def run_stages(data: Path, checkpoints: Path, *, draws: int, seed: int) -> Document:
-    """Score a training by the whole recipe after its last stages.
+    """Score a training by the whole recipe, also before its last stage.
 
     Raises
     ------
@@ -135,7 +140,7 @@ def run_stages(data: Path, checkpoints: Path, *, draws: int, seed: int) -> Docum
     training, validation = _opened(data, whole)
 
     def trained(row: str) -> MicroTokens:
-        kept = [stage for stage in whole.micro.stages if stage.name not in UNFINISHED.get(row, ())]
+        kept = [stage for stage in whole.micro.stages if stage.name != UNFINISHED.get(row)]
         for number, stage in enumerate(kept):
             if not (path := stage_file(checkpoints, number, stage)).exists():
                 raise ValueError(f"{path}: expected a finished stage, found none")
@@ -228,7 +233,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=Path("runs/micro_recipe"), help="checkpoints of trainings")
-    parser.add_argument("--trained", type=Path, help="checkpoints of a training by the whole recipe, whose last stages are scored instead")
+    parser.add_argument("--trained", type=Path, help="checkpoints of a training by the whole recipe, whose last stage is judged instead")
     parser.add_argument("--out", type=Path, default=Path("docs/results/micro"), help="where the numbers and their table go")
     args = parser.parse_args()
     scored: dict[str, Any] = {"draws": args.draws, "seed": args.seed}

@@ -28,22 +28,23 @@ def differences(left: Any, right: Any, where: str = "") -> set[str]:
     return set() if left == right else {where}
 
 
-def test_the_short_recipe_is_the_recipe_with_fewer_steps_up_to_the_noise() -> None:
-    names = ("codec", "dynamics", "noise")
+def test_the_short_recipe_is_the_recipe_with_fewer_steps() -> None:
+    names = ("codec", "dynamics", "late", "noise")
     found = differences(full_recipe(), short_recipe(0.1))
-    assert found == {*(f".micro.stages.{name}.steps" for name in names), ".micro.stages.members"}
-    assert [stage["steps"] for stage in short_recipe(0.1)["micro"]["stages"]] == [200, 1800, 40]
+    assert found == {f".micro.stages.{name}.steps" for name in names}
+    assert [stage["steps"] for stage in short_recipe(0.1)["micro"]["stages"]] == [200, 1800, 300, 40]
 
 
 @pytest.mark.parametrize(
     ("row", "lacks"),
     [
-        ("field weights", {"stages.dynamics.field_weights.temperature"}),
+        ("field weights", {f"stages.{name}.field_weights.temperature" for name in ("dynamics", "late")}),
+        ("stage late (dynamics has its steps)", {"stages.late", "stages.dynamics.steps"}),
         ("curriculum", {f"stages.dynamics.curriculum.{horizon}" for horizon in (1, 4)}),
-        ("latest start", {f"stages.{name}.latest_start" for name in ("dynamics", "noise")}),
-        ("muon (AdamW instead)", {"stages.codec.optimizer", "stages.dynamics.optimizer"}),
+        ("latest start", {"stages.dynamics.latest_start"}),
+        ("muon (AdamW instead)", {f"stages.{name}.optimizer" for name in ("codec", "dynamics", "late")}),
         ("gate at rest", {"tokens.rest.temperature", "tokens.rest.pressure", "tokens.rest.reacted_fraction"}),
-        ("shifted patches and views", {"stages.dynamics.shifts", "tokens.views"}),
+        ("shifted patches and views", {"stages.dynamics.shifts", "stages.late.shifts", "tokens.views"}),
     ],
 )
 def test_a_row_lacks_one_thing(row: str, lacks: set[str]) -> None:
@@ -76,7 +77,7 @@ def test_stages_of_a_whole_training_are_scored_as_they_were_finished(tmp_path: P
     def scored(names: Any, trained: Any, *more: Any) -> dict[str, Any]:
         for row in names[1:]:
             trained(row)
-        with pytest.raises(ValueError, match="03_members.pt: expected a finished stage, found none"):
+        with pytest.raises(ValueError, match="03_noise.pt: expected a finished stage, found none"):
             trained(WHOLE)
         return {}
 
@@ -87,7 +88,7 @@ def test_stages_of_a_whole_training_are_scored_as_they_were_finished(tmp_path: P
     monkeypatch.setattr(micro_recipe, "_scored", scored)
     monkeypatch.setattr(micro_recipe, "_trained", trained)
     assert run_stages(tmp_path, tmp_path, draws=2, seed=0)["pores"] == 7
-    assert seen == {"members": ["codec", "dynamics", "noise"], "noise and members": ["codec", "dynamics"]}
+    assert seen == {"stage noise": ["codec", "dynamics", "late"]}
     assert list(seen) == list(UNFINISHED)
 
 
