@@ -52,7 +52,7 @@ def build() -> Work:
     return {
         "tokens_step": partial(_tokens_step, tokens, frames, RolloutErrorStage(name="error", steps=1, horizon=1)),
         "tokens_latent_step": partial(_tokens_step, tokens, frames, _last_stage(recipe, "latent_error")),
-        "tokens_score_step": partial(_tokens_step, tokens, frames, _last_stage(recipe, "rollout_score", "dynamics")),
+        "tokens_score_step": partial(_tokens_step, tokens, frames, _last_stage(recipe, "rollout_score")),
         "tokens_frames": partial(_tokens_frames, tokens, frames[:, 0]),
         "tokens_compiled_frames": partial(_tokens_frames, compiled, frames[:, 0]),
         "predecessor_step": partial(_step, predecessor, lambda: predecessor.loss(frames)),
@@ -98,11 +98,11 @@ def _step(model: nn.Module, loss: Callable[[], torch.Tensor]) -> None:
     loss().backward()
 
 
-def _last_stage(recipe: MicroConfig, objective: str, group: str = "dynamics") -> Stage:
-    """The recipe's last stage of a kind, for one step of one window without weights of fields that are not there."""
-    stage = [stage for stage in recipe.stages if stage.objective == objective and group in stage.learn][-1]
+def _last_stage(recipe: MicroConfig, objective: str) -> Stage:
+    """One step of one window by the recipe's last stage of a kind, if it moves the transition; without weights of absent fields."""
+    stage = [stage for stage in recipe.stages if stage.objective == objective][-1]
     absent = {"field_weights": {}} if hasattr(stage, "field_weights") else {}
-    return stage.model_copy(update={"horizon": 1, "batch_size": 1, **absent})
+    return stage.model_copy(update={"horizon": 1, "batch_size": 1, "learn": ("dynamics", "noise"), **absent})
 
 
 def _tokens_step(model: MicroTokens, frames: torch.Tensor, stage: Stage) -> None:
