@@ -102,7 +102,8 @@ def _last_stage(recipe: MicroConfig, objective: str) -> Stage:
     """One step of one window by the recipe's last stage of a kind, if it moves the transition; without weights of absent fields."""
     stage = [stage for stage in recipe.stages if stage.objective == objective][-1]
     absent = {"field_weights": {}} if hasattr(stage, "field_weights") else {}
-    return stage.model_copy(update={"horizon": 1, "batch_size": 1, "learn": ("dynamics", "noise"), **absent})
+    moved = {"learn": ("dynamics", "noise")} if objective == "rollout_score" else {}
+    return stage.model_copy(update={"horizon": 1, "batch_size": 1, **absent, **moved})
 
 
 def _tokens_step(model: MicroTokens, frames: torch.Tensor, stage: Stage) -> None:
