@@ -11,8 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
 
-from probtokens.benchmark.statistics import Document, Side, by_simulation, quantities, scores_of, title_of
-from probtokens.benchmark.tables import parts
+from probtokens.benchmark.statistics import Document, Side, by_simulation, quantities, read_cells, scores_of, title_of
+from probtokens.benchmark.tables import parts, shift_table
 from probtokens.config.benchmark import CoreHours
 from probtokens.data.atomic import replacing
 
@@ -79,6 +79,13 @@ def write_results(
         temporary.write_text(Template(_PAGE).substitute(parts(cells, endpoints, core_hours)), encoding="utf-8")
     draw_learning_curves(cells, folder / "learning_curves.png")
     return page
+
+
+def write_shifts(out: Path) -> None:
+    """Write ``shifts.md`` to the folder of a benchmark: all shifted test sets whose cells are there side by side."""
+    names = sorted(path.name for path in out.iterdir() if path.is_dir() and path.name not in ("valid", "test", "training"))
+    with replacing(out / "shifts.md") as temporary:
+        temporary.write_text(f"# Shifted test sets\n\n{shift_table({name: read_cells(out / name) for name in names})}\n", encoding="utf-8")
 
 
 def draw_learning_curves(cells: Sequence[Document], picture: Path) -> None:

@@ -87,14 +87,18 @@ def shift_table(sets: Mapping[str, Sequence[Document]]) -> str:
     lines: list[str] = []
     sides: dict[Side, None] = {}
     for name, cells in sets.items():
-        head, rule, *rows = _mean_table(cells, "").splitlines()
+        if not (found := _mean_table(cells, "")):
+            continue
+        head, rule, *rows = found.splitlines()
         lines = lines or [f"| set {head}", f"| --- {rule}"]
         lines += [f"| {name.replace('_', ' ')} {row}" for row in rows]
         sides |= dict.fromkeys((cell["cell"]["model"], cell["cell"]["n"]) for cell in cells)
     told = []
     for side in sides:
-        if (found := rank_correlation(list(sets.values()), side)) is not None:
-            told.append(f"{found[0]:.2f} for {title_of(side[0])}, N = {side[1]}, over {found[1]} simulations")
+        if (known := rank_correlation(list(sets.values()), side)) is not None:
+            told.append(f"{known[0]:.2f} for {title_of(side[0])}, N = {side[1]}, over {known[1]} simulations")
+    if not told:
+        return "No model is an ensemble."
     return "\n".join([*lines, "", f"Spearman's correlation of spread and error: {'; '.join(told)}."])
 
 

@@ -35,7 +35,7 @@ def run_benchmark(recipe: Path, out: Path, overrides: Sequence[str] = (), cells:
         raise ValueError(f"--cell: expected some of the recipe's cells, {_few(settings.names)}, got {unknown[0]!r:.80}")
     from probtokens.benchmark.cells import compute
     from probtokens.benchmark.models import make, require_known
-    from probtokens.benchmark.results import write_results
+    from probtokens.benchmark.results import write_results, write_shifts
     from probtokens.benchmark.statistics import read_cells
     from probtokens.benchmark.tables import short_table
 
@@ -45,6 +45,8 @@ def run_benchmark(recipe: Path, out: Path, overrides: Sequence[str] = (), cells:
     folder = out / settings.split
     found = read_cells(folder)
     page = write_results(found, [(side_of(ours), side_of(theirs)) for ours, theirs in settings.endpoints], folder, settings.core_hours)
+    if settings.split not in ("valid", "test"):
+        write_shifts(out)
     screen = open_screen()
     say(screen, short_table(found))
     missing = [name for name in settings.names if not (folder / f"{name.replace(':', '.')}.json").exists()]

@@ -92,6 +92,10 @@ def test_sets_of_shifts_tell_whether_spread_grows_with_error() -> None:
         assert f"correlation of spread and error: {told} for meso tokens, N = 4, over 8 simulations." in table
 
 
+def test_sets_without_ensembles_say_so() -> None:
+    assert tables.shift_table({"higher_pressure": [made_up("parc", 16, 0, [1.0] * 8)]}) == "No model is an ensemble."
+
+
 def test_large_numbers_of_tables_have_no_exponent() -> None:
     table = tables._table([made_up("persistence", 0, 0, [1484.0] * 8)])
     assert "| 1480 | – | – | 1480, – | 1480, – |" in table
