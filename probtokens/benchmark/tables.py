@@ -123,11 +123,12 @@ def _titles(every: dict[str, tuple[str, str]]) -> list[str]:
 
 
 def _columns(row: dict[str, Any], every: dict[str, tuple[str, str]], digits: int) -> list[str]:
-    """Cells of a row below :func:`_titles`; hot spots with so many digits, and a dash for what a deterministic model has not."""
+    """Cells of a row below :func:`_titles`; hot spots with so many digits, and a dash for what there is not."""
     ensemble = "spread_skill" in row
     covered = {name: f"{row[f'{name}_coverage_90']:.2f}" if ensemble else "–" for name in every}
     spread = f"{row['spread_skill']:.2f}" if ensemble else "–"
-    columns = [f"{row['rmse_over_persistence']:.3f}", _digits(row[f"{CELLS}_crps"], 3), spread, covered[CELLS]]
+    ratio = row["rmse_over_persistence"]  # unknown without a cell of persistence
+    columns = ["–" if np.isnan(ratio) else f"{ratio:.3f}", _digits(row[f"{CELLS}_crps"], 3), spread, covered[CELLS]]
     return columns + [f"{_digits(row[f'{name}_crps'], digits)}, {covered[name]}" for name in every if name != CELLS]
 
 

@@ -44,12 +44,12 @@ def test_page_compares_what_was_written_down(tmp_path: Path) -> None:
     valid = [made_up("parc_half", 16, 0, [3.0] * 8), made_up("parc", 16, 0, [2.9] * 8), cells[0]]
     page = results.write_results(cells, ENDPOINTS, tmp_path)
     text = page.read_text(encoding="utf-8")
-    assert "| PARC | 16 | 0 | nan |" in text
-    assert "| meso tokens | 4 | 2 | nan | 3.4 | 0.50 | 0.90 | 3.4, 0.90 | 3.4, 0.90 |" in text  # two seeds: 1.7 and three times that
+    assert "| PARC | 16 | 0 | – |" in text
+    assert "| meso tokens | 4 | 2 | – | 3.4 | 0.50 | 0.90 | 3.4, 0.90 | 3.4, 0.90 |" in text  # two seeds: 1.7 and three times that
     assert "Hot-spot area:\n\n| model | N | lead 5 |" in text
     assert "| PARC | 16 | 6.8 |" in text
     assert "Not computed yet: meso tokens, N = 0, against PARC, N = 16." in text
-    assert "| PARC with errors | 16 | 0 | nan | 6.8 | 1.00 | 0.50 | 6.8, 0.50 | 6.8, 0.50 | 1 |" in text
+    assert "| PARC with errors | 16 | 0 | – | 6.8 | 1.00 | 0.50 | 6.8, 0.50 | 6.8, 0.50 | 1 |" in text
     assert "| meso tokens | 4 | 0.50, 0.90 |" in text
     assert "| meso tokens, N = 4 | PARC, N = 16 | temperature | 0.50 | 0.50 to 0.50 |" in text
     told = tables.convergence(valid)
@@ -88,7 +88,7 @@ def test_sets_of_shifts_tell_whether_spread_grows_with_error() -> None:
             name: table | {"spread_square": order.tolist(), "error_square": errors.tolist()} for name, table in cell["scores"].items()
         }
         table = tables.shift_table({"higher_pressure": [cell, made_up("parc", 16, 0, [1.0] * 8)]})
-        assert "| higher pressure | meso tokens | 4 | 1 | nan | 1 | 1.00 | 0.90 |" in table
+        assert "| higher pressure | meso tokens | 4 | 1 | – | 1 | 1.00 | 0.90 |" in table
         assert f"correlation of spread and error: {told} for meso tokens, N = 4, over 8 simulations." in table
 
 
