@@ -1,0 +1,57 @@
+"""Changes of the adaptation: every row changes one thing, and rows that are there are compared with the recipe, seeds averaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.distributions import Normal
+
+from benchmarks import meso_recipe
+from benchmarks.meso_recipe import CHANGES, WHOLE, Deaf, settings_of
+from probtokens.models.meso import MesoTokens
+from probtokens.models.state_space import State
+from probtokens.verify.token_pairs import MESO, micro_tokens
+from tests.benchmark.test_results import made_up
+from tests.models.test_meso import lattice, weights
+from tests.test_micro_recipe import differences
+
+
+@pytest.mark.parametrize(
+    ("row", "changed"),
+    [
+        ("without messages", set()),
+        ("without replay", {".replay"}),
+        ("without field weights", {".stages.means.field_weights.temperature"}),
+        ("without shifted patches", {".stages.means.shifts"}),
+        ("without stage spread (means has its steps)", {".stages.spread", ".stages.means.steps"}),
+        ("a quarter of the divergence", {f".stages.{name}.kl_weight" for name in ("means", "spread")}),
+        ("four times the divergence", {f".stages.{name}.kl_weight" for name in ("means", "spread")}),
+    ],
+)
+def test_a_row_changes_one_thing(row: str, changed: set[str]) -> None:
+    whole, other = (settings_of(name, Path("data")).meso.model_dump(mode="json") for name in (WHOLE, row))
+    assert differences(whole, other) == changed
+    assert row in CHANGES
+
+
+@pytest.mark.parametrize(("kind", "heard"), [(MesoTokens, True), (Deaf, False)])
+def test_without_messages_neighbours_are_not_heard(kind: type[MesoTokens], heard: bool) -> None:
+    model = kind(micro_tokens(), MESO)
+    state, u, c = lattice(), torch.randn(2, 3, 1, 1), torch.randn(2, 2)
+    loud = weights(model, change=0.5, coupling=1.0)
+    surer = State(state.z, Normal(state.source.mean, 0.1 * state.source.stddev))
+    assert torch.equal(model.step(state, u, c, loud).mean, model.step(surer, u, c, loud).mean) != heard
+
+
+def test_rows_are_compared_with_the_recipe() -> None:
+    def row(crps: list[float]) -> list[dict[str, Any]]:
+        return [made_up("tokens", 4, 0, crps), made_up("tokens", 4, 1, [3 * value for value in crps])]
+
+    found = {WHOLE: row([1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0, 2.0]), "without replay": row([2.0, 4.0, 2.0, 4.0, 2.0, 4.0, 2.0, 4.0])}
+    lines = meso_recipe.table(found).splitlines()
+    assert lines[0].startswith("Tokens adapted to 4 meso runs, seeds 0, 1, on 8 validation runs, 4 draws, leads 5.")
+    assert lines[-2] == "| recipe | 2.0 | 3.00 | 0.50 | 0.900 | – | – | – |"
+    assert lines[-1] == "| without replay | 2.0 | 6.00 | 0.50 | 0.900 | 50 (50 to 50) | 50 (50 to 50) | 50 (50 to 50) |"
