@@ -115,7 +115,7 @@ def main() -> None:
         "failed": failed(args.results / "guide" / "calibration.json"),
         "guide": checks(args.results / "guide" / "calibration.json"),
         "meso": (args.results / "one_program" / "meso.md").read_text(encoding="utf-8").rstrip(),
-        "mechanisms": (args.results / "micro" / "mechanisms.md").read_text(encoding="utf-8").rstrip(),
+        **{part: (args.results / "micro" / f"{part}.md").read_text(encoding="utf-8").rstrip() for part in ("mechanisms", "stages")},
         "weights": now["micro"]["weights"].removeprefix("given, "),
         "processor": now["micro"]["hardware"]["instructions"],
     }
