@@ -68,7 +68,11 @@ def judged(before: dict, now: dict) -> tuple[str, str]:
     """What is as wanted and what is not, each as a Markdown list."""
     reached, missed = [], []
     for name, found in now.items():
-        bars = BARS | ({"crps": (0.0, 1.03 * before[name]["crps"])} if name in before else {}) | ({"ratio": (0.0, 0.1)} if name == "micro" else {})
+        bars = dict(BARS)
+        if name in before:
+            bars["crps"] = (0.0, 1.03 * before[name]["crps"])
+        if name == "micro":
+            bars["ratio"] = (0.0, 0.1)
         for key, (low, high) in bars.items():
             title, digits = COLUMNS[key]
             wanted = f"at most {high:.{digits}f}" if low == 0 else f"{low:g} to {high:g}"
