@@ -172,13 +172,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with meso/ and micro/")
     parser.add_argument("--cell", dest="cells", action="append", help="cells of tokens, such as tokens-4-1; tokens-4-0 by default")
-    parser.add_argument("--row", dest="rows", action="append", choices=(WHOLE, *CHANGES), help="only these rows; all by default")
+    parser.add_argument("--row", dest="rows", action="append", choices=tuple(CHANGES), help="only these beside the recipe; all by default")
     parser.add_argument("--set", dest="overrides", action="append", default=[], help="another value of the recipe, as key=value")
     parser.add_argument("--folder", type=Path, default=Path("runs/meso_recipe"), help="checkpoints and cells")
     parser.add_argument("--out", type=Path, default=Path("docs/results/meso"), help="where the numbers and their table go")
     args = parser.parse_args()
-    cells, rows = args.cells or ["tokens-4-0"], args.rows or [WHOLE, *CHANGES]
-    found = run(args.data, cells, rows, args.folder, tuple(args.overrides))
+    rows = list(dict.fromkeys((WHOLE, *(args.rows or CHANGES))))
+    found = run(args.data, args.cells or ["tokens-4-0"], rows, args.folder, tuple(args.overrides))
     numbers = {row: reduced(documents) for row, documents in found.items()}
     args.out.mkdir(parents=True, exist_ok=True)
     for name, text in {"adaptation.json": json.dumps(numbers) + "\n", "adaptation.md": table(found)}.items():
