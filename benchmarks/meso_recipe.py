@@ -155,7 +155,7 @@ def _saved(whole: list[Document], cells: list[Document], model: str, n: int, qua
 def reduced(cells: list[Document]) -> Document:
     """Pooled scores of a row, its CRPS by simulation, and how they were made."""
     model, n, _ = cells[0]["cell"].values()
-    kept = ("cell", "trained_on", "training_minutes", "weights", "version", "versions", "hardware")
+    kept = ("cell", "trained_on", "training_minutes", "settings", "version", "versions", "hardware")
     crps = {name: [float(f"{value:.5g}") for value in by_simulation(cells, model, n, name)] for name in quantities(cells)}
     return {
         "simulations": cells[0]["simulations"],
@@ -163,7 +163,7 @@ def reduced(cells: list[Document]) -> Document:
         "draws": cells[0]["draws"],
         "scores": summary(cells),
         "crps": crps,
-        "cells": [{key: cell[key] for key in kept} | {"settings": cell["settings"]["meso"]} for cell in cells],
+        "cells": [{key: cell[key] for key in kept} for cell in cells],
     }
 
 

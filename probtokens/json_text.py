@@ -1,10 +1,10 @@
-"""JSON files that a run wrote, read without trust."""
+"""JSON files that a run wrote, read without trust and compared with what was expected."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from probtokens.limits import MAX_JSON_BYTES
 
@@ -32,3 +32,29 @@ def read_json(path: Path, what: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected {what}, got {type(error).__name__}: {error!s:.120}") from None
+
+
+class Difference(NamedTuple):
+    """Where two JSON documents differ: names and places joined by points, and what either has there."""
+
+    where: str
+    expected: Any
+    found: Any
+
+
+def first_difference(expected: Any, found: Any, where: str = "") -> Difference | None:
+    """The first place at which a document is not as expected; keys that nobody expects are none.
+
+    Examples
+    --------
+    >>> first_difference({"seed": 0, "stages": [{"steps": 4}]}, {"seed": 0, "stages": [{"steps": 8}]})
+    Difference(where='stages.0.steps', expected=4, found=8)
+    """
+    if isinstance(expected, dict) and isinstance(found, dict):
+        pairs = [(key, value, found.get(key)) for key, value in expected.items()]
+    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        pairs = list(zip(map(str, range(len(expected))), expected, found, strict=True))
+    else:
+        return None if expected == found else Difference(where, expected, found)
+    inner = (first_difference(one, other, f"{where}.{key}".lstrip(".")) for key, one, other in pairs)
+    return next((difference for difference in inner if difference is not None), None)

@@ -18,12 +18,13 @@ from probtokens.data import TrajectorySet, split_folder, subset_order
 from probtokens.data.atomic import replacing
 from probtokens.evaluate.leads import CELLS, Adjustment, recalibrated, score_adjusted, score_by_simulation, with_errors
 from probtokens.fields import HotSpot, field_index
-from probtokens.json_text import read_json
+from probtokens.json_text import first_difference, read_json
 from probtokens.models.base import Forecaster
 from probtokens.models.micro import MicroTokens
 from probtokens.pipeline.fingerprint import file_digest
 from probtokens.pipeline.record import hardware, versions
 from probtokens.train import train_stages
+from probtokens.train.folders import require_same_training
 from probtokens.weights import resolved
 
 #: Name of the file in a cell's folder that says how long it has been trained.
@@ -96,6 +97,12 @@ class Task(NamedTuple):
         """The same of another cell."""
         return self._replace(cell=cell, folder=self.folder.parent / str(cell))
 
+    @property
+    def learning(self) -> dict[str, Any]:
+        """Settings that the training depends on, and what is in the file of the tokens that it begins from."""
+        found = self.settings.learning(self.cell.model)
+        return found | ({"tokens": file_digest(resolved(self.settings.tokens))} if "tokens" in found else {})
+
     def known(self) -> MicroTokens:
         """The micro tokens that models begin from."""
         return MicroTokens.load(resolved(self.settings.tokens))
@@ -105,11 +112,21 @@ class Task(NamedTuple):
         return self.meso.subset(subset_order(len(self.meso), self.cell.seed)[: self.cell.n])
 
     def replayed(self) -> TrajectorySet:
-        """Micro simulations that are seen beside them."""
-        return self.micro.subset(subset_order(len(self.micro), self.cell.seed)[: self.settings.meso.replay])
+        """Micro simulations that are seen beside them: the first ones, the same for every seed and however large the set is."""
+        return self.micro.subset(range(min(self.settings.meso.replay, len(self.micro))))
 
     def train(self, model: torch.nn.Module, trajectories: TrajectorySet, stages: Sequence[Any], **options: Any) -> None:
-        """Train in the cell's folder, with progress; goes on where it was stopped."""
+        """Train in the cell's folder, with progress; goes on where it was stopped.
+
+        Raises
+        ------
+        ValueError
+            If the folder is of a training with other settings, tokens or simulations.
+        """
+        shown = {"simulations": trajectories, "replay": options.get("replay")}
+        require_same_training(
+            self.folder, self.learning | {name: None if some is None else _identity(some) for name, some in shown.items()}
+        )
         began, before = time.monotonic(), self.minutes
 
         def progress(stage: str, step: int, steps: int, loss: float) -> None:
@@ -159,28 +176,40 @@ def compute(
     tested = tested.subset(range(settings.simulations or len(tested)))
     if most := [cell for cell in cells if cell.n > len(training)]:
         raise ValueError(f"{most[0]}: expected at most the {len(training)} training simulations of {settings.data / 'meso'}")
-    asked = _asked(settings, tested)
+    valid, micro = opened("meso", "valid"), opened("micro", "train")
+    data = {"train": _identity(training), "valid": _identity(valid), settings.split: _identity(tested)}
     paths = [out / settings.split / f"{str(cell).replace(':', '.')}.json" for cell in cells]
-    for path in paths:
+    tasks = [Task(cell, settings, micro, training, out / "training" / path.stem) for cell, path in zip(cells, paths, strict=True)]
+    asked = [_asked(task, tested) | {"data": data} for task in tasks]
+    for path, questions in zip(paths, asked, strict=True):
         if path.exists():
-            _require_same(path, asked)
-    for cell, path in zip(cells, paths, strict=True):
+            _require_same(path, questions)
+    for task, path, questions in zip(tasks, paths, asked, strict=True):
         if path.exists():
             continue
-        with told(str(cell)) as progress:
-            task = Task(cell, settings, opened("micro", "train"), training, out / "training" / path.stem, progress)
-            document = _score(task, make(task), tested, opened("meso", "valid"), progress)
-            parts = {part: ("meso", part) for part in ("train", "valid")} | {settings.split: scored}
-            document |= {"data": {name: _identity(opened(*part)) for name, part in parts.items()}}
+        with told(str(task.cell)) as progress:
+            watched = task._replace(told=progress)
+            document = questions | _score(watched, make(watched), tested, valid, progress)
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            temporary.write_text(json.dumps(asked | document) + "\n", encoding="ascii")
+            temporary.write_text(json.dumps(document) + "\n", encoding="ascii")
     return paths
 
 
-def _asked(settings: BenchmarkConfig, tested: TrajectorySet) -> dict[str, Any]:
-    """What cells that are compared have in common."""
-    return {"split": settings.split, "simulations": list(tested.names), "leads": list(settings.leads), "draws": settings.draws}
+def _asked(task: Task, tested: TrajectorySet) -> dict[str, Any]:
+    """What a cell answers: all that its scores depend on but the data."""
+    settings = task.settings
+    return {
+        "cell": task.cell._asdict(),
+        "split": settings.split,
+        "simulations": list(tested.names),
+        "leads": list(settings.leads),
+        "draws": settings.draws,
+        "field": settings.hotspot_field,
+        "threshold": settings.hotspot_threshold,
+        "error_quantiles": settings.error_quantiles,
+        "settings": task.learning,
+    }
 
 
 def _score(task: Task, model: Forecaster, tested: TrajectorySet, valid: TrajectorySet, told: Told) -> dict[str, Any]:
@@ -196,15 +225,10 @@ def _score(task: Task, model: Forecaster, tested: TrajectorySet, valid: Trajecto
     plain, other = score_adjusted(model, tested, adjustment=adjustment, **request, **drawn, progress=progress)
     scores = {"scores": plain} | ({adjusted: other} if adjustment is not None else {})
     return {
-        "cell": task.cell._asdict(),
-        "threshold": hotspot.threshold,
-        "error_quantiles": settings.error_quantiles,
         "trained_on": list(task.chosen().names),
         "training_minutes": round(task.minutes, 2),
         "shared_minutes": round(task.before.minutes, 2),
         "units": _units(tested, hotspot),
-        "settings": {part: getattr(settings, part).model_dump(mode="json") for part in ("meso", "scratch", "parc", "mld")},
-        "weights": file_digest(resolved(settings.tokens)),
         "version": probtokens.__version__,
         "versions": versions(),
         "hardware": hardware(),
@@ -234,12 +258,11 @@ def _units(tested: TrajectorySet, hotspot: HotSpot) -> dict[str, str]:
 
 def _require_same(path: Path, asked: dict[str, Any]) -> None:
     """See that a cell that is there answers what is asked."""
-    there = read_json(path, "a cell of a benchmark")
-    for key, value in asked.items():
-        if there.get(key) != value:
-            raise ValueError(
-                f"{path}: {key}: expected {value!s:.80}, found {there.get(key)!s:.80}; name another folder with --out, or remove it"
-            )
+    if other := first_difference(asked, read_json(path, "a cell of a benchmark")):
+        raise ValueError(
+            f"{path}: {other.where}: expected {other.expected!s:.80}, found {other.found!s:.80}; "
+            "name another folder with --out, or remove it"
+        )
 
 
 def _identity(trajectories: TrajectorySet) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,21 @@ from probtokens.config.training import MesoConfig, MicroConfig, ParcConfig
 
 #: A model and its number of meso simulations, as endpoints name them.
 _SIDE = re.compile(r"(.+)-(\d+)")
+
+_PARC = ("parc",)
+#: Settings of a recipe that the training of a model depends on, beside its simulations and seed.
+_LEARNS_BY = {
+    "tokens": ("tokens", "devices", "meso"),
+    "twin": ("tokens", "devices", "meso"),
+    "micro_tokens": ("tokens",),
+    "scratch": ("devices", "scratch"),
+    "parc": _PARC,
+    "parc_half": _PARC,
+    "parc_ensemble": _PARC,
+    "parc_literal": _PARC,
+    "parc_pretrained": (*_PARC, "fine_tuning_rate"),
+    "mld": ("mld",),
+}
 
 
 class MldConfig(Strict):
@@ -91,6 +106,10 @@ class BenchmarkConfig(Strict):
                 if n not in self.cells.get(model, {}):
                     raise ValueError(f"endpoints: expected MODEL-N of some of cells, got {side!r:.80}")
         return self
+
+    def learning(self, model: str) -> dict[str, Any]:
+        """Settings that the training of a model depends on, as JSON has them; none of own models."""
+        return self.model_dump(mode="json", include=set(_LEARNS_BY.get(model, ())))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -16,15 +15,12 @@ from torch import nn
 
 from probtokens.config import Stage
 from probtokens.console import Console
-from probtokens.data.atomic import replacing
 from probtokens.data.trajectories import TrajectorySet, require_trajectories
-from probtokens.json_text import read_json
 from probtokens.models.base import require_units
+from probtokens.train.folders import require_same_training
 from probtokens.train.loop import Trained, train_stages
 from probtokens.train.objectives import Objective
 from probtokens.train.stages import kind_of, numbered, over_all_stages, stage_of
-
-_SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
@@ -143,7 +139,7 @@ def fit(
         for one, name in zip(given, names, strict=True)
     ]
     with nullcontext(resume) if resume is not None else TemporaryDirectory() as folder:
-        _require_same(
+        require_same_training(
             Path(folder),
             _settings(model, trajectories, stages, seed=seed, reflect=reflect, replay=[] if replay is None else list(replay.names)),
         )
@@ -199,19 +195,3 @@ def _settings(model: nn.Module, trajectories: TrajectorySet, stages: Sequence[St
         "stages": [stage.model_dump(mode="json") for stage in stages],
         **others,
     }
-
-
-def _require_same(folder: Path, settings: dict[str, Any]) -> None:
-    """See that a folder is empty or of this training, and note in it what it is of."""
-    path = folder / _SETTINGS
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"resume: expected a folder, found the file {folder}")
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(settings), encoding="utf-8")
-        return
-    before = read_json(path, "the settings of a training")
-    for key, value in settings.items():
-        if before.get(key) != value:
-            raise ValueError(f"{folder}: expected a folder of this training, found one of other {key}; name another, or remove it")

@@ -95,6 +95,57 @@ def test_cells_that_answer_other_questions_are_refused_before_any_work(data: Pat
     assert set(files(out / "valid")) == {"persistence-0-0.json"}
 
 
+ADAPTED: dict[str, Any] = {
+    "cells": {"tokens": {2: 1}, "persistence": {0: 1}},
+    "endpoints": [],
+    "meso": {"devices": 1, "stages": [{"name": "means", "objective": "latent_error", **FEW}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"meso": ADAPTED["meso"] | {"replay": 1}}, "meso.replay"),
+        ({"meso": {"devices": 1, "stages": [{"name": "means", "objective": "latent_error", **FEW, "steps": 2}]}}, "meso.stages.0.steps"),
+        ({"tokens": "other.pt"}, "tokens"),
+        ({"devices": 2}, "devices"),
+        ({"hotspot_threshold": 900.0}, "threshold"),
+    ],
+)
+def test_neither_cells_nor_checkpoints_of_other_settings_are_taken(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], where: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("other.pt").write_bytes(b"other tokens")
+    out = tmp_path / "out"
+    assert call(data, out, **ADAPTED).exit_code == 0
+    result = call(data, out, **ADAPTED | change)
+    assert result.exit_code == 2
+    assert f"{where}: expected" in result.stderr
+    if where != "threshold":  # which no training depends on
+        (out / "valid" / "tokens-2-0.json").unlink()
+        result = call(data, out, **ADAPTED | change)
+        assert result.exit_code == 2
+        assert f"found one of other {where}" in result.stderr
+    assert call(data, out, **ADAPTED | {"mld": {"width": 8}}).exit_code == 0  # no business of theirs
+
+
+def test_checkpoints_of_other_simulations_are_not_taken(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert call(data, out, **ADAPTED).exit_code == 0
+    other = tmp_path / "other"
+    for scale, seed in (("micro", 0), ("meso", 7)):
+        make_campaign(other / scale, n_train=3, n_valid=2, n_test=2, seed=seed)
+    result = call(other, out, **ADAPTED)
+    assert result.exit_code == 2
+    assert "data.train: expected" in result.stderr
+    for path in (out / "valid").glob("*.json"):
+        path.unlink()
+    result = call(other, out, **ADAPTED)
+    assert result.exit_code == 2
+    assert "found one of other simulations" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("recipe", "options", "message"),
     [
@@ -158,15 +209,9 @@ def test_other_methods_are_trained_and_share_what_they_know_of_single_pores(data
 def test_shifted_sets_are_scored_by_what_was_trained_before(data: Path, tmp_path: Path) -> None:
     make_campaign(tmp_path / "data" / "more_pores", n_train=0, n_valid=0, n_test=1)
     out = tmp_path / "out"
-    cells = {"tokens": {2: 1}, "persistence": {0: 1}}
-    recipe: dict[str, Any] = {
-        "cells": cells,
-        "endpoints": [],
-        "meso": {"devices": 1, "stages": [{"name": "means", "objective": "latent_error", **FEW}]},
-    }
-    assert call(data, out, **recipe).exit_code == 0
+    assert call(data, out, **ADAPTED).exit_code == 0
     trained = (out / "training" / "tokens-2-0" / "00_means.pt").read_bytes()
-    result = call(data, out, **recipe, split="more_pores")
+    result = call(data, out, **ADAPTED, split="more_pores")
     assert result.exit_code == 0, result.output
     assert (out / "training" / "tokens-2-0" / "00_means.pt").read_bytes() == trained
     own, before = (json.loads(files(out / split)["tokens-2-0.json"]) for split in ("more_pores", "valid"))

@@ -86,7 +86,7 @@ def test_an_own_objective_trains_what_it_names(tmp_path: Path) -> None:
     moved = {name for name, value in before.state_dict().items() if not torch.equal(value, after.state_dict()[name])}
     assert moved
     assert all(name.startswith("transition") for name in moved)
-    with pytest.raises(ValueError, match="expected a folder of this training, found one of other stages"):
+    with pytest.raises(ValueError, match="expected a folder of this training, found one of other stages.0.own.weight, 2.0 in place of 3.0"):
         pt.fit(after, data(), Warmer(weight=3.0), steps=2, horizon=1, batch_size=2, resume=tmp_path)
 
 
@@ -113,13 +113,24 @@ def test_an_interrupted_training_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(
     ("changes", "what"),
-    [({"steps": 2}, "stages"), ({"seed": 1}, "seed"), ({"reflect": False}, "reflect"), ({"trajectories": data(n=2)}, "simulations")],
+    [
+        ({"steps": 2}, "stages.0.steps, 1 in place of 2"),
+        ({"seed": 1}, "seed, 0 in place of 1"),
+        ({"reflect": False}, "reflect, True in place of False"),
+        ({"trajectories": data(n=2)}, "simulations, .* in place of .*"),
+    ],
 )
 def test_a_folder_of_another_training_is_refused(changes: dict[str, object], what: str, tmp_path: Path) -> None:
     request = {"trajectories": data(), "objectives": pt.Elbo(), "steps": 1, "horizon": 2, "batch_size": 2, "resume": tmp_path}
     pt.fit(micro_tokens(), **request)
     with pytest.raises(ValueError, match=f"expected a folder of this training, found one of other {what}; name another, or remove it"):
         pt.fit(micro_tokens(), **request | changes)
+
+
+def test_a_folder_whose_training_is_unknown_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "00_elbo.pt").touch()
+    with pytest.raises(ValueError, match=r"00_elbo.pt: expected the settings of its training in settings.json beside it, found none"):
+        pt.fit(micro_tokens(), data(), pt.Elbo(), steps=1, horizon=2, batch_size=2, resume=tmp_path)
 
 
 def test_forecasts_of_validation_simulations_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:
