@@ -65,6 +65,10 @@ def _means(key: str, value: Any) -> Callable[[Settings], None]:
     return lambda meso: meso["stages"][0].update({key: value})
 
 
+def _twice(meso: Settings) -> None:
+    meso["stages"][0]["steps"] *= 2
+
+
 #: What is changed, by the name of the row.
 CHANGES: Mapping[str, Callable[[Settings], None]] = {
     "without messages": lambda meso: None,
@@ -72,6 +76,7 @@ CHANGES: Mapping[str, Callable[[Settings], None]] = {
     "without field weights": _means("field_weights", {}),
     "without shifted patches": _means("shifts", 0),
     "without stage spread (means has its steps)": _without_spread,
+    "means with twice the steps": _twice,
     "a quarter of the divergence": _divergence(0.25),
     "four times the divergence": _divergence(4),
 }

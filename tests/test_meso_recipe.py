@@ -27,6 +27,7 @@ from tests.test_micro_recipe import differences
         ("without field weights", {".stages.means.field_weights.temperature"}),
         ("without shifted patches", {".stages.means.shifts"}),
         ("without stage spread (means has its steps)", {".stages.spread", ".stages.means.steps"}),
+        ("means with twice the steps", {".stages.means.steps"}),
         ("a quarter of the divergence", {f".stages.{name}.kl_weight" for name in ("means", "spread")}),
         ("four times the divergence", {f".stages.{name}.kl_weight" for name in ("means", "spread")}),
     ],
