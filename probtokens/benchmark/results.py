@@ -26,6 +26,16 @@ Processors: $processors.
 
 $short_table
 
+Where the other model of a [comparison](#comparisons) has the lower CRPS:
+
+$lost
+
+## What meso simulations add
+
+Errors of adapted tokens over those of micro tokens as they are; single seeds in brackets.
+
+$gain
+
 ## After recalibration
 
 Spread times a factor by lead that validation simulations tell.

@@ -88,7 +88,7 @@ def _pooled(scores: dict[str, dict[str, Any]], still: float) -> dict[str, float]
     """Scores over all leads and simulations; ``still`` is the squared error of persistence."""
     field = scores[CELLS]
     error = np.mean(field["error_square"])
-    found = {"rmse_over_persistence": float(np.sqrt(error / still))}
+    found = {"rmse": float(np.sqrt(error)), "rmse_over_persistence": float(np.sqrt(error / still))}
     found |= {f"{name}_crps": float(np.mean(scores[name]["crps"])) for name in scores}
     if "spread_square" in field:
         found["spread_skill"] = float(np.sqrt(np.mean(field["spread_square"]) / error))
@@ -116,6 +116,25 @@ def by_simulation(cells: Sequence[Document], model: str, n: int, quantity: str) 
             raise ValueError(f"cell {cell['cell']}: expected the simulations {cells[0]['simulations']}, got {cell['simulations']}")
     found = [np.mean(scores_of(cell)[quantity]["crps"], axis=1) for cell in chosen]
     return np.mean(found, axis=0) if found else None
+
+
+def by_lead(cells: Sequence[Document], side: Side, quantity: str) -> np.ndarray | None:
+    """CRPS of every lead, averaged over simulations and seeds, (lead,); of a deterministic model with its errors, where known."""
+    found = [np.mean(scores_of(cell)[quantity]["crps"], axis=0) for cell in cells if (cell["cell"]["model"], cell["cell"]["n"]) == side]
+    return np.mean(found, axis=0) if found else None
+
+
+def lost(cells: Sequence[Document], endpoints: Sequence[tuple[Side, Side]]) -> list[tuple[Side, Side, str, list[int]]]:
+    """Where the references of endpoints have the lower CRPS: reference, model, quantity and leads; only where there are any."""
+    found = []
+    for ours, theirs in endpoints:
+        for quantity in quantities(cells):
+            mine, other = by_lead(cells, ours, quantity), by_lead(cells, theirs, quantity)
+            if mine is None or other is None:
+                continue
+            if leads := [lead for lead, less in zip(cells[0]["leads"], other < mine, strict=True) if less]:
+                found.append((theirs, ours, quantity, leads))
+    return found
 
 
 def comparisons(cells: Sequence[Document], endpoints: Sequence[tuple[Side, Side]]) -> list[tuple[Side, Side, str, Comparison, float]]:

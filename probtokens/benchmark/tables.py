@@ -11,11 +11,12 @@ from probtokens.benchmark.statistics import (
     Document,
     Equivalence,
     Side,
+    by_lead,
     comparisons,
     equivalences,
+    lost,
     quantities,
     rank_correlation,
-    scores_of,
     summary,
     title_of,
 )
@@ -38,6 +39,8 @@ def parts(cells: Sequence[Document], endpoints: Sequence[tuple[Side, Side]], cor
         ),
         "recalibrated": _mean_table(cells, "recalibrated") or "No cell was recalibrated.",
         "endpoints": _endpoints(cells, endpoints),
+        "lost": _lost(cells, endpoints),
+        "gain": _gain(cells),
         "equivalences": _equivalences(cells, equivalences(cells, endpoints, core_hours)),
         "simulations": str(len(first["simulations"])),
         "draws": str(first["draws"]),
@@ -137,13 +140,12 @@ def _digits(value: float, count: int) -> str:
     return f"{float(f'{value:.{count}g}'):g}"
 
 
-def _groups(cells: Sequence[Document], *, ensembles: bool) -> dict[tuple[str, int], list[dict[str, Any]]]:
-    """Scores of all seeds by model and N: those of ensembles as they are, or of all models, deterministic ones with their errors."""
+def _ensembles(cells: Sequence[Document]) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    """Scores of all seeds of ensembles, by model and N."""
     found: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for cell in cells:
-        scores = cell["scores"] if ensembles else scores_of(cell)
-        if not ensembles or "spread_square" in scores[CELLS]:
-            found.setdefault((cell["cell"]["model"], cell["cell"]["n"]), []).append(scores)
+        if "spread_square" in cell["scores"][CELLS]:
+            found.setdefault((cell["cell"]["model"], cell["cell"]["n"]), []).append(cell["scores"])
     return found
 
 
@@ -155,15 +157,15 @@ def _by_lead(cells: Sequence[Document], rows: dict[tuple[str, int], list[str]]) 
 
 def _crps_by_lead(cells: Sequence[Document]) -> str:
     """CRPS of temperature by lead, seeds averaged."""
-    groups = _groups(cells, ensembles=False)
-    crps = {key: np.mean([np.mean(scores[CELLS]["crps"], axis=0) for scores in found], axis=0) for key, found in groups.items()}
-    return _by_lead(cells, {key: [f"{value:.3g}" for value in values] for key, values in crps.items()})
+    sides = dict.fromkeys((cell["cell"]["model"], cell["cell"]["n"]) for cell in cells)
+    crps = {side: by_lead(cells, side, CELLS) for side in sides}
+    return _by_lead(cells, {side: [f"{value:.3g}" for value in values] for side, values in crps.items() if values is not None})
 
 
 def _leads_table(cells: Sequence[Document], quantity: str) -> str:
     """Spread over error and coverage by lead, seeds averaged."""
     rows = {}
-    for key, found in _groups(cells, ensembles=True).items():
+    for key, found in _ensembles(cells).items():
         spread, error, covered = (
             np.mean([np.mean(scores[quantity][name], axis=0) for scores in found], axis=0)
             for name in ("spread_square", "error_square", "coverage_90")
@@ -187,6 +189,40 @@ def _endpoints(cells: Sequence[Document], endpoints: Sequence[tuple[Side, Side]]
         if (ours, theirs) not in made
     ]
     return "\n".join([*lines, "", f"Not computed yet: {'; '.join(missing) or 'none'}."])
+
+
+def _gain(cells: Sequence[Document]) -> str:
+    """What meso simulations make of micro tokens: errors relative to theirs, seed by seed."""
+    rows = [row for row in summary(cells) if not row["adjusted"]]
+    before = next((row for row in rows if row["model"] == "micro_tokens"), None)
+    if before is None:
+        return "There is no cell of micro tokens as they are."
+    every = quantities(cells)
+    titles = {f"{name}_crps": f"CRPS, {title}" for name, (title, _) in every.items()}
+    columns = {"rmse": f"RMSE, {every[CELLS][0]}"} | titles
+    lines = _head("meso runs", *columns.values())
+    adapted: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["model"] == "tokens":
+            adapted.setdefault(row["n"], []).append(row)
+    for n, seeds in adapted.items():
+        ratios = {key: [row[key] / before[key] for row in seeds] for key in columns}
+        told = [f"{np.mean(each):.2f}" + f" ({', '.join(f'{one:.2f}' for one in each)})" * (len(each) > 1) for each in ratios.values()]
+        lines.append(f"| {n} | {' | '.join(told)} |")
+    return "\n".join(lines)
+
+
+def _lost(cells: Sequence[Document], endpoints: Sequence[tuple[Side, Side]]) -> str:
+    every = quantities(cells)
+    found: dict[tuple[Side, Side], list[str]] = {}
+    for theirs, ours, quantity, leads in lost(cells, endpoints):
+        at = "all leads" if leads == cells[0]["leads"] else f"lead{'s' * (len(leads) > 1)} {', '.join(map(str, leads))}"
+        found.setdefault((theirs, ours), []).append(f"{every[quantity][0]} at {at}")
+    lines = [
+        f"- {title_of(other)}, N = {m}, against {title_of(model)}, N = {n}: {'; '.join(where)}."
+        for ((other, m), (model, n)), where in found.items()
+    ]
+    return "\n".join(lines) or "- Nowhere."
 
 
 def _equivalences(cells: Sequence[Document], found: Sequence[Equivalence]) -> str:

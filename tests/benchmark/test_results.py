@@ -57,6 +57,28 @@ def test_page_compares_what_was_written_down(tmp_path: Path) -> None:
     assert (tmp_path / "learning_curves.png").stat().st_size > 1000
 
 
+def test_where_a_reference_is_better_is_told() -> None:
+    def cell(model: str, n: int, crps: list[float]) -> dict:
+        tables_ = {name: {"crps": [crps] * 8, "error_square": [[4.0] * 3] * 8} for name in QUANTITIES}
+        return made_up(model, n, 0, [1.0] * 8, leads=[2, 5, 10]) | {"scores": tables_}
+
+    ours, theirs = cell("tokens", 4, [2.0, 3.0, 5.0]), cell("parc", 16, [1.0, 4.0, 4.0])
+    theirs["scores"]["area"] = ours["scores"]["area"]
+    told = tables.parts([ours, theirs], ENDPOINTS)["lost"].splitlines()
+    assert told == ["- PARC, N = 16, against meso tokens, N = 4: temperature at leads 2, 10; hot-spot temperature at leads 2, 10."]
+    every = tables.parts([cell("tokens", 4, [2.0, 3.0, 5.0]), cell("parc", 16, [1.0, 2.0, 3.0])], ENDPOINTS)["lost"]
+    assert every.startswith("- PARC, N = 16, against meso tokens, N = 4: temperature at all leads; hot-spot area at all leads;")
+    assert tables.parts([ours, cell("parc", 16, [9.0, 9.0, 9.0])], ENDPOINTS)["lost"] == "- Nowhere."
+
+
+def test_what_simulations_add_is_told_seed_by_seed() -> None:
+    cells = [made_up("tokens", 4, 0, [1.0] * 8), made_up("tokens", 4, 1, [3.0] * 8), made_up("micro_tokens", 0, 0, [4.0] * 8)]
+    told = tables.parts(cells, ENDPOINTS)["gain"].splitlines()
+    assert told[0].startswith("| meso runs | RMSE, temperature | CRPS, temperature | CRPS, hot-spot area |")
+    assert told[2] == "| 4 | 1.00 (1.00, 1.00) |" + " 0.50 (0.25, 0.75) |" * 3
+    assert tables.parts(cells[:2], ENDPOINTS)["gain"] == "There is no cell of micro tokens as they are."
+
+
 def test_a_reference_is_told_by_how_much_it_needs() -> None:
     cells = [
         made_up("tokens", 4, 0, [2.0] * 8),
