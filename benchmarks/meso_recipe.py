@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from benchmarks.suite import RECIPE
-from probtokens.benchmark.cells import Task, compute
+from probtokens.benchmark.cells import compute
 from probtokens.benchmark.models import make
 from probtokens.benchmark.statistics import Document, by_simulation, quantities, read_cells, summary
 from probtokens.config.benchmark import BenchmarkConfig
@@ -27,24 +25,12 @@ from probtokens.config.recipe import load_recipe
 from probtokens.data.atomic import replacing
 from probtokens.evaluate.compare import compare
 from probtokens.evaluate.leads import CELLS
-from probtokens.models.base import Forecaster
-from probtokens.models.meso import MesoTokens
 
 #: The recipe itself.
 WHOLE = "recipe"
 
 #: Settings of the adaptation as a file has them, to be changed in place.
 Settings = dict[str, Any]
-
-
-class Deaf(MesoTokens):
-    """Meso tokens that hear nothing of their neighbours but by the transition's own kernels."""
-
-    def _adapted_step(self, numbers: Tensor, z: Tensor, effects: Tensor, context: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:
-        drift, scale = torch.func.functional_call(
-            self.transition, self._adapted.parameters_from(numbers)["transition"], (z, effects, context)
-        )
-        return drift, scale
 
 
 def _divergence(factor: float) -> Callable[[Settings], None]:
@@ -71,7 +57,6 @@ def _twice(meso: Settings) -> None:
 
 #: What is changed, by the name of the row.
 CHANGES: Mapping[str, Callable[[Settings], None]] = {
-    "without messages": lambda meso: None,
     "without replay": lambda meso: meso.update(replay=0),
     "without field weights": _means("field_weights", {}),
     "without shifted patches": _means("shifts", 0),
@@ -80,20 +65,6 @@ CHANGES: Mapping[str, Callable[[Settings], None]] = {
     "a quarter of the divergence": _divergence(0.25),
     "four times the divergence": _divergence(4),
 }
-
-
-def made(row: str) -> Callable[[Task], Forecaster]:
-    """What adapts the tokens of a row."""
-    if row != "without messages":
-        return make
-
-    def without_messages(task: Task) -> Forecaster:
-        torch.manual_seed(task.cell.seed)
-        model = Deaf.untrained(task.known(), task.chosen(), task.settings.meso)
-        task.train(model, task.chosen(), task.settings.meso.stages, devices=task.settings.devices, replay=task.replayed())
-        return model
-
-    return without_messages
 
 
 def settings_of(row: str, data: Path, overrides: tuple[str, ...] = (), recipe: Path = RECIPE) -> BenchmarkConfig:
@@ -118,7 +89,7 @@ def run(data: Path, cells: list[str], rows: list[str], folder: Path, overrides: 
     """Compute the cells of some rows that are not there yet; gives those of all rows that have theirs."""
     place = {row: folder / row.split(" (")[0].replace(" ", "_") for row in (WHOLE, *CHANGES)}
     for row in rows:
-        compute(settings_of(row, data, overrides), cells, place[row], lambda cell, row=row: _printed(f"{row}, {cell}"), make=made(row))
+        compute(settings_of(row, data, overrides), cells, place[row], lambda cell, row=row: _printed(f"{row}, {cell}"), make=make)
     found = {row: [cell for cell in read_cells(at / "valid") if _name(cell) in cells] for row, at in place.items() if at.exists()}
     return {row: documents for row, documents in found.items() if len(documents) == len(cells)}
 

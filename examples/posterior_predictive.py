@@ -2,7 +2,7 @@
 
     python examples/posterior_predictive.py meso.pt runs/quick/data/meso --draws 50 --out forecast.nc
 
-Every draw holds its coupling weights and its trajectory effect over the whole rollout. ``pyro.infer.Predictive`` draws from the same
+Every draw holds its weights and its trajectory effect over the whole rollout. ``pyro.infer.Predictive`` draws from the same
 distribution; ``rollout`` does so in bounded memory.
 """
 

@@ -1,4 +1,4 @@
-"""Probabilistic surrogates of shocked porous energetic materials: micro tokens, meso coupling, calibrated ensembles."""
+"""Probabilistic surrogates of shocked porous energetic materials: micro and meso tokens, calibrated ensembles."""
 
 import os
 

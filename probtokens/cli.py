@@ -78,7 +78,7 @@ def train(
     overrides: Overrides = None,
     debug: Debug = False,
 ) -> None:
-    """Train micro tokens, their meso coupling, or the PARC baseline."""
+    """Train micro tokens, adapt them to meso simulations, or train the PARC baseline."""
     _run_stages(f"train {model}", recipe, out, overrides, debug)
 
 

@@ -461,7 +461,7 @@ def test_inspect_reads_model_files(call, tmp_path):
     for part in ("MicroTokens", "cells of 0.04 µm, frames every 0.125 ns", "reacted_fraction", "card: ", "data.micro_tokens: probtokens"):
         assert part in result.stdout
     assert re.search(r"context +shock_pressure +GPa +4.873 … 13.61", result.stdout)
-    meso = call("inspect", "tests/models/stored/format_8_meso.pt")
+    meso = call("inspect", "tests/models/stored/format_9_meso.pt")
     assert "MesoTokens" in meso.stdout
     assert "data.micro_tokens" not in meso.stdout  # which takes micro tokens alone
     own = tmp_path / "own.pt"

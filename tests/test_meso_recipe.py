@@ -6,23 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch.distributions import Normal
 
 from benchmarks import meso_recipe
-from benchmarks.meso_recipe import CHANGES, WHOLE, Deaf, settings_of
-from probtokens.models.meso import MesoTokens
-from probtokens.models.state_space import State
-from probtokens.verify.token_pairs import MESO, micro_tokens
+from benchmarks.meso_recipe import CHANGES, WHOLE, settings_of
 from tests.benchmark.test_results import made_up
-from tests.models.test_meso import lattice, weights
 from tests.test_micro_recipe import differences
 
 
 @pytest.mark.parametrize(
     ("row", "changed"),
     [
-        ("without messages", set()),
         ("without replay", {".replay"}),
         ("without field weights", {".stages.means.field_weights.temperature"}),
         ("without shifted patches", {".stages.means.shifts"}),
@@ -36,15 +29,6 @@ def test_a_row_changes_one_thing(row: str, changed: set[str]) -> None:
     whole, other = (settings_of(name, Path("data")).meso.model_dump(mode="json") for name in (WHOLE, row))
     assert differences(whole, other) == changed
     assert row in CHANGES
-
-
-@pytest.mark.parametrize(("kind", "heard"), [(MesoTokens, True), (Deaf, False)])
-def test_without_messages_neighbours_are_not_heard(kind: type[MesoTokens], heard: bool) -> None:
-    model = kind(micro_tokens(), MESO)
-    state, u, c = lattice(), torch.randn(2, 3, 1, 1), torch.randn(2, 2)
-    loud = weights(model, change=0.5, coupling=1.0)
-    surer = State(state.z, Normal(state.source.mean, 0.1 * state.source.stddev))
-    assert torch.equal(model.step(state, u, c, loud).mean, model.step(surer, u, c, loud).mean) != heard
 
 
 def test_rows_are_compared_with_the_recipe() -> None:

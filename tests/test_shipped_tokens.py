@@ -104,3 +104,17 @@ def test_crystal_that_no_wave_has_reached_does_not_drift(pressure: float) -> Non
         means = np.asarray(draws)[:, -6:, :, 200:][:, :, ahead].mean(axis=(0, 2))
         largest.append(np.abs(np.diff(means)).max())
     assert largest[0] < 0.05 < largest[1]
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_step_sees_all_neighbours_that_a_wave_can_come_from(name: str) -> None:
+    model = MicroTokens.load(weights_file(name))
+    middle, width = 30, 61
+    z = torch.randn(1, sum(group.channels for group in model.tokens.groups), 1, width, requires_grad=True)
+    effects = torch.zeros(1, *model.effect_shape(1, width))
+    drift, _ = model.transition(z, effects, model.context_vector(torch.tensor([[9.5]])))
+    (slope,) = torch.autograd.grad(drift[..., middle].sum(), z)
+    seen = slope.abs().sum((0, 1, 2)).nonzero().flatten()
+    assert model.rest is not None
+    assert middle - seen.min() >= model.rest.reach  # how far the fastest wave comes in a step
+    assert seen.max() - middle >= model.rest.reach

@@ -91,7 +91,7 @@ class Config(Strict):
     simulate: SimulateConfig = Field(default=SimulateConfig(), description="Simulations.")
     data: DataConfig = Field(default=DataConfig(), description="Given data, fields and context.")
     micro: MicroConfig = Field(default=MicroConfig(), description="Training of micro tokens.")
-    meso: MesoConfig = Field(default=MesoConfig(), description="Training of the meso coupling.")
+    meso: MesoConfig = Field(default=MesoConfig(), description="How tokens are adapted to meso simulations.")
     parc: ParcConfig = Field(default=ParcConfig(), description="Training of the PARC baseline.")
     rollout: RolloutConfig = Field(default=RolloutConfig(), description="Forecasts.")
     evaluate: EvaluateConfig = Field(default=EvaluateConfig(), description="Scores.")

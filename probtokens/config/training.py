@@ -287,7 +287,6 @@ class MesoConfig(TokenTraining):
         default=32,
         description="Micro simulations, at most, whose windows stages on tokens see beside meso ones, so that what is known stays known.",
     )
-    coupling_width: Count = Field(default=16, description="Width of messages between neighbours.")
     guide_rank: Count = Field(default=8, description="Rank of the weight posterior's covariance beside its diagonal.")
     stages: tuple[StageConfig, ...] = Field(
         default=(

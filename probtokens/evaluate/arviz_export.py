@@ -22,7 +22,6 @@ _SITE_DIMS = {
     "w": ["weight"],
     "scale": ["block"],
     "change": ["block"],
-    "coupling": ["group_direction"],
     "u": ["simulation", "effect", "effect_y", "effect_x"],
     "view": ["simulation", "view_axis"],
 }

@@ -27,7 +27,7 @@ Model = TypeVar("Model", bound="TokenForecaster")
 CARD_NAME = "model_card.md"
 
 #: Format of the files of every kind, which changes with what they hold.
-_FORMATS = {"micro": 7, "meso": 8}
+_FORMATS = {"micro": 7, "meso": 9}
 
 
 @dataclasses.dataclass(frozen=True)

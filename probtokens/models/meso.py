@@ -1,10 +1,10 @@
-"""Meso tokens: micro tokens on a larger lattice, corrected by a hierarchical coupling learned from few simulations."""
+"""Meso tokens: micro tokens on a larger lattice, whose transition few simulations adapt under a hierarchical prior."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 import pyro.distributions as dist
@@ -18,9 +18,8 @@ from probtokens.data.trajectories import TrajectorySet, require_trajectories
 from probtokens.models.files import ModelFile, load_model, save_model
 from probtokens.models.micro import MicroTokens
 from probtokens.models.priors import WeightPosterior, WeightPrior
-from probtokens.models.state_space import State, Weights
+from probtokens.models.state_space import Weights
 from probtokens.models.tokens import TokenForecaster
-from probtokens.nn.coupling import NEIGHBOURS, NeighbourCoupling
 from probtokens.nn.edges import wrap
 from probtokens.nn.lattice import merge_leading
 
@@ -29,12 +28,12 @@ _SILENT = 0.1
 
 
 class MesoTokens(TokenForecaster):
-    """Micro tokens on a larger lattice: a transition that few simulations adapt, and coupling between neighbours.
+    """Micro tokens on a larger lattice: a transition that few simulations adapt.
 
-    A step is z_t ~ Normal(z_t−1 + f_θ(z_t−1, u, c) + g_ψ(z_t−1, m_t−1), σ_θ(·)), with messages m of what the program itself knew of the
-    neighbours' tokens. The numbers θ and ψ are those of the micro transition and of a message network that is silent, each with a
-    relative change that the site ``w`` holds: at the centre of its prior the model *is* the micro tokens. All that is adapted has a
-    joint low-rank Gaussian posterior; codec and guide are the micro tokens' own.
+    A step is z_t ~ Normal(z_t−1 + f_θ(z_t−1, u, c), σ_θ(·)). Through the kernels of f a token hears of its
+    neighbours. The numbers θ are those of the micro transition, each with a relative change that the site ``w``
+    holds: at the centre of its prior the model *is* the micro tokens. All that is adapted has a joint low-rank Gaussian posterior; codec
+    and guide are the micro tokens' own.
 
     Parameters
     ----------
@@ -42,7 +41,7 @@ class MesoTokens(TokenForecaster):
         Trained micro tokens; copied, never changed. Meso simulations have the cells and frame step of their data, see
         :meth:`~probtokens.models.tokens.TokenForecaster.on`.
     config
-        Coupling, prior and schedule.
+        Prior and schedule.
     n_simulations
         Meso simulations trained on; with 0 a batch of windows stands for itself, as for evidence of held-out simulations.
     n_times
@@ -63,9 +62,8 @@ class MesoTokens(TokenForecaster):
         self.autoencoder, self.transition = copy.deepcopy(micro.autoencoder), copy.deepcopy(micro.transition)
         self.trajectory_encoder, self.smoother = copy.deepcopy(micro.trajectory_encoder), copy.deepcopy(micro.smoother)
         self.token_evidence = copy.deepcopy(micro.token_evidence)
-        self.coupling = NeighbourCoupling([group.channels for group in self.tokens.groups], config.coupling_width)
-        self._adapted = _Adapted({"transition": self.transition, "coupling": self.coupling}, super().parameter_groups()["noise"])
-        self.prior = WeightPrior(self._adapted.sizes, len(self.tokens.groups), len(NEIGHBOURS), config.prior_scale)
+        self._adapted = _Adapted(self.transition, super().parameter_groups()["noise"])
+        self.prior = WeightPrior(self._adapted.sizes, config.prior_scale)
         self.posterior = WeightPosterior(self.prior, self._adapted.n_spread, config.guide_rank)
         wrap(self, self.grid.periodic)
         self.float().requires_grad_(False)  # whatever torch's default is
@@ -108,7 +106,7 @@ class MesoTokens(TokenForecaster):
         posterior = self.posterior
         covariance = [posterior.log_scale, posterior.factor]
         guide = super().parameter_groups()["guide"]
-        return {"dynamics": [posterior.others, posterior.changes], "noise": [posterior.spread], "weights": covariance, "guide": guide}
+        return {"dynamics": [posterior.scales, posterior.changes], "noise": [posterior.spread], "weights": covariance, "guide": guide}
 
     def hidden_kernels(self) -> list[nn.Parameter]:
         """None: what learns is a vector."""
@@ -127,51 +125,35 @@ class MesoTokens(TokenForecaster):
         return self.posterior.distribution()
 
     def weights(self, w: Tensor) -> Weights:
-        """``networks``, the numbers of transition and messages, and ``coupling`` by field group and direction."""
-        changes, coupling = self.prior.weights(w)
-        return {"networks": self._adapted.numbers(changes), "coupling": coupling}
+        """``transition``, the numbers of the transition (..., number)."""
+        return {"transition": self._adapted.numbers(self.prior.changes(w))}
 
     def described(self, w: Tensor) -> Weights:
         """What draws of ``w`` (..., number) stand for.
 
-        ``scale``, τ, and ``change``, the root mean square of relative changes, are by kernel or bias; ``coupling`` is by field group and
-        direction.
+        ``scale``, τ, and ``change``, the root mean square of relative changes, are by kernel or bias.
         """
-        changes, coupling = self.prior.weights(w)
-        blocks = changes.split(self.prior.sizes, dim=-1)
+        blocks = self.prior.changes(w).split(self.prior.sizes, dim=-1)
         change = torch.stack([block.square().mean(-1).sqrt() for block in blocks], dim=-1)
-        return {"scale": self.prior.scales(w), "change": change, "coupling": coupling}
+        return {"scale": self.prior.scales(w), "change": change}
 
-    def step(self, state: State, u: Tensor, context: Tensor, weights: Weights) -> Normal:
+    def step(self, z: Tensor, u: Tensor, context: Tensor, weights: Weights) -> Normal:
         """Distribution of the next tokens (..., channel, y, x) under the given weights."""
-        networks = weights["networks"]
-        leading = torch.broadcast_shapes(state.z.shape[:-3], networks.shape[:-1])
-        draws = networks.reshape(-1, networks.shape[-1])
-        if len(draws) > 1 and (leading[0] != len(draws) or len(draws) != networks.shape[-len(leading) - 1 :][0]):
+        numbers = weights["transition"]
+        leading = torch.broadcast_shapes(z.shape[:-3], numbers.shape[:-1])
+        draws = numbers.reshape(-1, numbers.shape[-1])
+        if len(draws) > 1 and (leading[0] != len(draws) or len(draws) != numbers.shape[-len(leading) - 1 :][0]):
             raise ValueError(
-                f"weights: expected one of every draw, the first of the axes {tuple(leading)}, got {tuple(networks.shape[:-1])}"
+                f"weights: expected one of every draw, the first of the axes {tuple(leading)}, got {tuple(numbers.shape[:-1])}"
             )
-        _, z, (u_flat, c_flat, directions) = merge_leading(
-            state.z.expand(*leading, *state.z.shape[-3:]), u.flatten(-3), context, weights["coupling"]
-        )
-        heard = torch.cat([state.source.mean, state.source.stddev.log()], dim=-3)
-        heard = heard.expand(*leading, *heard.shape[-3:]).reshape(-1, *heard.shape[-3:])
-        effects = u_flat.unflatten(1, u.shape[-3:])
-        each = len(z) // len(draws)
-        inputs = zip(*(part.split(each) for part in (z, effects, c_flat, heard, directions)), strict=True)
-        found = [self._adapted_step(numbers, *parts) for numbers, parts in zip(draws, inputs, strict=True)]
+        _, flat, (u_flat, c_flat) = merge_leading(z.expand(*leading, *z.shape[-3:]), u.flatten(-3), context)
+        inputs = (flat, u_flat.unflatten(1, u.shape[-3:]), c_flat)
+        each = zip(*(part.split(len(flat) // len(draws)) for part in inputs), strict=True)
+        found = [
+            functional_call(self.transition, self._adapted.parameters_from(row), parts) for row, parts in zip(draws, each, strict=True)
+        ]
         drift, scale = (torch.cat(part) for part in zip(*found, strict=True))
-        return self.moved(z, drift, scale, leading, weights)
-
-    def _adapted_step(
-        self, numbers: Tensor, z: Tensor, effects: Tensor, context: Tensor, heard: Tensor, directions: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Drift and noise (batch, channel, y, x) of one draw's networks."""
-        networks = self._adapted.parameters_from(numbers)
-        drift, scale = functional_call(self.transition, networks["transition"], (z, effects, context))
-        mean, log_scale = heard.chunk(2, dim=1)
-        each = directions.unflatten(1, (len(self.coupling.channels), -1))
-        return drift + functional_call(self.coupling, networks["coupling"], (z, mean, log_scale, each)), scale
+        return self.moved(flat, drift, scale, leading, weights)
 
     def save(self, path: str | Path) -> None:
         """Write everything, the micro networks included, to one file, whole or not at all."""
@@ -195,32 +177,29 @@ class MesoTokens(TokenForecaster):
 
 
 class _Adapted:
-    """The numbers of some networks in one row: those that tell means, then those that tell spread.
+    """The numbers of a network in one row: those that tell means, then those that tell spread.
 
     A change of one is in units of the root mean square of the kernel or bias that it belongs to, or, where that is zero, of a tenth of what
     a fresh layer would have.
     """
 
-    def __init__(self, networks: Mapping[str, nn.Module], spread: Collection[nn.Parameter]) -> None:
+    def __init__(self, network: nn.Module, spread: Collection[nn.Parameter]) -> None:
         telling_spread = {id(parameter) for parameter in spread}
-        named = [(network, name, parameter) for network, module in networks.items() for name, parameter in module.named_parameters()]
-        self._named = sorted(named, key=lambda one: id(one[2]) in telling_spread)
-        self.names = [f"{network}.{name}" for network, name, _ in self._named]
-        self.sizes = [parameter.numel() for *_, parameter in self._named]
-        self.n_spread = sum(parameter.numel() for *_, parameter in self._named if id(parameter) in telling_spread)
+        self._named = sorted(network.named_parameters(), key=lambda one: id(one[1]) in telling_spread)
+        self.names = [name for name, _ in self._named]
+        self.sizes = [parameter.numel() for _, parameter in self._named]
+        self.n_spread = sum(parameter.numel() for _, parameter in self._named if id(parameter) in telling_spread)
 
     def numbers(self, changes: Tensor) -> Tensor:
         """Numbers (..., number) with relative changes of the same shape."""
-        own = torch.cat([_row(parameter) for *_, parameter in self._named])
-        unit = torch.cat([_unit(parameter).expand(parameter.numel()) for *_, parameter in self._named])
+        own = torch.cat([_row(parameter) for _, parameter in self._named])
+        unit = torch.cat([_unit(parameter).expand(parameter.numel()) for _, parameter in self._named])
         return own + unit * changes
 
-    def parameters_from(self, numbers: Tensor) -> dict[str, dict[str, Tensor]]:
-        """Parameters of every network by name, of numbers (number,)."""
-        found: dict[str, dict[str, Tensor]] = {}
-        for (network, name, parameter), part in zip(self._named, numbers.split(self.sizes), strict=True):
-            found.setdefault(network, {})[name] = _from_row(part, parameter)
-        return found
+    def parameters_from(self, numbers: Tensor) -> dict[str, Tensor]:
+        """Parameters of the network by name, of numbers (number,)."""
+        parts = zip(self._named, numbers.split(self.sizes), strict=True)
+        return {name: _from_row(part, parameter) for (name, parameter), part in parts}
 
 
 def _row(parameter: Tensor) -> Tensor:

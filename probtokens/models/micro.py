@@ -13,7 +13,7 @@ from probtokens.data.normalize import Normalizer
 from probtokens.data.trajectories import TrajectorySet, require_trajectories
 from probtokens.fields import Grid, field_index
 from probtokens.models.files import load_model, save_model
-from probtokens.models.state_space import State, Weights
+from probtokens.models.state_space import Weights
 from probtokens.models.tokens import TokenForecaster
 from probtokens.nn.autoencoder import TokenAutoencoder
 from probtokens.nn.edges import wrap
@@ -99,11 +99,11 @@ class MicroTokens(TokenForecaster):
         model.initialise(torch.tensor(trajectories.whole(number)) for number in range(len(trajectories)))
         return model
 
-    def step(self, state: State, u: Tensor, context: Tensor, weights: Weights) -> Normal:
-        """Distribution of the next tokens: of the micro transition, whatever neighbours know."""
-        leading, z, (u_flat, c_flat) = merge_leading(state.z, u.flatten(-3), context)
-        drift, scale = self.transition(z, u_flat.unflatten(1, u.shape[-3:]), c_flat)
-        return self.moved(z, drift, scale, leading, weights)
+    def step(self, z: Tensor, u: Tensor, context: Tensor, weights: Weights) -> Normal:
+        """Distribution of the next tokens: of the micro transition."""
+        leading, flat, (u_flat, c_flat) = merge_leading(z, u.flatten(-3), context)
+        drift, scale = self.transition(flat, u_flat.unflatten(1, u.shape[-3:]), c_flat)
+        return self.moved(flat, drift, scale, leading, weights)
 
     def save(self, path: str | Path) -> None:
         """Write weights, configuration, normalisation and grid to one file, whole or not at all."""

@@ -18,26 +18,23 @@ _BLOCKS_DIFFER = 0.5
 
 
 class WeightPrior:
-    """Relative changes of a network's numbers, and partially pooled coupling weights of (field group, direction).
+    """Relative changes of a network's numbers, those of a kernel or bias with a scale in common.
 
     A change is τ_r η with η ~ Normal(0, 1), for all numbers of block r the same τ_r ~ LogNormal(log τ0, ½): where data ask for more of a
-    block than the prior has, its scale grows, and costs little. Coupling weights are µ_g + ς_g β_gd with µ_g, β_gd ~ Normal(0, 1) and
-    ς_g ~ HalfNormal(1).
+    block than the prior has, its scale grows, and costs little.
 
     Parameters
     ----------
     sizes
         Numbers of every block.
-    n_groups, n_directions
-        Those of the coupling.
     scale
         τ0, the median of every block's scale.
     """
 
-    def __init__(self, sizes: Sequence[int], n_groups: int, n_directions: int, scale: float) -> None:
-        self.sizes, self.n_groups, self.n_directions, self.scale = list(sizes), n_groups, n_directions, scale
-        #: Length of every part of the site, in order: behind τ, µ, behind ς, β, and η.
-        self.parts = (len(sizes), n_groups, n_groups, n_groups * n_directions, sum(sizes))
+    def __init__(self, sizes: Sequence[int], scale: float) -> None:
+        self.sizes, self.scale = list(sizes), scale
+        #: Length of both parts of the site: behind τ, and η.
+        self.parts = (len(sizes), sum(sizes))
         self.size = sum(self.parts)
 
     def distribution(self, like: Tensor) -> dist.Distribution:
@@ -49,12 +46,10 @@ class WeightPrior:
         """τ of every block (..., block), of values (..., number) of the site."""
         return self.scale * (_BLOCKS_DIFFER * w[..., : len(self.sizes)]).exp()
 
-    def weights(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """Changes (..., number of the networks) and coupling (..., group · direction) of values (..., number) of the site."""
-        _, mu, varsigma_x, beta_x, eta = w.split(self.parts, dim=-1)
-        each = torch.repeat_interleave(self.scales(w), torch.tensor(self.sizes, device=w.device), dim=-1)
-        pooled = beta_x.unflatten(-1, (self.n_groups, self.n_directions)) * half_normal(varsigma_x)[..., None] + mu[..., None]
-        return each * eta, pooled.flatten(-2)
+    def changes(self, w: Tensor) -> Tensor:
+        """Relative changes (..., number of the network) of values (..., number) of the site."""
+        eta = w[..., len(self.sizes) :]
+        return torch.repeat_interleave(self.scales(w), torch.tensor(self.sizes, device=w.device), dim=-1) * eta
 
 
 class WeightPosterior(nn.Module):
@@ -79,8 +74,8 @@ class WeightPosterior(nn.Module):
         super().__init__()
         self._prior_scale = prior.scale
         part = initial_scale * math.sqrt(0.5)  # half of the variance is that of the diagonal
-        *others, n_changes = prior.parts
-        self.others = nn.Parameter(torch.zeros(sum(others)))
+        n_scales, n_changes = prior.parts
+        self.scales = nn.Parameter(torch.zeros(n_scales))
         self.changes = nn.Parameter(torch.zeros(n_changes - n_spread))
         self.spread = nn.Parameter(torch.zeros(n_spread))
         self.log_scale = nn.Parameter(torch.full((prior.size,), math.log(part)))
@@ -94,13 +89,5 @@ class WeightPosterior(nn.Module):
 
     def distribution(self) -> dist.Distribution:
         """Over the site (number,)."""
-        centre = torch.cat([self.others, self.changes / self._prior_scale, self.spread / self._prior_scale])
+        centre = torch.cat([self.scales, self.changes / self._prior_scale, self.spread / self._prior_scale])
         return dist.LowRankMultivariateNormal(centre, self.factor, self.log_scale.mul(2.0).exp(), validate_args=False)
-
-
-def half_normal(x: Tensor) -> Tensor:
-    """HalfNormal(1) variable with the quantile that ``x`` has under Normal(0, 1)."""
-    return math.sqrt(2.0) * torch.erfinv((0.5 * (1.0 + torch.erf(x / math.sqrt(2.0)))).clamp(_EDGE, 1.0 - _EDGE))
-
-
-_EDGE = 1e-6

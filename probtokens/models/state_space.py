@@ -27,7 +27,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from enum import StrEnum
 from itertools import count, islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyro
 import pyro.distributions as dist
@@ -44,13 +44,6 @@ from probtokens.nn.smoothing import Factor
 #: Value of the site with this name and this prior.
 Sample = Callable[[str, dist.Distribution], Tensor]
 Weights = Mapping[str, Tensor]
-
-
-class State(NamedTuple):
-    """Tokens (..., channel, y, x) with the distribution that the program gave them: what neighbours hear travels with the tokens."""
-
-    z: Tensor
-    source: Normal
 
 
 class StateSpace(nn.Module, ABC):
@@ -77,8 +70,8 @@ class StateSpace(nn.Module, ABC):
         """Shape (D, y, x) of the trajectory effects of a lattice of ``ny`` × ``nx`` tokens."""
 
     @abstractmethod
-    def step(self, state: State, u: Tensor, context: Tensor, weights: Weights) -> Normal:
-        """Distribution of the next tokens, given a context vector (..., simulation, feature)."""
+    def step(self, z: Tensor, u: Tensor, context: Tensor, weights: Weights) -> Normal:
+        """Distribution of the tokens that follow ``z`` (..., channel, y, x), given a context vector (..., simulation, feature)."""
 
     @abstractmethod
     def observation(self, z: Tensor, view: View | None, x0: Tensor | None = None) -> CensoredNormal:
@@ -149,8 +142,8 @@ class StateSpace(nn.Module, ABC):
         view = self.view(len(x0), sample)
         return view, self.first_tokens(x0 if view is None else view.seen(x0))
 
-    def trajectory(self, first: Normal, context: Tensor, sample: Sample) -> Iterator[State]:
-        """States of the frames at lead 0, 1, 2, … without end; sites are of every step.
+    def trajectory(self, first: Normal, context: Tensor, sample: Sample) -> Iterator[Tensor]:
+        """Tokens of the frames at lead 0, 1, 2, … without end; sites are of every step.
 
         Parameters
         ----------
@@ -166,23 +159,23 @@ class StateSpace(nn.Module, ABC):
         weights = {**(self.weights(sample("w", prior)) if prior is not None else {}), **self.shared(ny, nx)}
         effect = first.mean.new_zeros(*first.mean.shape[:-3], *self.effect_shape(ny, nx))
         u = sample("u", on_lattice(Normal(effect, torch.ones_like(effect), validate_args=False)))
-        source = first
+        following = first
         for t in count():
-            state = State(sample(f"z_{t}", on_lattice(source)), source)
+            z = sample(f"z_{t}", on_lattice(following))
             if t % self.steps_per_frame == 0:
-                yield state
-            source = self.step(state, u, context, weights)
+                yield z
+            following = self.step(z, u, context, weights)
 
-    def forecast_states(self, x0: Tensor, context: Tensor, draw: Sample) -> tuple[View | None, Iterator[State]]:
-        """View and states of the posterior predictive given first frames (simulation, field, y, x), physical units.
+    def forecast_tokens(self, x0: Tensor, context: Tensor, draw: Sample) -> tuple[View | None, Iterator[Tensor]]:
+        """View and tokens of the posterior predictive given first frames (simulation, field, y, x), physical units.
 
         Sites that the guide has come from it, which has seen the first frame alone.
         """
         view, first = self.begin(x0, draw)
         return view, self.continued(first, self.context_vector(context), draw)
 
-    def continued(self, first: Normal, context: Tensor, draw: Sample) -> Iterator[State]:
-        """States of the posterior predictive from first tokens on, given a context vector."""
+    def continued(self, first: Normal, context: Tensor, draw: Sample) -> Iterator[Tensor]:
+        """Tokens of the posterior predictive from first ones on, given a context vector."""
         return self.trajectory(first, context, Posterior(self, None, context, draw))
 
 
@@ -274,7 +267,7 @@ class Posterior:
         each = {name: weight.unsqueeze(-2) for name, weight in self._weights.items()}
         variances = []
         for _ in range(self._program.steps_per_frame):
-            found = self._program.step(State(found.mean, found), u.unsqueeze(-4), self._context.unsqueeze(-2), each)
+            found = self._program.step(found.mean, u.unsqueeze(-4), self._context.unsqueeze(-2), each)
             variances.append(found.variance)
         return found if len(variances) == 1 else Normal(found.mean, torch.stack(variances).sum(0).sqrt(), validate_args=False)
 
@@ -374,8 +367,8 @@ def draw_from(program: StateSpace, x0: Tensor, context: Tensor, n_steps: int, dr
         sites[name] = draw(name, prior)
         return sites[name]
 
-    view, states = program.forecast_states(x0, context, remembered)
-    z = torch.stack([state.z for state in islice(states, n_steps + 1)], dim=-4)
+    view, tokens = program.forecast_tokens(x0, context, remembered)
+    z = torch.stack(list(islice(tokens, n_steps + 1)), dim=-4)
     x = draw("x", program.observation(z[..., 1:, :, :, :], view, x0[:, None]).to_event(4))
     return torch.cat([x0[:, None], x[0]], dim=1), view, sites
 
@@ -449,8 +442,8 @@ class Model(nn.Module):
         tell_parameters(program)
         sample = InPlate(program, len(frames), horizon)
         view, first = program.begin(frames[:, 0], sample)
-        states = islice(program.trajectory(first, program.context_vector(context), sample), horizon + 1)
-        z = torch.stack([state.z for state in states][1:], dim=-4)
+        _, *later = islice(program.trajectory(first, program.context_vector(context), sample), horizon + 1)
+        z = torch.stack(later, dim=-4)
         return sample("x", program.observation(z, view, frames[:, :1]).to_event(4), obs=frames[:, 1:] if n_steps is None else None)
 
 

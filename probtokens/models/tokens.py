@@ -311,10 +311,10 @@ class TokenForecaster(CompiledNetworks, StateSpace):
 
     def mean_frames(self, x0: Tensor, context: Tensor, leads: Collection[int]) -> Iterator[Tensor]:
         """Decoded means of the rollout without noise, at lead 0 the reconstruction; see :class:`~probtokens.models.base.Trainable`."""
-        view, states = self.forecast_states(x0, context, Draws(1, sources=NO_SOURCES))
-        for lead, state in enumerate(islice(states, max(leads) + 1)):
+        view, tokens = self.forecast_tokens(x0, context, Draws(1, sources=NO_SOURCES))
+        for lead, z in enumerate(islice(tokens, max(leads) + 1)):
             if lead in leads:
-                mean = self.observation(state.z, view, x0).loc[0]
+                mean = self.observation(z, view, x0).loc[0]
                 yield self.normalizer.normalize(mean)
 
     @torch.no_grad()
@@ -437,12 +437,12 @@ class TokenForecaster(CompiledNetworks, StateSpace):
 
     @torch.no_grad()
     def _stream(self, initial: Tensor, context: Tensor, leads: frozenset[int], draw: Draws, seed: int) -> Iterator[Tensor]:
-        view, states = self.forecast_states(initial, context, draw)
-        next(states)
+        view, tokens = self.forecast_tokens(initial, context, draw)
+        next(tokens)
         for lead in range(1, max(leads, default=0) + 1):
             with self._half_precision():
-                state = next(states)
-                frames = self.observation(state.z, view, initial) if lead in leads else None
+                z = next(tokens)
+                frames = self.observation(z, view, initial) if lead in leads else None
             if frames is not None:
                 # Noise of a step has a seed of its own, so that frames do not depend on which others are decoded.
                 number = int(np.random.SeedSequence([seed, lead * self.steps_per_frame]).generate_state(1)[0])

@@ -23,7 +23,7 @@ _OUTSIDE = 0.001
 
 
 def plain_reading(document: Mapping[str, Any], primary: str) -> list[str]:
-    """Sentences on accuracy, significance, meso coupling, calibration, extrapolation, hot spots and evidence, made from the numbers alone.
+    """Sentences on accuracy, significance, adaptation, calibration, extrapolation, hot spots and evidence, made from the numbers alone.
 
     Parameters
     ----------

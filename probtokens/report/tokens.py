@@ -154,7 +154,7 @@ def adaptation_section(model: MesoTokens) -> Section:
     posterior, prior = (draws[group]["change"] for group in ("posterior", "prior"))
     return Section(
         "Adaptation: what the meso simulations changed",
-        "Relative change of every kernel and bias of the transition and of the messages between neighbours, posterior over prior",
+        "Relative change of every kernel and bias of the transition, posterior over prior",
         adaptation_figure(model.adapted, posterior, prior),
         tuple(adaptation_reading(model.adapted, posterior, prior, model.population)),
     )

@@ -32,7 +32,7 @@ from probtokens.config.objectives import (
 from probtokens.errors import in_one_line
 from probtokens.evaluate.training_scores import rollout_score
 from probtokens.models.base import only, parameters_of
-from probtokens.models.state_space import NO_SOURCES, Draws, Guide, Model, Posterior, State, draw_from, tell_parameters
+from probtokens.models.state_space import NO_SOURCES, Draws, Guide, Model, Posterior, draw_from, tell_parameters
 from probtokens.models.tokens import TokenForecaster
 
 Parts = dict[str, Tensor]
@@ -122,9 +122,9 @@ class LatentError(LatentErrorSettings, Objective):
         shares = frames.new_tensor([self.field_weights.get(name, 1.0) for name in names])
         shares = (shares / shares.mean()).repeat_interleave(model.tokens.patch**2)
         errors = []
-        for lead, state in enumerate(_states(model, _known(frames[:, 0]), context, frames.shape[1] - 1), start=1):
+        for lead, z in enumerate(_later(model, _known(frames[:, 0]), context, frames.shape[1] - 1), start=1):
             with torch.autocast(frames.device.type, enabled=False):
-                missed = model.autoencoder.linear_change(state.z[0] - frames[:, lead]).square().mean((0, 2, 3))
+                missed = model.autoencoder.linear_change(z[0] - frames[:, lead]).square().mean((0, 2, 3))
                 errors.append((shares * missed).mean())
         error, divergence = torch.stack(errors).mean(), _divergence(model, frames, 1)
         if divergence is None:
@@ -183,11 +183,11 @@ class RolloutScore(RolloutScoreSettings, Objective):
         model.request(frames, context, None)
         leads = _some_leads(frames.shape[1] - 1, half=True)
         draw, standard = Draws(self.members), model.normalizer.normalize
-        view, states = model.forecast_states(frames[:, 0], context, draw)
+        view, tokens = model.forecast_tokens(frames[:, 0], context, draw)
         scores = []
-        for lead, state in enumerate(islice(states, max(leads) + 1)):
+        for lead, z in enumerate(islice(tokens, max(leads) + 1)):
             if lead in leads:
-                members = draw("x", model.observation(state.z, view, frames[:, 0]).to_event(3))
+                members = draw("x", model.observation(z, view, frames[:, 0]).to_event(3))
                 scores.append(rollout_score(standard(members), standard(frames[:, lead])))
         score = torch.stack(scores).mean()
         divergence = _divergence(model, frames, model.patch**2)
@@ -314,8 +314,8 @@ def _known(tokens: Tensor) -> Normal:
     return Normal(tokens, torch.full_like(tokens, _CERTAIN), validate_args=False)
 
 
-def _states(model: TokenForecaster, first: Normal, context: Tensor, n_steps: int) -> Iterator[State]:
-    """States after the first, (1, simulation, ...), of a rollout without noise from given tokens."""
+def _later(model: TokenForecaster, first: Normal, context: Tensor, n_steps: int) -> Iterator[Tensor]:
+    """Tokens after the first, (1, simulation, channel, y, x), of a rollout without noise from given tokens."""
     draw = Draws(1, sources=NO_SOURCES)
     return islice(model.continued(first, model.context_vector(context), draw), 1, n_steps + 1)
 

@@ -12,7 +12,7 @@ from scipy.stats import kstest
 from torch import Tensor
 from torch.distributions import Normal
 
-from probtokens.models.state_space import State, Weights
+from probtokens.models.state_space import Weights
 from probtokens.nn.smoothing import Factor, TrajectoryEncoder
 from probtokens.verify.check import Check
 from probtokens.verify.guide_training import no_context, train
@@ -40,9 +40,9 @@ class Oscillator(LinearChain):
             self.inverse.copy_(torch.linalg.pinv(self.get_buffer("matrix")))
             self.log_scale.fill_(math.log(_CHAIN.pixel_noise))
 
-    def step(self, state: State, u: Tensor, context: Tensor, weights: Weights) -> Normal:
+    def step(self, z: Tensor, u: Tensor, context: Tensor, weights: Weights) -> Normal:
         """Distribution of the next tokens (..., 2, y, x) given effects (..., 2, 1, 1)."""
-        a, b = state.z.split(1, dim=-3)
+        a, b = z.split(1, dim=-3)
         push_a, push_b = u.split(1, dim=-3)
         next_a = 0.9 * a + 0.12 * push_a * (1.0 + 0.5 * torch.sin(2.0 * b))
         next_b = 0.85 * b + 0.2 * torch.sin(a) + 0.1 * torch.tanh(0.5 * push_b) * (1.0 + 0.5 * torch.cos(a))
@@ -59,7 +59,7 @@ class Oscillator(LinearChain):
         u = torch.randn(n, 2, 1, 1, generator=generator)
         tokens = [torch.randn(n, 2, *_CHAIN.lattice, generator=generator)]
         for _ in range(1, _CHAIN.n_times):
-            step = self.step(State(tokens[-1], Normal(tokens[-1], 1.0)), u, u, {})
+            step = self.step(tokens[-1], u, u, {})
             tokens.append(step.mean + step.stddev * torch.randn(step.mean.shape, generator=generator))
         pixels = self.observation(torch.stack(tokens, dim=1), None)
         return u.flatten(1), pixels.loc + pixels.scale * torch.randn(pixels.loc.shape, generator=generator)
@@ -69,8 +69,7 @@ class Oscillator(LinearChain):
         """q(u | x), (simulation, 2)."""
         own, context = self.encoded(frames), no_context(frames)
         zeros = own.mean.new_zeros(len(frames), own.mean.shape[1] - 1, *self.effect_shape(1, 1))
-        earlier = Normal(own.mean[:, :-1], own.stddev[:, :-1])
-        factor = self.effect_factor(own, self.step(State(earlier.mean, earlier), zeros, context, {}), context)
+        factor = self.effect_factor(own, self.step(own.mean[:, :-1], zeros, context, {}), context)
         prior = Normal(torch.zeros_like(factor.information), torch.ones_like(factor.information))
         found = factor.posterior(prior)
         return Normal(found.mean.flatten(1), found.stddev.flatten(1))

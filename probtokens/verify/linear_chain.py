@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from probtokens.models.censored import CensoredNormal
-from probtokens.models.state_space import State, StateSpace, Weights
+from probtokens.models.state_space import StateSpace, Weights
 from probtokens.models.views import View
 from probtokens.nn.smoothing import BackwardMessages, Factor
 
@@ -96,9 +96,9 @@ class LinearChain(StateSpace):
         """One effect for every channel."""
         return (self.chain.n_channels, 1, 1)
 
-    def step(self, state: State, u: Tensor, context: Tensor, weights: Weights) -> Normal:
+    def step(self, z: Tensor, u: Tensor, context: Tensor, weights: Weights) -> Normal:
         """The chain's transition."""
-        mean = self.carry[:, None, None] * state.z + self.drive[:, None, None] * u
+        mean = self.carry[:, None, None] * z + self.drive[:, None, None] * u
         return Normal(mean, self.log_noise.exp()[:, None, None].expand_as(mean), validate_args=False)
 
     def observation(self, z: Tensor, view: View | None, x0: Tensor | None = None) -> CensoredNormal:

@@ -28,7 +28,7 @@ TOKENS = TokenConfig(
     transition_blocks=1,
     trajectory_dim=3,
 )
-MESO = MesoConfig(coupling_width=4, guide_rank=3)
+MESO = MesoConfig(guide_rank=3)
 
 
 def normalizer() -> Normalizer:
@@ -53,9 +53,9 @@ def micro_tokens(seed: int = 0, **changes: object) -> MicroTokens:
 
 
 def meso_tokens(seed: int = 0) -> MesoTokens:
-    """Meso tokens of :func:`micro_tokens`, with random coupling."""
+    """Meso tokens of :func:`micro_tokens`, changed at random."""
     model = MesoTokens(micro_tokens(seed), MESO, n_simulations=3, n_times=GRID.n_times)
-    randomise(model.coupling)
+    randomise(model.posterior)
     return model
 
 

@@ -16,7 +16,7 @@ from probtokens.data.normalize import Normalizer
 from probtokens.evaluate.ablation import gain, score_leads, source_rows, with_variance_shares
 from probtokens.evaluate.scores import coverage, crps, rmse, spread_skill
 from probtokens.fields import FieldSpec, Grid
-from probtokens.models.state_space import NO_SOURCES, Source, Sources, State, Weights
+from probtokens.models.state_space import NO_SOURCES, Source, Sources, Weights
 from probtokens.models.tokens import TokenForecaster
 from probtokens.predict.rollout import simulation_seed
 from probtokens.verify.linear_chain import Chain, LinearChain
@@ -61,8 +61,8 @@ class LinearTokens(TokenForecaster):
     def effect_shape(self, ny: int, nx: int) -> tuple[int, int, int]:
         return self.chain.effect_shape(ny, nx)
 
-    def step(self, state: State, u: torch.Tensor, context: torch.Tensor, weights: Weights) -> Normal:
-        return self.chain.step(state, u, context, weights)
+    def step(self, z: torch.Tensor, u: torch.Tensor, context: torch.Tensor, weights: Weights) -> Normal:
+        return self.chain.step(z, u, context, weights)
 
 
 class RestlessTokens(LinearTokens):
@@ -72,8 +72,8 @@ class RestlessTokens(LinearTokens):
         super().__init__()
         self.generator = torch.Generator().manual_seed(0)
 
-    def step(self, state: State, u: torch.Tensor, context: torch.Tensor, weights: Weights) -> Normal:
-        return super().step(state, torch.randn(u.shape, generator=self.generator) * (u != 0), context, weights)
+    def step(self, z: torch.Tensor, u: torch.Tensor, context: torch.Tensor, weights: Weights) -> Normal:
+        return super().step(z, torch.randn(u.shape, generator=self.generator) * (u != 0), context, weights)
 
 
 class SwappedTokens(LinearTokens):
@@ -174,7 +174,7 @@ def test_without_sources_there_is_one_member_and_the_crps_is_the_absolute_error(
     truth = torch.tensor(np.stack([trajectories.frames(number)[2, 1] for number in range(2)]))
     z = torch.zeros(2, CHAIN.n_channels, *CHAIN.lattice)  # an encoder that knows nothing
     for _ in range(2):
-        z = model.chain.step(State(z, Normal(z, 1.0)), torch.zeros(2, CHAIN.n_channels, 1, 1), context, {}).mean
+        z = model.chain.step(z, torch.zeros(2, CHAIN.n_channels, 1, 1), context, {}).mean
     error = model.decode(z.detach()).mean[:, 1] - truth
     assert scores["rmse"] == pytest.approx([float(error.square().mean().sqrt())])
     assert scores["crps"] == pytest.approx([float(error.abs().mean())])

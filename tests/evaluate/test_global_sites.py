@@ -15,12 +15,13 @@ from torch.distributions import Normal
 import probtokens as pt
 from probtokens.evaluate.global_sites import evidence_bound, global_sites, log_weight, weight_draws
 from probtokens.fields import FieldSpec, Grid
+from probtokens.models.meso import MesoTokens
 from probtokens.models.state_space import Guide, Posterior
 from probtokens.models.tokens import TokenForecaster
 from probtokens.nn.smoothing import Factor
 from probtokens.verify.guide_training import no_context
 from probtokens.verify.linear_chain import Chain, ExactPosterior, LinearChain, simulate
-from probtokens.verify.token_pairs import FIELDS, GRID, meso_tokens, micro_tokens, window
+from probtokens.verify.token_pairs import FIELDS, GRID, MESO, meso_tokens, micro_tokens, window
 from tests.verify.exact_guide import DRIVEN, exact_guide
 
 
@@ -32,7 +33,7 @@ def trajectories() -> pt.Trajectories:
 
 def test_shapes_are_those_of_the_sites() -> None:
     groups = global_sites(meso_tokens(), trajectories(), draws=3)
-    assert list(groups["posterior"]) == list(groups["prior"]) == ["u", "scale", "change", "coupling"]
+    assert list(groups["posterior"]) == list(groups["prior"]) == ["u", "scale", "change"]
     for name, values in groups["posterior"].items():
         assert values.shape == groups["prior"][name].shape
         assert not np.array_equal(values[0], values[1])
@@ -192,11 +193,11 @@ def test_simulations_that_do_not_fit_have_no_bound() -> None:
 
 
 def test_weights_are_drawn_from_posterior_and_prior() -> None:
-    tokens = meso_tokens()
+    tokens = MesoTokens(micro_tokens(), MESO, n_simulations=3, n_times=GRID.n_times)
     groups = weight_draws(tokens, draws=400, seed=1)
     assert weight_draws(micro_tokens(), draws=3) == {}
     for group, expected in (("posterior", tokens.weight_posterior()), ("prior", tokens.weight_prior())):
-        assert set(groups[group]) == {"scale", "change", "coupling"}
+        assert set(groups[group]) == {"scale", "change"}
         blocks = len(tokens.prior.sizes)
         logs = np.log(groups[group]["scale"] / tokens.config.prior_scale) / 0.5  # standard normal in the prior
         np.testing.assert_allclose(logs.mean(0), expected.mean.detach()[:blocks], atol=5 * float(expected.stddev.max()) / 20)

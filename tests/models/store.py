@@ -33,8 +33,8 @@ def main() -> None:
         GRID,
     )
     randomise(micro)
-    meso = MesoTokens(micro, MesoConfig(coupling_width=2, guide_rank=1), n_simulations=3, n_times=5)
-    randomise(meso.coupling)
+    meso = MesoTokens(micro, MesoConfig(guide_rank=1), n_simulations=3, n_times=5)
+    randomise(meso.posterior)
     for model in (micro, meso):
         kind = files.kind_of(type(model))
         path = STORED / f"format_{files._FORMATS[kind]}_{kind}.pt"

@@ -50,7 +50,7 @@ def micro(constant: bool = True, **changes: object) -> MicroTokens:
 
 def meso() -> MesoTokens:
     model = MesoTokens(micro(), MesoConfig.model_validate(MESO.model_dump()), n_simulations=3, n_times=GRID.n_times)
-    randomise(model.coupling)
+    randomise(model.posterior)
     return model
 
 
@@ -99,8 +99,8 @@ def test_the_same_field_moves_if_it_is_not_constant() -> None:
 def test_tokens_of_constant_fields_do_not_drift(build: Callable[[], TokenForecaster]) -> None:
     model, (frames, context) = build(), given()
     with torch.no_grad():
-        _, states = model.forecast_states(frames[:, 0], context, Draws(2))
-        z = torch.stack([next(states).z for _ in range(4)])
+        _, tokens = model.forecast_tokens(frames[:, 0], context, Draws(2))
+        z = torch.stack([next(tokens) for _ in range(4)])
     moved = (z[1:] - z[0]).abs().amax((0, 1, 2, 4, 5))
     assert float(moved[2:5].max()) < 0.02  # the least noise, of three steps
     assert float(moved[[0, 1, 5, 6, 7]].min()) > 0.02

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from probtokens import precision
-from probtokens.models.state_space import ALL_SOURCES, NO_SOURCES, Source, Sources, State
+from probtokens.models.state_space import ALL_SOURCES, NO_SOURCES, Source, Sources
 from probtokens.models.tokens import TokenForecaster
 from probtokens.verify.token_pairs import GRID, SCALE, meso_tokens, micro_tokens, window
 
@@ -46,14 +46,14 @@ def by_hand(model: TokenForecaster, sources: Sources) -> list[torch.Tensor]:
         own = noise(Source.WEIGHTS, DRAWS, 1, len(posterior.loc))
         weights = model.weights(posterior.loc + rank @ posterior.cov_factor.T + posterior.cov_diag.sqrt() * own)
     vector = model.context_vector(context)
-    source = model.encode(initial)
-    lattice = (DRAWS, *source.mean.shape)
+    beginning = model.encode(initial)
+    lattice = (DRAWS, *beginning.mean.shape)
     u = noise(Source.EFFECT, DRAWS, len(initial), *model.effect_shape(*lattice[-2:]))
-    z = source.mean + source.stddev * noise(Source.INITIAL, *lattice)
+    z = beginning.mean + beginning.stddev * noise(Source.INITIAL, *lattice)
     frames = []
     for lead in range(1, STEPS + 1):
-        source = model.step(State(z, source), u, vector, weights)
-        z = source.mean + source.stddev * noise(Source.PROCESS, *lattice)
+        following = model.step(z, u, vector, weights)
+        z = following.mean + following.stddev * noise(Source.PROCESS, *lattice)
         pixels = model.autoencoder.decode(z)
         number = int(np.random.SeedSequence([SEED, lead]).generate_state(1)[0])
         cells = torch.randn(pixels.mean.shape, generator=torch.Generator().manual_seed(number)) * (Source.DECODER in sources)

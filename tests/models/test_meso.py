@@ -1,4 +1,4 @@
-"""Meso tokens: micro tokens plus a coupling that neighbours hear, and weights that a draw keeps."""
+"""Meso tokens: micro tokens whose transition changes, with weights that a draw keeps."""
 
 from __future__ import annotations
 
@@ -6,33 +6,30 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.distributions import Normal, kl_divergence
+from torch.distributions import kl_divergence
 
 from probtokens.models.base import learn
 from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
-from probtokens.models.state_space import State
 from probtokens.verify.token_pairs import GRID, MESO, meso_tokens, micro_tokens, window
 
 
-def lattice(n: int = 2, seed: int = 0) -> State:
-    generator = torch.Generator().manual_seed(seed)
-    z, mean, log_scale = torch.randn(3, n, 7, 4, 5, generator=generator)
-    return State(z, Normal(mean, log_scale.exp()))
+def lattice(n: int = 2, seed: int = 0) -> torch.Tensor:
+    return torch.randn(n, 7, 4, 5, generator=torch.Generator().manual_seed(seed))
 
 
-def weights(model: MesoTokens, n: int = 1, change: float = 0.0, coupling: float = 0.0, seed: int = 3) -> dict[str, torch.Tensor]:
+def weights(model: MesoTokens, n: int = 1, change: float = 0.0, seed: int = 3) -> dict[str, torch.Tensor]:
     """Weights of ``n`` draws, each with its own random relative change of every number."""
     changes = change * torch.randn(n, sum(model.prior.sizes), generator=torch.Generator().manual_seed(seed))
-    return {"networks": model._adapted.numbers(changes), "coupling": torch.full((n, 3 * 8), coupling)}
+    return {"transition": model._adapted.numbers(changes)}
 
 
 def test_at_the_centre_of_the_prior_the_transition_is_that_of_the_micro_tokens() -> None:
     micro = micro_tokens()
     model = MesoTokens(micro, MESO, 3, GRID.n_times)
-    state, u, c = lattice(), torch.randn(2, 3, 1, 1), torch.randn(2, 2)
+    z, u, c = lattice(), torch.randn(2, 3, 1, 1), torch.randn(2, 2)
     centre = model.weights(model.weight_prior().mean)
-    ours, theirs = model.step(state, u, c, centre), micro.step(state, u, c, {})
+    ours, theirs = model.step(z, u, c, centre), micro.step(z, u, c, {})
     torch.testing.assert_close(ours.mean, theirs.mean)
     torch.testing.assert_close(ours.stddev, theirs.stddev)
 
@@ -43,8 +40,8 @@ def test_a_change_of_a_kernel_or_bias_is_relative_to_its_root_mean_square(name: 
     unchanged = model._adapted.parameters_from(model._adapted.numbers(torch.zeros(sum(model.prior.sizes))))
     changed = model._adapted.parameters_from(model._adapted.numbers(torch.full((sum(model.prior.sizes),), 0.5)))
     own = model.transition.get_parameter(name)
-    assert torch.equal(unchanged["transition"][name], own)
-    torch.testing.assert_close(changed["transition"][name], own + 0.5 * own.square().mean().sqrt())
+    assert torch.equal(unchanged[name], own)
+    torch.testing.assert_close(changed[name], own + 0.5 * own.square().mean().sqrt())
 
 
 def test_without_any_data_the_posterior_is_the_prior() -> None:
@@ -56,18 +53,14 @@ def test_without_any_data_the_posterior_is_the_prior() -> None:
 
 def test_every_draw_has_its_own_weights() -> None:
     model = meso_tokens()
-    state, u, c = lattice(), torch.randn(2, 3, 1, 1), torch.randn(2, 2)
-    three = weights(model, n=3, change=0.1, coupling=1.0)
-    together = model.step(State(*(three_of(part) for part in state)), u.expand(3, *u.shape), c, {k: v[:, None] for k, v in three.items()})
+    z, u, c = lattice(), torch.randn(2, 3, 1, 1), torch.randn(2, 2)
+    three = weights(model, n=3, change=0.1)
+    together = model.step(z.expand(3, *z.shape), u.expand(3, *u.shape), c, {k: v[:, None] for k, v in three.items()})
     for number in range(3):
-        alone = model.step(state, u, c, {name: values[number] for name, values in three.items()})
+        alone = model.step(z, u, c, {name: values[number] for name, values in three.items()})
         torch.testing.assert_close(together.mean[number], alone.mean)
         torch.testing.assert_close(together.stddev[number], alone.stddev)
     assert not torch.allclose(together.mean[0], together.mean[1])
-
-
-def three_of(part: torch.Tensor | Normal) -> torch.Tensor | Normal:
-    return part.expand(3, *part.shape) if isinstance(part, torch.Tensor) else Normal(three_of(part.mean), three_of(part.stddev))
 
 
 def test_weights_that_differ_between_simulations_are_refused() -> None:
@@ -75,19 +68,6 @@ def test_weights_that_differ_between_simulations_are_refused() -> None:
     three = {name: values[None] for name, values in weights(model, n=2).items()}
     with pytest.raises(ValueError, match=r"weights: expected one of every draw, the first of the axes \(1, 2\), got \(1, 2\)"):
         model.step(lattice(), torch.randn(2, 3, 1, 1), torch.randn(2, 2), three)
-
-
-def test_a_neighbours_certainty_is_heard() -> None:
-    model = meso_tokens()
-    state, u, c = lattice(), torch.randn(2, 3, 1, 1), torch.randn(2, 2)
-    unsure = state.source.stddev.clone()
-    unsure[:, :, 1, 2] *= 2.7
-    w = weights(model, coupling=1.0)
-    changed = model.step(State(state.z, Normal(state.source.mean, unsure)), u, c, w).mean != model.step(state, u, c, w).mean
-    expected = torch.zeros(4, 5, dtype=torch.bool)
-    expected[0:3, 1:4] = True
-    expected[1, 2] = False
-    assert torch.equal(changed.any(0).any(0), expected)
 
 
 def test_only_the_posterior_and_the_guide_learn() -> None:
@@ -101,11 +81,11 @@ def test_only_the_posterior_and_the_guide_learn() -> None:
 def test_what_tells_spread_has_a_centre_of_its_own() -> None:
     micro = micro_tokens()
     model = MesoTokens(micro, MESO, 3, GRID.n_times)
-    state, u, c = lattice(), torch.randn(2, 3, 1, 1), torch.randn(2, 2)
+    z, u, c = lattice(), torch.randn(2, 3, 1, 1), torch.randn(2, 2)
     with torch.no_grad():
         model.posterior.spread.add_(1.0)
-    moved = model.step(state, 0 * u, c, model.weights(model.weight_posterior().mean))
-    plain = micro.step(state, 0 * u, c, {})
+    moved = model.step(z, 0 * u, c, model.weights(model.weight_posterior().mean))
+    plain = micro.step(z, 0 * u, c, {})
     torch.testing.assert_close(moved.mean, plain.mean)
     assert not torch.allclose(moved.stddev, plain.stddev)
 
@@ -122,7 +102,7 @@ def test_a_draw_keeps_its_weights_over_the_trajectory(monkeypatch: pytest.Monkey
     model = meso_tokens()
     seen = []
     step = model.step
-    monkeypatch.setattr(model, "step", lambda state, u, context, w: (seen.append(w["networks"]), step(state, u, context, w))[1])
+    monkeypatch.setattr(model, "step", lambda z, u, context, w: (seen.append(w["transition"]), step(z, u, context, w))[1])
     frames, context = window()
     list(model.forecast(frames[:, 0], context, grid=GRID, n_steps=3, n_draws=4, seed=0))
     assert all(torch.equal(seen[0], later) for later in seen)
@@ -173,7 +153,7 @@ def test_bad_model_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="found no file"):
         MicroTokens.load(path)
     micro_tokens().save(path)
-    with pytest.raises(ValueError, match="expected format 8 of kind 'meso', got format 7 of kind 'micro'"):
+    with pytest.raises(ValueError, match="expected format 9 of kind 'meso', got format 7 of kind 'micro'"):
         MesoTokens.load(path)
     content = torch.load(path, weights_only=True)
     torch.save(content | {"format": 6}, path)

@@ -151,10 +151,10 @@ def test_a_trajectory_given_all_values_is_those_values() -> None:
         first = model.first_tokens(frames[:, 0])
         vector = model.context_vector(context)
         drawn = list(islice(model.trajectory(first, vector, Draws(3, torch.Generator().manual_seed(0))), 4))
-        given = {f"z_{t}": state.z for t, state in enumerate(drawn)}
+        given = {f"z_{t}": z for t, z in enumerate(drawn)}
         again = list(islice(model.trajectory(first, vector, Draws(3, sources=NO_SOURCES, given=given)), 4))
     for one, other in zip(drawn, again, strict=True):
-        assert torch.equal(one.z, other.z)
+        assert torch.equal(one, other)
 
 
 def test_effects_act_in_a_given_trajectory_as_in_a_drawn_one() -> None:
@@ -166,7 +166,7 @@ def test_effects_act_in_a_given_trajectory_as_in_a_drawn_one() -> None:
         (*_, far), (*_, zero) = (
             list(islice(model.trajectory(first, vector, Draws(2, sources=NO_SOURCES, given=given)), 3)) for given in ({"u": u}, {})
         )
-    assert not torch.allclose(far.z, zero.z)
+    assert not torch.allclose(far, zero)
 
 
 def test_models_of_one_process_learn_each_their_own_parameters() -> None:
@@ -230,10 +230,10 @@ def test_means_are_those_of_the_distributions() -> None:
     with torch.no_grad():
         first, vector = model.first_tokens(frames[:, 0]), model.context_vector(context)
         zero, one, *_ = islice(model.continued(first, vector, Draws(1, sources=NO_SOURCES)), 2)
-        assert torch.equal(zero.z[0], first.mean)
+        assert torch.equal(zero[0], first.mean)
         weights = model.weights(model.weight_posterior().mean)
         expected = model.step(zero, torch.zeros(2, *model.effect_shape(2, 3)), vector, weights)
-    torch.testing.assert_close(one.z, expected.mean)
+    torch.testing.assert_close(one, expected.mean)
 
 
 def test_the_model_is_a_module_that_owns_no_copy() -> None:

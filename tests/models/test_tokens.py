@@ -11,7 +11,7 @@ from probtokens.config import TokenConfig
 from probtokens.data import Normalizer, TrajectorySet
 from probtokens.models.meso import MesoTokens
 from probtokens.models.micro import MicroTokens
-from probtokens.models.state_space import NO_SOURCES, State
+from probtokens.models.state_space import NO_SOURCES
 from probtokens.models.tokens import TokenForecaster
 from probtokens.verify.token_pairs import FIELDS, GRID, SCALE, meso_tokens, micro_tokens, window
 
@@ -37,13 +37,11 @@ def test_a_forecast_without_noise_is_the_chain_of_means(model: TokenForecaster) 
     """Against the model's own steps, one after the other."""
     frames, context = window()
     quiet = list(model.forecast(frames[:, 0], context, grid=GRID, n_steps=2, n_draws=1, seed=0, sources=NO_SOURCES))
-    source = model.encode(frames[:, 0])
-    z, u = source.mean, torch.zeros(2, *model.effect_shape(2, 3))
+    z, u = model.encode(frames[:, 0]).mean, torch.zeros(2, *model.effect_shape(2, 3))
     weights = model.weights(model.weight_posterior().mean) if model.weight_prior() is not None else {}
     for frame in quiet:
         with torch.no_grad():
-            source = model.step(State(z, source), u, model.context_vector(context), weights)
-        z = source.mean
+            z = model.step(z, u, model.context_vector(context), weights).mean
         decoded = model.decode(z)
         torch.testing.assert_close(frame[0], decoded.bounded(decoded.loc))
 

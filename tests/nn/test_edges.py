@@ -31,7 +31,7 @@ def micro(periodic: str, **changes: object) -> MicroTokens:
 
 def meso(periodic: str) -> MesoTokens:
     model = MesoTokens(micro(periodic), MesoConfig.model_validate(MESO.model_dump()), n_simulations=3, n_times=GRID.n_times)
-    randomise(model.coupling)
+    randomise(model.posterior)
     return model
 
 

@@ -7,7 +7,6 @@ import torch
 
 from probtokens.nn.autoencoder import PIXEL_SCALE, TokenAutoencoder
 from probtokens.nn.blocks import ConvNextBlock, ResidualBlock, ScaleRange, SpreadHead, hidden_kernels
-from probtokens.nn.coupling import NEIGHBOURS, NeighbourCoupling
 from probtokens.nn.transition import TokenTransition
 from probtokens.verify.token_pairs import randomise
 
@@ -230,22 +229,6 @@ def test_transition_is_local_and_moves_with_its_input() -> None:
     assert moved.max() <= 20 + reach
     shifted = net(z.roll(3, dims=-1), u, c)[0][..., 15:25]
     torch.testing.assert_close(shifted, net(z, u, c)[0].roll(3, dims=-1)[..., 15:25])
-
-
-def test_messages_come_from_the_named_neighbours_and_from_nowhere_outside() -> None:
-    torch.manual_seed(0)
-    net = NeighbourCoupling([3, 2], width=4)
-    mean, log_scale = torch.randn(2, 1, 5, 4, 6)
-    sent = torch.stack(
-        [net.message[0](torch.cat([mean[:, :3], log_scale[:, :3]], 1)), net.message[1](torch.cat([mean[:, 3:], log_scale[:, 3:]], 1))], 1
-    )
-    for number, (dy, dx) in enumerate(NEIGHBOURS):
-        weights = torch.zeros(1, 2, 8)
-        weights[:, :, number] = 2.0
-        received = net.messages(mean, log_scale, weights).unflatten(1, (2, 4))
-        torch.testing.assert_close(received[..., 1:3, 1:5], 2.0 * sent[..., 1 + dy : 3 + dy, 1 + dx : 5 + dx])
-        edge = received[..., 0, :] if dy < 0 else received[..., -1, :] if dy > 0 else received[..., 0] if dx < 0 else received[..., -1]
-        assert (edge == 0).all()
 
 
 def test_trajectory_effects_act_where_they_are() -> None:

@@ -31,9 +31,9 @@ def resting(speed: float = 8.0) -> MicroTokens:
 
 
 def meso(micro: MicroTokens) -> MesoTokens:
-    """The same with random coupling."""
+    """The same, changed at random."""
     model = MesoTokens(micro, MesoConfig.model_validate(MESO.model_dump()), n_simulations=3, n_times=GRID.n_times)
-    randomise(model.coupling)
+    randomise(model.posterior)
     return model
 
 
@@ -83,10 +83,9 @@ def test_the_drift_of_tokens_at_rest_is_exactly_zero_and_their_noise_the_least()
     model = meso(resting())
     z = model.encode(frame(model)).mean
     tells = model.rest.tells.flatten().bool()
-    source = torch.distributions.Normal(z, torch.full_like(z, 0.3))
     u = torch.randn(1, *model.effect_shape(*z.shape[-2:]))
     weights = model.weights(torch.randn(model.prior.size)[None])
-    step = model.step(type("State", (), {"z": z, "source": source}), u, torch.randn(1, 2), weights)
+    step = model.step(z, u, torch.randn(1, 2), weights)
     assert torch.equal(step.mean[:, tells], z[:, tells])
     assert float(step.stddev.detach()[:, tells].max()) < 0.0011
     assert (step.mean[:, ~tells] != z[:, ~tells]).any()

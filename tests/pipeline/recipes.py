@@ -27,10 +27,9 @@ micro:
     - {name: transition, objective: elbo, steps: 30, horizon: 2, batch_size: 2}
     - {name: rollout, objective: rollout_score, steps: 2, horizon: 2, batch_size: 1, members: 2}
 meso:
-  coupling_width: 4
   guide_rank: 2
   stages:
-    - {name: coupling, objective: elbo, steps: 30, horizon: 2, batch_size: 2}
+    - {name: means, objective: elbo, steps: 30, horizon: 2, batch_size: 2}
     - {name: rollout, objective: rollout_score, steps: 2, horizon: 2, batch_size: 1, members: 2}
 parc:
   width: 4

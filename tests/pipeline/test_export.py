@@ -48,7 +48,7 @@ def test_every_ensemble_of_a_run_is_exported(folder: RunFolder) -> None:
     assert set(trees["micro_tokens"].children) == {"posterior_predictive", "observed_data", "constant_data"}
     assert set(trees["tokens"].children) == {"posterior_predictive", "observed_data", "constant_data", "posterior", "prior", "sample_stats"}
     np.testing.assert_array_equal(trees["tokens"]["sample_stats"]["loss"], [2.0, 1.0])
-    assert set(trees["tokens"]["posterior"].data_vars) == {"scale", "change", "coupling"}
+    assert set(trees["tokens"]["posterior"].data_vars) == {"scale", "change"}
     narrow = exported(folder, "--recalibrated")
     before, after = (one["tokens"]["posterior_predictive"]["temperature"].std("draw") for one in (trees, narrow))
     np.testing.assert_allclose(after, 0.5 * before, rtol=1e-3)

@@ -133,7 +133,7 @@ LATE: list[tuple[list[str], str]] = [
             [f"{model}.{key}=1000000"],
             f"{scale}/train/.*: {model}.stages: expected a model of at most 1000000000 numbers to learn, got widths",
         )
-        for model, key, scale in (("micro", "tokens.width", "micro"), ("meso", "coupling_width", "meso"), ("parc", "width", "meso"))
+        for model, key, scale in (("micro", "tokens.width", "micro"), ("meso", "guide_rank", "meso"), ("parc", "width", "meso"))
     ),
     *(
         (

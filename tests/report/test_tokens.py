@@ -94,13 +94,13 @@ def test_effects_state_how_much_the_trajectory_tells() -> None:
 
 def test_what_the_simulations_changed_is_told_and_pictured() -> None:
     model = meso_tokens()
-    head = model.adapted.index("transition.networks.0.head.weight")
+    head = model.adapted.index("networks.0.head.weight")
     first = sum(model.prior.sizes[:head])
     with torch.no_grad():
         model.posterior.changes[first : first + model.prior.sizes[head]] = 0.5
     section = adaptation_section(model)
     assert section.caption[0] == "Learned from 3 simulations; every draw of the forecast has its own weights."
-    assert section.caption[-1].startswith("transition.networks.0.head.weight changed most beside its prior, by 5")
+    assert section.caption[-1].startswith("networks.0.head.weight changed most beside its prior, by 5")
     (axes,) = section.figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == model.adapted
     assert "$" not in "".join(label.get_text() for label in axes.get_xticklabels(which="both"))

@@ -173,7 +173,7 @@ def test_batches_that_devices_cannot_share_are_refused(data, tmp_path: Path) -> 
 
 def test_devices_stand_for_all_simulations_together(data, tmp_path: Path) -> None:
     """Every process weighs the prior of the weights, which it meets whole, against its share of the data."""
-    stage = ElboStage(name="coupling", steps=1, horizon=2, batch_size=2)
+    stage = ElboStage(name="means", steps=1, horizon=2, batch_size=2)
     for devices, share in ((1, 2), (2, 1)):
         model = meso(data)
         train_stages(model, data[0], (stage,), weight_decay=0.0, seed=0, devices=devices, out_dir=tmp_path / str(devices))

@@ -20,7 +20,7 @@ from probtokens.config import (
     RolloutScoreStage,
 )
 from probtokens.models.base import learn
-from probtokens.models.state_space import Draws, State, draw_from
+from probtokens.models.state_space import Draws, draw_from
 from probtokens.models.tokens import TokenForecaster
 from probtokens.train.objectives import (
     Elbo,
@@ -127,7 +127,7 @@ def test_the_score_counts_the_divergence_of_global_sites_and_micro_tokens_have_n
     assert "divergence" not in RolloutScore(members=2).parts(micro_tokens(), frames, context)
     model = meso_tokens()
     with torch.no_grad():
-        model.posterior.others.fill_(0.5)
+        model.posterior.scales.fill_(0.5)
         model.posterior.changes.fill_(0.001)
     losses = []
     for weight in (0.0, 1.0, 4.0):
@@ -158,7 +158,6 @@ def test_latent_errors_are_those_of_fields_by_the_linear_decoder(
     assert all(not name.startswith("autoencoder") for name in learned(model))
     assert any(name.startswith(("transition", "posterior")) for name in learned(model))
     z, errors = tokens[:, 0], []
-    source = torch.distributions.Normal(z, torch.full_like(z, 0.0067))
 
     def linear(z: torch.Tensor) -> torch.Tensor:
         patches = model.autoencoder.linear_change(z)
@@ -166,8 +165,7 @@ def test_latent_errors_are_those_of_fields_by_the_linear_decoder(
         return joined[:, model.autoencoder.field_order]
 
     for lead in range(1, horizon + 1):
-        source = model.step(State(z, source), torch.zeros(2, 3, 1, 1), model.context_vector(context), centre(model))
-        z = source.mean
+        z = model.step(z, torch.zeros(2, 3, 1, 1), model.context_vector(context), centre(model)).mean
         errors.append((linear(z) - linear(tokens[:, lead])).square().mean((0, 2, 3)))
     weights = torch.tensor(shares, dtype=torch.float32)
     torch.testing.assert_close(found, (torch.stack(errors).mean(0) * weights).sum() / weights.sum())

@@ -1,4 +1,4 @@
-"""Training: micro tokens, their meso coupling, and PARC on the same meso simulations."""
+"""Training: micro tokens, meso tokens, and PARC on the same meso simulations."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def train_meso(job: Job) -> dict[str, Precision]:
 
 
 def train_parc(job: Job) -> dict[str, Precision]:
-    """Learn PARC from the simulations that the meso coupling is learned from, and from no others; told is each stage's precision."""
+    """Learn PARC from the simulations that meso tokens learn from, and from no others; told is each stage's precision."""
     import torch
 
     from probtokens.baselines import Parc
