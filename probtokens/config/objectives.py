@@ -19,7 +19,7 @@ _LEARN = "Parameter groups that take gradients; those that a model does not have
 _KL = (
     "Weight of the divergence of global sites from their prior, per token and frame of the training set, beside relative errors and scores."
 )
-_KL_WEIGHT = 0.05
+_KL_WEIGHT = 0.0125
 
 
 class ReconstructionSettings(Strict):

@@ -292,7 +292,7 @@ class MesoConfig(TokenTraining):
         default=(
             LatentErrorStage(name="means", steps=400, horizon=10, batch_size=4, learning_rate=1e-2, shifts=2, precision="auto"),
             RolloutScoreStage(
-                name="spread", steps=60, horizon=12, batch_size=2, learning_rate=1e-2, learn=("noise", "weights"), precision="auto"
+                name="spread", steps=60, horizon=12, batch_size=2, learning_rate=8e-2, learn=("noise", "weights"), precision="auto"
             ),
         ),
         description="Schedule.",

@@ -53,10 +53,11 @@ class WeightPrior:
 
 
 class WeightPosterior(nn.Module):
-    """Joint Gaussian over the site of a :class:`WeightPrior`, covariance of low rank plus diagonal.
+    """Joint Gaussian over the site of a :class:`WeightPrior`: for every kernel or bias a scale, times a covariance of low rank plus one.
 
-    Mean field would underestimate the spread of strongly dependent numbers. The centre is kept as relative changes, so that a learning rate
-    of 0.01 is a hundredth of a number in a step.
+    Mean field would underestimate the spread of strongly dependent numbers. Scales are of whole blocks, because what a few rollouts tell of
+    a single number's drowns in their noise. All is kept relative: a learning rate of 0.01 is a hundredth of a number, and 1 % of a scale,
+    in a step.
 
     Parameters
     ----------
@@ -73,13 +74,14 @@ class WeightPosterior(nn.Module):
     def __init__(self, prior: WeightPrior, n_spread: int, rank: int, initial_scale: float = 0.1) -> None:
         super().__init__()
         self._prior_scale = prior.scale
-        part = initial_scale * math.sqrt(0.5)  # half of the variance is that of the diagonal
         n_scales, n_changes = prior.parts
+        self._sizes = (n_scales, *prior.sizes)
         self.scales = nn.Parameter(torch.zeros(n_scales))
         self.changes = nn.Parameter(torch.zeros(n_changes - n_spread))
         self.spread = nn.Parameter(torch.zeros(n_spread))
-        self.log_scale = nn.Parameter(torch.full((prior.size,), math.log(part)))
-        self.factor = nn.Parameter(part / math.sqrt(rank) * torch.randn(prior.size, rank))
+        half = math.sqrt(0.5)  # half of the variance is that of the low rank
+        self.log_scale = nn.Parameter(torch.full((len(self._sizes),), math.log(half * initial_scale)))
+        self.factor = nn.Parameter(torch.randn(prior.size, rank) / math.sqrt(rank))
 
     @torch.no_grad()
     def become_prior(self) -> None:
@@ -90,4 +92,5 @@ class WeightPosterior(nn.Module):
     def distribution(self) -> dist.Distribution:
         """Over the site (number,)."""
         centre = torch.cat([self.scales, self.changes / self._prior_scale, self.spread / self._prior_scale])
-        return dist.LowRankMultivariateNormal(centre, self.factor, self.log_scale.mul(2.0).exp(), validate_args=False)
+        scale = torch.repeat_interleave(self.log_scale, torch.tensor(self._sizes, device=self.log_scale.device)).exp()
+        return dist.LowRankMultivariateNormal(centre, scale[:, None] * self.factor, scale.square(), validate_args=False)

@@ -51,6 +51,24 @@ def test_the_divergence_of_the_posterior_is_that_of_full_gaussians() -> None:
     torch.testing.assert_close(kl_divergence(q, p), kl_divergence(*full), rtol=1e-3, atol=1e-3)
 
 
+def test_sixty_noisy_steps_find_the_width_of_many_numbers() -> None:
+    """Numbers of two blocks that data tell a little and well; scores of three draws are nearly all noise to each of them."""
+    prior = WeightPrior([3000, 1000], scale=1.0)
+    told = torch.tensor([0.0, 30.0, 3000.0]).repeat_interleave(torch.tensor([2, 3000, 1000]))
+    torch.manual_seed(0)
+    posterior = WeightPosterior(prior, n_spread=0, rank=4)
+    optimizer = torch.optim.Adam([posterior.log_scale, posterior.factor], lr=0.08)
+    for _ in range(60):
+        q = posterior.distribution()
+        loss = 0.5 * (told * q.rsample((3,)).square()).sum(-1).mean() + kl_divergence(q, prior.distribution(torch.zeros(())))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    variance = posterior.distribution().variance.detach()[2:].split([3000, 1000])
+    for block, precision in zip(variance, (30.0, 3000.0), strict=True):
+        assert float(block.mean().sqrt()) == pytest.approx((1 + precision) ** -0.5, rel=0.15)
+
+
 def fitted(x: torch.Tensor, y: torch.Tensor, noise: float, kl_weight: float) -> torch.Tensor:
     """Draws of changes from a posterior that SVI fits to y = x · changes + noise."""
     torch.manual_seed(0)
