@@ -43,7 +43,7 @@ class Difference(NamedTuple):
 
 
 def first_difference(expected: Any, found: Any, where: str = "") -> Difference | None:
-    """The first place at which a document is not as expected; keys that nobody expects are none.
+    """The first place at which a document is not as expected; it may have further keys, but not within what is expected.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def first_difference(expected: Any, found: Any, where: str = "") -> Difference |
     Difference(where='stages.0.steps', expected=4, found=8)
     """
     if isinstance(expected, dict) and isinstance(found, dict):
-        pairs = [(key, value, found.get(key)) for key, value in expected.items()]
+        pairs = [(key, expected.get(key), found.get(key)) for key in (expected | found if where else expected)]
     elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
         pairs = list(zip(map(str, range(len(expected))), expected, found, strict=True))
     else:

@@ -98,7 +98,7 @@ def test_cells_that_answer_other_questions_are_refused_before_any_work(data: Pat
 ADAPTED: dict[str, Any] = {
     "cells": {"tokens": {2: 1}, "persistence": {0: 1}},
     "endpoints": [],
-    "meso": {"devices": 1, "stages": [{"name": "means", "objective": "latent_error", **FEW}]},
+    "meso": {"devices": 1, "stages": [{"name": "means", "objective": "latent_error", **FEW, "field_weights": {"temperature": 4}}]},
 }
 
 
@@ -106,8 +106,12 @@ ADAPTED: dict[str, Any] = {
     ("change", "where"),
     [
         ({"meso": ADAPTED["meso"] | {"replay": 1}}, "meso.replay"),
-        ({"meso": {"devices": 1, "stages": [{"name": "means", "objective": "latent_error", **FEW, "steps": 2}]}}, "meso.stages.0.steps"),
+        ({"meso": {"devices": 1, "stages": [{**ADAPTED["meso"]["stages"][0], "steps": 2}]}}, "meso.stages.0.steps"),
         ({"tokens": "other.pt"}, "tokens"),
+        (
+            {"meso": {"devices": 1, "stages": [{"name": "means", "objective": "latent_error", **FEW, "field_weights": {}}]}},
+            "meso.stages.0.field_weights.temperature",
+        ),
         ({"devices": 2}, "devices"),
         ({"hotspot_threshold": 900.0}, "threshold"),
     ],
